@@ -1,0 +1,39 @@
+# Flags and helpers that every module shares.
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(swerve_flags INTERFACE)
+target_compile_options(swerve_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wswitch-enum
+  $<$<BOOL:${SWERVE_WERROR}>:-Werror>)
+if(SWERVE_SANITIZE)
+  target_compile_options(swerve_flags INTERFACE
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(swerve_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+# swerve_module(NAME DEPENDS TARGET…): a static library of the .cpp files beside the caller's CMakeLists.txt.
+function(swerve_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPENDS;SOURCES")
+  if(NOT arg_SOURCES)
+    file(GLOB arg_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  endif()
+  add_library(swerve_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(swerve_${name} PUBLIC ${arg_DEPENDS} PRIVATE swerve_flags)
+  target_include_directories(swerve_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+endfunction()
+
+# swerve_test(NAME DEPENDS TARGET…): one doctest binary of the .cpp files in tests/NAME, run by ctest as NAME.
+function(swerve_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPENDS")
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${name}/*.cpp)
+  add_executable(${name}_test ${sources} ${PROJECT_SOURCE_DIR}/tests/support/main.cpp)
+  target_link_libraries(${name}_test PRIVATE ${arg_DEPENDS} doctest::doctest swerve_flags)
+  target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(${name}_test PRIVATE SWERVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name}_test)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+endfunction()

@@ -1,0 +1,79 @@
+#pragma once
+// What main shows of itself: a copy made on request in one turn of its loop, read by operations at
+// leisure.
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "swerve/base/time.hpp"
+#include "swerve/bgp/peer.hpp"
+#include "swerve/bgp/rib_in.hpp"
+#include "swerve/conf/config.hpp"
+#include "swerve/failover/record.hpp"
+#include "swerve/failover/site.hpp"
+
+namespace swerve::daemon {
+
+struct NeighborView {
+    std::string name;
+    std::string description;
+    Address address;
+    std::uint16_t port;
+    std::optional<Asn> remote_as;  ///< configured, or what a collector's neighbor said
+    bool passive;
+    bgp::State state;
+    TimePoint since;  ///< of `state`
+    std::optional<bgp::Negotiated> negotiated;
+    std::optional<Address> local_address;
+    std::optional<TimePoint> next_retry;
+    std::string last_error;  ///< of the last session or attempt; empty: none
+    bgp::PeerCounters counters;
+    std::array<std::size_t, 2> advertised;  ///< by Family
+    std::size_t pending_withdrawals;
+    std::size_t pending_announcements;
+    std::size_t unsent_octets;  ///< in the kernel, not yet on the wire
+    std::size_t received;       ///< kept routes
+    std::uint64_t updates_sent;
+    std::optional<bool> sent_prefix;  ///< of SnapshotRequest::prefix: the neighbor holds it
+};
+
+struct RouteView {
+    Prefix prefix;
+    std::string neighbor;
+    bgp::ReceivedRoute route;
+    bool best;
+};
+
+struct LoopView {
+    std::string name;         ///< main, probes, operations
+    Duration worst_lateness;  ///< of the heartbeat, since start
+};
+
+struct Snapshot {
+    TimePoint now;
+    WallTime wall;
+    TimePoint started;
+    WallTime started_wall;
+    std::shared_ptr<const conf::Config> config;
+    failover::SiteView site;
+    std::vector<NeighborView>
+        neighbors;  ///< in the order of the configuration; a collector's in order of arrival
+    std::vector<RouteView> received;  ///< as asked for
+    bool received_cut = false;        ///< the limit left some out
+    std::deque<failover::FailoverRecord> failovers;
+    std::vector<LoopView> loops;
+};
+
+struct SnapshotRequest {
+    std::optional<Prefix>
+        prefix;  ///< of interest: fills sent_prefix, and restricts `received` to what overlaps it
+    bool received = false;
+    std::size_t received_limit = 1000;
+};
+
+}  // namespace swerve::daemon

@@ -1,0 +1,101 @@
+#pragma once
+// Adj-RIB-Out of one neighbor (RFC 4271 §3.2) as state, not as a log: what the neighbor has not
+// been told is the set of prefixes whose desired route differs from the one sent. Nothing is
+// queued, so a withdraw never waits behind stale announcements, and a slow neighbor costs no
+// memory.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "swerve/base/bytes.hpp"
+#include "swerve/bgp/attributes.hpp"
+#include "swerve/bgp/open.hpp"
+#include "swerve/bgp/prefix_block.hpp"
+
+namespace swerve::bgp {
+
+/// A route's attributes as configured, before a session adds its AS, next hop and encoding.
+struct RouteAttributes {
+    Origin origin = Origin::igp;
+    unsigned prepend =
+        0;  ///< how often the local AS stands in the path beyond the one time eBGP requires
+    std::optional<std::uint32_t> med;
+    std::optional<std::uint32_t> local_pref;  ///< iBGP only; 100 if absent
+    std::vector<Community> communities;
+    std::vector<LargeCommunity> large_communities;
+
+    friend bool operator==(const RouteAttributes&, const RouteAttributes&) = default;
+};
+
+/// Shared and immutable; two equal pointers are the same route, no deep comparison is made.
+using RouteRef = std::shared_ptr<const RouteAttributes>;
+
+/// What a session adds to every route.
+struct SessionEncoding {
+    Asn local_as;
+    AttributeContext attributes;
+    FamilySet families;
+    std::optional<Address> next_hop_ipv4;
+    std::optional<Address> next_hop_ipv6;
+};
+
+class AdjRibOut {
+public:
+    /// Desired state. A range that is already so changes nothing and sends nothing.
+    void advertise(const BlockRef& block, IdRange range, const RouteRef& route);
+    void withdraw(const BlockRef& block, IdRange range);
+
+    /// A session came up: nothing has been sent on it yet; End-of-RIB follows the first
+    /// announcements of each family.
+    void session_up(SessionEncoding encoding);
+    void session_down();
+    [[nodiscard]] bool session_is_up() const { return encoding_.has_value(); }
+    /// RFC 2918: sends what is advertised in this family once more.
+    void refresh(Family family);
+
+    /// Whether produce() would return anything.
+    [[nodiscard]] bool pending() const;
+    /// Prefixes that the neighbor still holds and is to lose.
+    [[nodiscard]] std::size_t pending_withdrawals() const;
+    [[nodiscard]] std::size_t pending_announcements() const;
+    [[nodiscard]] std::size_t advertised(Family family) const;
+    [[nodiscard]] std::uint64_t updates_sent() const { return updates_sent_; }
+
+    /// Appends whole messages to `out`, withdrawals first, until `budget` octets are reached (the
+    /// last message may exceed it) and returns their size. The views stay valid until the next
+    /// non-const call. Nothing counts as sent until consumed().
+    std::size_t produce(std::size_t budget, std::vector<ByteView>& out);
+    /// `count` octets of the last produce() were taken by the socket. A message of which only a
+    /// part was taken counts as sent; its rest is returned for the caller to finish first. What was
+    /// not begun is forgotten.
+    [[nodiscard]] Bytes consumed(std::size_t count);
+
+    /// Calls `visit(prefix, desired, sent)` for every prefix that is wanted or was sent; either may
+    /// be null.
+    void for_each(
+        const std::function<void(const Prefix&, const RouteRef&, const RouteRef&)>& visit) const;
+
+private:
+    /// A run of prefixes in one state; the segments of a block are sorted, disjoint and cover it.
+    struct Segment {
+        IdRange range;
+        RouteRef desired;
+        RouteRef sent;
+    };
+    struct Entry {
+        BlockRef block;
+        std::vector<Segment> segments;
+    };
+    struct Message;
+
+    std::map<const PrefixBlock*, Entry> entries_;  // insertion order: see .cpp
+    std::optional<SessionEncoding> encoding_;
+    std::uint64_t updates_sent_ = 0;
+};
+
+}  // namespace swerve::bgp

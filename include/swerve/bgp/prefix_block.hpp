@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "swerve/base/bytes.hpp"
+#include "swerve/net/prefix.hpp"
+
+namespace swerve::bgp {
+
+/// Half-open range of positions in a PrefixBlock.
+struct IdRange {
+    std::uint32_t begin;
+    std::uint32_t end;
+
+    [[nodiscard]] std::uint32_t size() const { return end - begin; }
+    friend bool operator==(const IdRange&, const IdRange&) = default;
+};
+
+/// An immutable, ordered set of prefixes of one family, held only as packed NLRI (RFC 4271 §4.3).
+/// All neighbors share it: announcements and withdrawals are gathered straight from its octets, so
+/// the cost of a message does not depend on how many prefixes it carries.
+class PrefixBlock {
+public:
+    /// `prefixes` must be of one family, sorted and without duplicates.
+    explicit PrefixBlock(std::span<const Prefix> prefixes);
+
+    [[nodiscard]] Family family() const { return family_; }
+    [[nodiscard]] std::uint32_t size() const { return size_; }
+    [[nodiscard]] IdRange all() const { return {0, size_}; }
+    [[nodiscard]] Prefix at(std::uint32_t id) const;
+    [[nodiscard]] std::optional<std::uint32_t> find(const Prefix& prefix) const;
+
+    /// The packed octets of a range.
+    [[nodiscard]] ByteView octets(IdRange range) const;
+    /// The longest prefix of `range` whose octets fit into `room`.
+    [[nodiscard]] IdRange fitting(IdRange range, std::size_t room) const;
+
+private:
+    [[nodiscard]] std::size_t offset(std::uint32_t id) const;
+
+    static constexpr std::uint32_t stride = 64;
+
+    Family family_;
+    std::uint32_t size_;
+    Bytes packed_;
+    std::vector<std::uint32_t> checkpoints_;  ///< offset of every stride-th prefix
+};
+
+using BlockRef = std::shared_ptr<const PrefixBlock>;
+
+}  // namespace swerve::bgp

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "swerve/base/bytes.hpp"
+#include "swerve/base/result.hpp"
+#include "swerve/bgp/attributes.hpp"
+#include "swerve/bgp/open.hpp"
+#include "swerve/net/prefix.hpp"
+
+namespace swerve::bgp {
+
+/// Reachable prefixes of one family with their next hop (a 32-octet IPv6 next hop keeps its global
+/// half).
+struct Reach {
+    Address next_hop;
+    std::vector<Prefix> prefixes;
+
+    friend bool operator==(const Reach&, const Reach&) = default;
+};
+
+/// An UPDATE as it is to be acted on: the consequences of RFC 7606 are already applied, so that
+/// prefixes under treat-as-withdraw stand in `withdrawn`.
+struct Update {
+    std::vector<Prefix> withdrawn;
+    std::vector<Reach> reach;                          ///< at most one per family
+    std::shared_ptr<const PathAttributes> attributes;  ///< set when `reach` is not empty
+    std::optional<Family> end_of_rib;                  ///< RFC 4724 §2
+    Consequence consequence = Consequence::none;  ///< the strongest applied, never reset_session
+    std::string fault;  ///< why, when consequence is not none; for the log
+};
+
+struct UpdateContext {
+    AttributeContext attributes;
+    FamilySet families;  ///< negotiated; NLRI of other families is skipped
+};
+
+/// Decodes the body of an UPDATE. The error is the NOTIFICATION for what RFC 7606 leaves as a
+/// session reset (BGP.md §2.8): 3/1 inconsistent lengths or a repeated MP attribute, 3/2 with the
+/// attribute, 3/9 with the attribute, 3/10.
+[[nodiscard]] Result<Update, Notification> decode_update(ByteView body,
+                                                         const UpdateContext& context);
+
+/// The End-of-RIB marker of a family, whole message.
+[[nodiscard]] Bytes encode_end_of_rib(Family family);
+
+/// ROUTE-REFRESH (RFC 2918 §3). Nothing for a family this speaker does not know or another subtype.
+[[nodiscard]] std::optional<Family> decode_route_refresh(ByteView body);
+[[nodiscard]] Bytes encode_route_refresh(Family family);
+
+/// NLRI encoding (RFC 4271 §4.3): length octet and the octets that carry it.
+void encode_nlri(const Prefix& prefix, Bytes& out);
+
+}  // namespace swerve::bgp

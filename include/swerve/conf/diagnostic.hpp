@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace swerve::conf {
+
+/// One fault of a configuration file. Line and column count from 1; 0 where the fault has no place
+/// (unreadable file).
+struct Diagnostic {
+    std::string file;
+    int line = 0;
+    int column = 0;
+    std::string path;  ///< "neighbors.upstream-a.remote_as"
+    std::string message;
+    std::string hint;  ///< what to do; may be empty
+
+    /// "swerve.yaml:14:10: neighbors.upstream-a.remote_as: '70000x' is not an AS number (hint: …)",
+    /// one line.
+    [[nodiscard]] std::string to_string() const;
+};
+
+using Diagnostics = std::vector<Diagnostic>;
+
+}  // namespace swerve::conf

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "swerve/base/time.hpp"
+#include "swerve/failover/policy.hpp"
+
+namespace swerve::failover {
+
+/// One change from announcing to not announcing, with a time for every stage it reached.
+struct FailoverRecord {
+    struct Neighbor {
+        NeighborId neighbor;
+        std::optional<TimePoint> written;       ///< last octet of the withdraw handed to the kernel
+        std::optional<TimePoint> acknowledged;  ///< that octet acknowledged by the neighbor's TCP
+        bool session_lost = false;  ///< the session ended first, which withdraws as well
+    };
+    std::uint64_t id = 0;
+    std::string subject;  ///< service, or prefix for an override on one prefix
+    std::uint32_t prefixes = 0;
+    std::string reason;
+    WallTime wall;             ///< of `verdict`
+    TimePoint first_evidence;  ///< first failed evidence; an operator's command counts as its own
+    TimePoint verdict;         ///< the decision to withdraw
+    std::vector<Neighbor> neighbors;  ///< those that held a route
+
+    [[nodiscard]] bool complete() const;
+};
+
+/// Opens a record per withdrawal and fills in the stages as the wire reports them. Keeps the last
+/// 256.
+class Recorder {
+public:
+    static constexpr std::size_t kept = 256;
+
+    /// `holders`: neighbors that held the route at this moment. Returns the record's id.
+    std::uint64_t open(FailoverRecord record, const std::vector<NeighborId>& holders);
+    /// Everything withdrawn so far has been handed to the kernel of this neighbor's session.
+    void written(TimePoint now, NeighborId neighbor);
+    /// Everything that was written before `written_until` has been acknowledged.
+    void acknowledged(TimePoint now, NeighborId neighbor, TimePoint written_until);
+    void session_lost(NeighborId neighbor);
+
+    /// Ids of the records that became complete since the last call.
+    [[nodiscard]] std::vector<std::uint64_t> take_completed();
+    [[nodiscard]] const std::deque<FailoverRecord>& records() const { return records_; }
+    [[nodiscard]] const FailoverRecord* find(std::uint64_t id) const;
+
+private:
+    std::deque<FailoverRecord> records_;
+    std::vector<std::uint64_t> completed_;
+    std::uint64_t next_id_ = 1;
+};
+
+}  // namespace swerve::failover

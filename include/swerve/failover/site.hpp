@@ -1,0 +1,190 @@
+#pragma once
+// The decision as one pure machine: outcomes and an operator's words go in, routes to advertise or
+// withdraw come out, each with its reason. Sessions, sockets and probes are somebody else's.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "swerve/base/result.hpp"
+#include "swerve/base/time.hpp"
+#include "swerve/failover/policy.hpp"
+#include "swerve/health/tracker.hpp"
+
+namespace swerve::failover {
+
+/// What a service's checks say together.
+enum class Verdict : std::uint8_t { unknown, up, down };
+[[nodiscard]] std::string_view to_string(Verdict verdict);
+
+/// What Swerve wants the network to see.
+enum class Intent : std::uint8_t { announce, drain, withdraw };
+[[nodiscard]] std::string_view to_string(Intent intent);
+
+/// An operator's word. Precedence: withdraw > drain > announce > verdict.
+enum class OverrideKind : std::uint8_t { announce, drain, withdraw };
+[[nodiscard]] std::string_view to_string(OverrideKind kind);
+
+struct Override {
+    OverrideKind kind;
+    std::string reason;  ///< the operator's text, escaped; may be empty
+    std::string who;     ///< user name or uid of the peer of the control socket
+    WallTime set_at;
+    std::optional<TimePoint> expires;
+
+    friend bool operator==(const Override&, const Override&) = default;
+};
+
+// Events.
+struct Begin {};
+struct ProbeFinished {
+    CheckId check;
+    std::uint64_t attempt;
+    health::Outcome outcome;
+};
+struct SourceEvent {
+    CheckId check;
+    health::Outcome finding;
+};
+/// `withdraw`/`announce` on a prefix, `drain` on a service.
+struct SetOverride {
+    std::variant<ServiceId, Prefix> subject;
+    Override value;
+};
+/// Clears every override on it; on a service also those on its prefixes.
+struct ClearOverrides {
+    std::variant<ServiceId, Prefix> subject;
+    std::optional<OverrideKind> only;  ///< absent: every kind
+};
+/// SIGTERM: withdraw everything and announce nothing again.
+struct StopAnnouncing {
+    std::string reason;
+};
+using SiteEvent =
+    std::variant<Begin, ProbeFinished, SourceEvent, SetOverride, ClearOverrides, StopAnnouncing>;
+
+// Actions.
+struct StartProbe {
+    CheckId check;
+    std::uint64_t attempt;
+    Duration timeout;
+};
+/// Prefixes to be advertised with the attributes of their service; a manual route has none and gets
+/// the neighbors' export alone.
+struct Advertise {
+    std::optional<ServiceId> service;
+    bgp::BlockRef block;
+    bgp::IdRange range;
+};
+struct Withdraw {
+    bgp::BlockRef block;
+    bgp::IdRange range;
+};
+/// One decision that takes routes away; stands in front of its Withdraw actions. The driver opens a
+/// FailoverRecord if anyone held them.
+struct FailoverBegan {
+    std::string subject;
+    std::string reason;
+    TimePoint first_evidence;
+    TimePoint verdict;
+};
+struct CheckChanged {
+    CheckId check;
+    health::CheckState from;
+    health::CheckState to;
+    std::string reason;
+};
+struct EvidenceLost {
+    CheckId check;
+    std::string reason;
+    TimePoint until;
+};
+struct VerdictChanged {
+    ServiceId service;
+    Verdict from;
+    Verdict to;
+    std::string reason;
+};
+struct IntentChanged {
+    ServiceId service;
+    Intent from;
+    Intent to;
+    std::string reason;
+};
+struct OverrideChanged {
+    std::string subject;
+    std::optional<Override> value;  ///< absent: cleared or expired
+    bool expired = false;
+};
+using SiteAction = std::variant<StartProbe, Advertise, Withdraw, FailoverBegan, CheckChanged,
+                                EvidenceLost, VerdictChanged, IntentChanged, OverrideChanged>;
+using SiteActions = std::vector<SiteAction>;
+
+/// Why an operator's word was not taken.
+enum class Refusal : std::uint8_t { not_owned, no_such_object, stopping };
+
+/// A copy of everything the decision knows, for operations (status, explain). Prefix sets are
+/// shared, not copied.
+struct SiteView {
+    struct Check {
+        std::string name;
+        health::TrackerPolicy policy;
+        health::CheckState state;
+        std::string reason;
+        TimePoint since;
+        unsigned passes;
+        unsigned failures;
+        unsigned window_failures;
+        std::optional<health::Outcome> last;
+        std::optional<TimePoint> held_until;
+        std::uint64_t results[3];  ///< by health::ProbeResult, since start
+    };
+    struct Service {
+        std::string name;
+        std::vector<bgp::BlockRef> prefixes;
+        health::Expression healthy_when;
+        Verdict verdict;
+        std::string verdict_reason;
+        TimePoint verdict_since;
+        Intent intent;
+        std::string intent_reason;
+        TimePoint intent_since;
+        std::optional<Override> drain;
+    };
+    std::string site;
+    std::vector<Prefix> owned;
+    std::vector<Check> checks;
+    std::vector<Service> services;
+    std::map<Prefix, Override> prefix_overrides;
+    std::vector<Prefix> manual_routes;  ///< announced by an operator, of no service
+    bool stopping = false;
+};
+
+class Site {
+public:
+    explicit Site(SitePolicy policy);
+    ~Site();
+    Site(Site&&) noexcept;
+    Site& operator=(Site&&) noexcept;
+
+    void handle(TimePoint now, const SiteEvent& event, SiteActions& out);
+    void tick(TimePoint now, SiteActions& out);
+    [[nodiscard]] std::optional<TimePoint> next_deadline() const;
+
+    /// Whether an operator's word would be taken; asked before the event is handed in.
+    [[nodiscard]] std::optional<Refusal> refuses(const std::variant<ServiceId, Prefix>& subject,
+                                                 OverrideKind kind) const;
+
+    [[nodiscard]] SiteView view() const;
+    [[nodiscard]] const SitePolicy& policy() const;
+
+private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace swerve::failover

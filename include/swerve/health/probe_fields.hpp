@@ -1,0 +1,97 @@
+#pragma once
+// How a probe declares its configuration keys, and the registry of probes. No Asio here: the
+// configuration loader reads it.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "swerve/base/result.hpp"
+#include "swerve/base/time.hpp"
+#include "swerve/net/address.hpp"
+
+namespace swerve::health {
+
+class Probe;
+
+enum class FieldKind : std::uint8_t {
+    string,
+    boolean,
+    integer,
+    integer_list,
+    duration,
+    endpoint,
+    absolute_path,
+    group
+};
+
+/// One key of a probe, as the reference page shows it.
+struct Field {
+    std::string_view name;
+    FieldKind kind;
+    bool required = false;
+    std::string_view fallback;  ///< default as people write it; empty: none
+    std::string_view help;      ///< one sentence
+    std::int64_t least = 0;     ///< of integer and integer_list members
+    std::int64_t most = 0;
+    std::span<const Field> members;  ///< of a group (a nested map)
+};
+
+struct FieldValue;
+/// Values by key; an absent key is one that was not given and has no default.
+using FieldMap = std::map<std::string, FieldValue, std::less<>>;
+struct FieldValue {
+    std::variant<std::string, bool, std::int64_t, std::vector<std::int64_t>, Duration, Endpoint,
+                 FieldMap>
+        value;
+
+    friend bool operator==(const FieldValue&, const FieldValue&) = default;
+};
+
+/// A fault in a probe's values that its kinds and ranges cannot express. `path` is the key, dotted
+/// ("expect.body").
+struct FieldFault {
+    std::string path;
+    std::string message;
+    std::string hint;
+};
+
+struct ProbeSpec {
+    std::string type;  ///< "tcp", "http", "process", …
+    FieldMap fields;
+
+    friend bool operator==(const ProbeSpec&, const ProbeSpec&) = default;
+};
+
+/// One line of the registry.
+struct ProbeType {
+    std::string_view name;
+    std::string_view help;
+    std::span<const Field> fields;
+    bool has_events;  ///< whether `on_event` means anything
+    /// Checks the values and makes the probe.
+    Result<std::unique_ptr<Probe>, FieldFault> (*make)(const FieldMap& fields);
+    /// What `explain` should say about how little this probe proves; empty: nothing to say.
+    std::string (*caveat)(const FieldMap& fields);
+    /// "http://198.51.100.1/healthz": the target for tables.
+    std::string (*target)(const FieldMap& fields);
+};
+
+[[nodiscard]] std::span<const ProbeType> probe_types();
+[[nodiscard]] const ProbeType* find_probe_type(std::string_view name);
+
+/// Typed access for probe implementations; the loader guarantees kind and presence of required
+/// fields.
+template <class T>
+[[nodiscard]] const T* get(const FieldMap& fields, std::string_view name) {
+    const auto found = fields.find(name);
+    return found == fields.end() ? nullptr : std::get_if<T>(&found->second.value);
+}
+
+}  // namespace swerve::health

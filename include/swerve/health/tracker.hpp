@@ -1,0 +1,120 @@
+#pragma once
+// One check as a pure machine: when to probe, and what the outcomes say together.
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "swerve/base/deadlines.hpp"
+#include "swerve/base/random.hpp"
+#include "swerve/base/time.hpp"
+#include "swerve/health/outcome.hpp"
+
+namespace swerve::health {
+
+/// `confirm`: an event starts an attempt whose failure flips the check; `trust`: the event's own
+/// finding flips it.
+enum class OnEvent : std::uint8_t { confirm, trust };
+
+struct TrackerPolicy {
+    Duration interval{std::chrono::seconds{1}};  ///< start to start
+    Duration fast_interval{std::chrono::milliseconds{
+        200}};  ///< from a first failure until the check flips or the window is clean
+    Duration timeout{std::chrono::milliseconds{800}};  ///< of one attempt as a whole
+    unsigned rise = 5;                                 ///< passes in a row that make the check pass
+    unsigned fall = 3;                                 ///< failures in a row that make it fail
+    unsigned window_failures = 5;                      ///< or this many failures …
+    unsigned window_of = 10;                           ///< … among the last so many results
+    OnEvent on_event = OnEvent::confirm;
+
+    friend bool operator==(const TrackerPolicy&, const TrackerPolicy&) = default;
+};
+
+/// DESIGN.md §4.6: the longest time from the first moment of a hang to the flip.
+[[nodiscard]] Duration detection_bound(const TrackerPolicy& policy);
+
+/// What the outcomes say together. `unknown` before the first flip and when the evidence is stale
+/// or says nothing.
+enum class CheckState : std::uint8_t { unknown, pass, fail };
+[[nodiscard]] std::string_view to_string(CheckState state);
+
+// Events.
+struct Begin {
+    Duration splay{};  ///< the first attempt starts after this
+};
+struct ProbeFinished {
+    std::uint64_t
+        attempt;  ///< as in StartProbe; outcomes of an attempt that was given up are ignored
+    Outcome outcome;
+};
+/// An event source saw something (process exit, connection reset, …) and looked again. With
+/// `confirm` only the fact counts.
+struct SourceEvent {
+    Outcome finding;
+};
+using TrackerEvent = std::variant<Begin, ProbeFinished, SourceEvent>;
+
+// Actions.
+struct StartProbe {
+    std::uint64_t attempt;
+    Duration timeout;
+};
+/// The check's contribution to the verdict changed.
+struct CheckChanged {
+    CheckState from;
+    CheckState to;
+    std::string reason;
+    TimePoint first_evidence;  ///< when the first outcome of the streak that led here was known
+};
+/// Results say nothing (or none arrive) while the last verdict is still held; `until` is when it
+/// stops being held.
+struct EvidenceLost {
+    std::string reason;
+    TimePoint until;
+};
+using TrackerAction = std::variant<StartProbe, CheckChanged, EvidenceLost>;
+using TrackerActions = std::vector<TrackerAction>;
+
+/// How long the last verdict is held without evidence before it counts as a failure (HEALTH.md §0).
+inline constexpr Duration unknown_hold = std::chrono::seconds{30};
+
+class Tracker {
+public:
+    Tracker(TrackerPolicy policy, std::uint64_t seed);
+
+    void handle(TimePoint now, const TrackerEvent& event, TrackerActions& out);
+    void tick(TimePoint now, TrackerActions& out);
+    [[nodiscard]] std::optional<TimePoint> next_deadline() const { return deadlines_.next(); }
+
+    [[nodiscard]] CheckState state() const { return state_; }
+    [[nodiscard]] const TrackerPolicy& policy() const { return policy_; }
+    [[nodiscard]] unsigned consecutive_passes() const { return passes_; }
+    [[nodiscard]] unsigned consecutive_failures() const { return failures_; }
+    [[nodiscard]] unsigned window_failures() const;
+    [[nodiscard]] const std::optional<Outcome>& last_outcome() const { return last_; }
+    /// Set while the last verdict is held without evidence.
+    [[nodiscard]] std::optional<TimePoint> held_until() const {
+        return deadlines_.get(Timer::hold);
+    }
+    /// Why the state is what it is, one sentence.
+    [[nodiscard]] const std::string& reason() const { return reason_; }
+
+private:
+    enum class Timer : std::uint8_t { attempt, stale, hold, count_ };
+
+    TrackerPolicy policy_;
+    Random random_;
+    Deadlines<Timer> deadlines_;
+    CheckState state_ = CheckState::unknown;
+    unsigned passes_ = 0;
+    unsigned failures_ = 0;
+    std::deque<ProbeResult> window_;
+    std::optional<Outcome> last_;
+    std::string reason_ = "no result yet";
+};
+
+}  // namespace swerve::health
