@@ -7,7 +7,8 @@ endif()
 
 add_library(swerve_flags INTERFACE)
 target_compile_options(swerve_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wswitch-enum
+  -Wall -Wextra -Wno-missing-field-initializers  # g++ 12 means designated initializers, too, where a default is intended
+  -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wswitch-enum
   $<$<BOOL:${SWERVE_WERROR}>:-Werror>)
 if(SWERVE_SANITIZE)
   target_compile_options(swerve_flags INTERFACE

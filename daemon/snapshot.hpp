@@ -19,6 +19,12 @@
 
 namespace swerve::daemon {
 
+/// Prefixes a neighbor holds; ranges of a neighbor do not overlap.
+struct SentRange {
+    bgp::BlockRef block;
+    bgp::IdRange range;
+};
+
 struct NeighborView {
     std::string name;
     std::string description;
@@ -39,6 +45,7 @@ struct NeighborView {
     std::size_t unsent_octets;  ///< in the kernel, not yet on the wire
     std::size_t received;       ///< kept routes
     std::uint64_t updates_sent;
+    std::vector<SentRange> sent;      ///< what the neighbor holds
     std::optional<bool> sent_prefix;  ///< of SnapshotRequest::prefix: the neighbor holds it
 };
 

@@ -1,0 +1,76 @@
+#pragma once
+// The main loop: the decision between the probes and the neighbors. Each turn takes one event to
+// the wire and tells everybody else afterwards.
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/deadline_timer.hpp"
+#include "daemon/main_port.hpp"
+#include "daemon/neighbors.hpp"
+#include "daemon/probe_runner.hpp"
+#include "swerve/failover/site.hpp"
+
+namespace swerve::daemon {
+
+class MainLoop final : public MainPort {
+public:
+    struct Loops {
+        boost::asio::io_context& main;
+        boost::asio::io_context& probes;
+        boost::asio::io_context& operations;
+    };
+    using LoopViews = std::function<std::vector<LoopView>()>;
+
+    /// `events` is called on main, `loop_views` on operations.
+    MainLoop(Loops loops, std::shared_ptr<const conf::Config> config, EventSink& events,
+             LoopViews loop_views, std::uint64_t seed);
+    ~MainLoop() override;
+
+    /// Binds the BGP listeners; to be called before the threads run. The error is a sentence.
+    [[nodiscard]] Result<void, std::string> listen() { return neighbors_.listen(); }
+    /// First turn: sessions are dialled, first attempts start.
+    void start();
+    /// Withdraws everything, waits until the neighbors' TCP has acknowledged (at most `grace`),
+    /// sends Cease/Administrative Shutdown and calls `stopped`. A second call skips the wait.
+    void stop(std::string reason, std::function<void()> stopped);
+
+    void snapshot(SnapshotRequest request,
+                  std::function<void(std::shared_ptr<const Snapshot>)> done) override;
+    void set_override(SubjectId subject, failover::Override value, std::optional<Duration> lasting,
+                      std::function<void(std::optional<failover::Refusal>)> done) override;
+    void clear_overrides(SubjectId subject, std::optional<failover::OverrideKind> only,
+                         std::function<void(std::size_t)> done) override;
+
+    static constexpr Duration grace = std::chrono::seconds{3};
+
+private:
+    void turn(const failover::SiteEvent& event);
+    void tick();
+    void carry_out(const failover::SiteActions& actions);
+    void to_the_wire(const failover::SiteActions& actions);
+    void tell(const failover::SiteActions& actions);
+    void finish_stop();
+    [[nodiscard]] std::shared_ptr<Snapshot> describe(const SnapshotRequest& request) const;
+
+    Loops loops_;
+    std::shared_ptr<const conf::Config> config_;
+    EventSink& events_;
+    LoopViews loop_views_;
+    TimePoint started_;
+    WallTime started_wall_;
+    failover::Site site_;
+    Neighbors neighbors_;
+    ProbeRunner probes_;
+    DeadlineTimer timer_;
+
+    std::string stop_reason_;
+    std::function<void()> stopped_;  ///< set while a stop is under way
+    DeadlineTimer stop_timer_;
+};
+
+}  // namespace swerve::daemon

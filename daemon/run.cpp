@@ -1,0 +1,150 @@
+#include "daemon/run.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "daemon/main_loop.hpp"
+#include "daemon/operations/operations.hpp"
+#include "daemon/state_lock.hpp"
+#include "daemon/watchdog.hpp"
+
+namespace swerve::daemon {
+namespace {
+
+using boost::asio::io_context;
+
+/// Hands events from main to operations.
+class PostedEvents final : public EventSink {
+public:
+    explicit PostedEvents(io_context& operations_io) : operations_io_(operations_io) {}
+    void attach(Operations& operations) { operations_ = &operations; }
+    void publish(Event event) override {
+        boost::asio::post(operations_io_, [this, event = std::move(event)]() mutable {
+            operations_->publish(std::move(event));
+        });
+    }
+
+private:
+    io_context& operations_io_;
+    Operations* operations_ = nullptr;
+};
+
+std::uint64_t fresh_seed() {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32U) | device();
+}
+
+[[noreturn]] void end_hung_process(const std::string& loop) {
+    spdlog::critical(
+        "the {} loop stopped moving: ending the process, so that the neighbors drop the routes",
+        loop);
+    std::_Exit(EXIT_FAILURE);
+}
+
+/// The loops with their threads; main runs on the caller's.
+class Loops {
+public:
+    io_context main{1};
+    io_context operations{1};
+
+    [[nodiscard]] io_context& probes() { return *probes_; }
+
+    void start_threads() {
+        probes_thread_ = std::jthread{[this] { probes_->run(); }};
+        operations_thread_ = std::jthread{[this] { operations.run(); }};
+    }
+    /// Attempts under way are given up, their coroutines destroyed while the probes they belong to
+    /// still live.
+    void end_probes() {
+        probes_->stop();
+        if (probes_thread_.joinable()) probes_thread_.join();
+        probes_work_.reset();
+        probes_.reset();
+    }
+    /// Operations finishes what it has been told.
+    void end_operations() {
+        operations_work_.reset();
+        if (operations_thread_.joinable()) operations_thread_.join();
+    }
+
+private:
+    using Guard = boost::asio::executor_work_guard<io_context::executor_type>;
+
+    std::optional<io_context> probes_{std::in_place, 1};
+    std::optional<Guard> probes_work_{probes_->get_executor()};
+    Guard operations_work_{operations.get_executor()};
+    std::jthread probes_thread_;
+    std::jthread operations_thread_;
+};
+
+}  // namespace
+
+int run(const std::shared_ptr<const conf::Config>& config) {
+    std::signal(SIGPIPE, SIG_IGN);  // NOLINT(cert-err33-c): cannot fail for SIGPIPE
+    const auto refuse = [](const std::string& why) {
+        spdlog::critical("{}", why);
+        return EXIT_FAILURE;
+    };
+    const auto lock = StateLock::take(config->state_dir, config->site);
+    if (!lock) return refuse(lock.error());
+
+    Loops loops;
+    PostedEvents events{loops.operations};
+    Watchdog watchdog{
+        loops.operations, {{"main", loops.main}, {"probes", loops.probes()}}, end_hung_process};
+    MainLoop main{{loops.main, loops.probes(), loops.operations},
+                  config,
+                  events,
+                  [&watchdog] { return watchdog.view(); },
+                  fresh_seed()};
+    Operations operations{loops.operations, main, config};
+    events.attach(operations);
+    if (const auto bound = main.listen(); !bound) return refuse(bound.error());
+    if (const auto opened = operations.start(); !opened) return refuse(opened.error());
+
+    boost::asio::signal_set signals{loops.main, SIGTERM, SIGINT, SIGHUP};
+    const std::function<void()> stopped = [&] { signals.cancel(); };
+    std::function<void()> await_signal = [&] {
+        signals.async_wait([&](const boost::system::error_code& error, int signal) {
+            if (error) return;
+            if (signal == SIGHUP) {
+                events.publish({BootClock::now(), wall_now(),
+                                DaemonEvent{DaemonEvent::Kind::alarm,
+                                            "SIGHUP: reload is not in this version; restart to "
+                                            "apply a changed configuration"}});
+            } else {
+                main.stop(signal == SIGTERM ? "stopped by SIGTERM" : "stopped by SIGINT", stopped);
+            }
+            await_signal();
+        });
+    };
+    boost::asio::post(loops.main, [&] {
+        await_signal();
+        main.start();
+    });
+    boost::asio::post(loops.operations, [&] { watchdog.start(); });
+    loops.start_threads();
+    loops.main.run();  // returns when the last session has taken its last words
+
+    boost::asio::post(loops.operations, [&] {
+        watchdog.stop();
+        operations.stop();
+    });
+    loops.end_operations();
+    loops.end_probes();
+    return EXIT_SUCCESS;
+}
+
+}  // namespace swerve::daemon
