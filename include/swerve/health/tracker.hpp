@@ -1,8 +1,8 @@
 #pragma once
 // One check as a pure machine: when to probe, and what the outcomes say together.
 
+#include <array>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,8 +37,8 @@ struct TrackerPolicy {
 /// DESIGN.md §4.6: the longest time from the first moment of a hang to the flip.
 [[nodiscard]] Duration detection_bound(const TrackerPolicy& policy);
 
-/// What the outcomes say together. `unknown` before the first flip and when the evidence is stale
-/// or says nothing.
+/// What the outcomes say together. `unknown` before the first flip; later a check whose evidence is
+/// gone keeps its state for `unknown_hold` and then fails.
 enum class CheckState : std::uint8_t { unknown, pass, fail };
 [[nodiscard]] std::string_view to_string(CheckState state);
 
@@ -79,6 +79,10 @@ struct EvidenceLost {
 using TrackerAction = std::variant<StartProbe, CheckChanged, EvidenceLost>;
 using TrackerActions = std::vector<TrackerAction>;
 
+/// How much later than its timeout an attempt's outcome may arrive. Then the probe loop, not the
+/// service, is at fault: the attempt is given up and counts as `unknown`.
+inline constexpr Duration answer_grace = std::chrono::milliseconds{250};
+
 /// How long the last verdict is held without evidence before it counts as a failure (HEALTH.md §0).
 inline constexpr Duration unknown_hold = std::chrono::seconds{30};
 
@@ -103,18 +107,48 @@ public:
     /// Why the state is what it is, one sentence.
     [[nodiscard]] const std::string& reason() const { return reason_; }
 
+    /// Accepted results since start, by ProbeResult; attempts that were given up are `unknown`.
+    [[nodiscard]] const std::array<std::uint64_t, 3>& results() const { return results_; }
+
 private:
-    enum class Timer : std::uint8_t { attempt, stale, hold, count_ };
+    enum class Timer : std::uint8_t { attempt, give_up, stale, hold, count_ };
+    struct WindowEntry {
+        TimePoint finished;
+        bool failed;
+    };
+
+    [[nodiscard]] bool in_flight() const { return deadlines_.armed(Timer::give_up); }
+    void start_attempt(TimePoint now, std::optional<TimePoint> event_at, TrackerActions& out);
+    void schedule(TimePoint now, TrackerActions& out);
+    void source_event(TimePoint now, const SourceEvent& event, TrackerActions& out);
+
+    void conclude(TimePoint now, const Outcome& outcome, TrackerActions& out);
+    void passed(TimePoint finished, const std::string& reason, TrackerActions& out);
+    void failed(TimePoint finished, const std::string& reason, TrackerActions& out);
+    void says_nothing(TimePoint now, const std::string& reason, TrackerActions& out);
+    void refresh(TimePoint now);
+    void remember(TimePoint finished, bool failed);
+    [[nodiscard]] TimePoint first_failure_in_window() const;
+    void flip(CheckState to, std::string reason, TimePoint first_evidence, TrackerActions& out);
 
     TrackerPolicy policy_;
     Random random_;
     Deadlines<Timer> deadlines_;
+    std::uint64_t attempt_ = 0;  ///< the latest; earlier ones are no longer listened to
+    TimePoint began_;            ///< start of the latest attempt
+    /// Set while evidence that an event brought (or that its attempt will bring) is judged: one
+    /// failure is decisive.
+    std::optional<TimePoint> event_at_;
+    bool fast_ = false;
     CheckState state_ = CheckState::unknown;
     unsigned passes_ = 0;
     unsigned failures_ = 0;
-    std::deque<ProbeResult> window_;
+    TimePoint streak_since_;           ///< first result of the current streak of either kind
+    std::vector<WindowEntry> window_;  ///< oldest first
     std::optional<Outcome> last_;
+    std::array<std::uint64_t, 3> results_{};
     std::string reason_ = "no result yet";
+    std::string lost_reason_;  ///< why the evidence was lost, while the verdict is held
 };
 
 }  // namespace swerve::health

@@ -1,0 +1,12 @@
+#pragma once
+// Each probe's file defines one of these; registry.cpp lists them.
+
+#include "swerve/health/probe_fields.hpp"
+
+namespace swerve::health {
+
+[[nodiscard]] ProbeType http_probe();
+[[nodiscard]] ProbeType process_probe();
+[[nodiscard]] ProbeType tcp_probe();
+
+}  // namespace swerve::health
