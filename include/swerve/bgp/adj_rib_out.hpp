@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -44,9 +43,20 @@ struct SessionEncoding {
     std::optional<Address> next_hop_ipv6;
 };
 
+/// A prefix may be desired in one block at a time; a block that takes it over from another is
+/// advertised after the other's withdraw() (withdrawals are sent first, so the order holds on the
+/// wire).
 class AdjRibOut {
 public:
-    /// Desired state. A range that is already so changes nothing and sends nothing.
+    AdjRibOut();
+    ~AdjRibOut();
+    AdjRibOut(AdjRibOut&&) noexcept;
+    AdjRibOut& operator=(AdjRibOut&&) noexcept;
+
+    /// Desired state. A range that is already so changes nothing and sends nothing. A route that
+    /// the session cannot carry (family not negotiated, no next hop of the family, attributes that
+    /// leave no room for a prefix) is kept as desired and not sent; if another route was sent
+    /// before, it is withdrawn.
     void advertise(const BlockRef& block, IdRange range, const RouteRef& route);
     void withdraw(const BlockRef& block, IdRange range);
 
@@ -54,7 +64,7 @@ public:
     /// announcements of each family.
     void session_up(SessionEncoding encoding);
     void session_down();
-    [[nodiscard]] bool session_is_up() const { return encoding_.has_value(); }
+    [[nodiscard]] bool session_is_up() const;
     /// RFC 2918: sends what is advertised in this family once more.
     void refresh(Family family);
 
@@ -63,8 +73,10 @@ public:
     /// Prefixes that the neighbor still holds and is to lose.
     [[nodiscard]] std::size_t pending_withdrawals() const;
     [[nodiscard]] std::size_t pending_announcements() const;
+    /// Prefixes that the neighbor holds from us.
     [[nodiscard]] std::size_t advertised(Family family) const;
-    [[nodiscard]] std::uint64_t updates_sent() const { return updates_sent_; }
+    /// UPDATE messages since construction, End-of-RIB included.
+    [[nodiscard]] std::uint64_t updates_sent() const;
 
     /// Appends whole messages to `out`, withdrawals first, until `budget` octets are reached (the
     /// last message may exceed it) and returns their size. The views stay valid until the next
@@ -72,30 +84,18 @@ public:
     std::size_t produce(std::size_t budget, std::vector<ByteView>& out);
     /// `count` octets of the last produce() were taken by the socket. A message of which only a
     /// part was taken counts as sent; its rest is returned for the caller to finish first. What was
-    /// not begun is forgotten.
+    /// not begun is forgotten. Nothing may change between produce() and consumed(): the driver
+    /// calls them back to back.
     [[nodiscard]] Bytes consumed(std::size_t count);
 
     /// Calls `visit(prefix, desired, sent)` for every prefix that is wanted or was sent; either may
-    /// be null.
+    /// be null. Blocks come in the order in which they were first advertised.
     void for_each(
         const std::function<void(const Prefix&, const RouteRef&, const RouteRef&)>& visit) const;
 
 private:
-    /// A run of prefixes in one state; the segments of a block are sorted, disjoint and cover it.
-    struct Segment {
-        IdRange range;
-        RouteRef desired;
-        RouteRef sent;
-    };
-    struct Entry {
-        BlockRef block;
-        std::vector<Segment> segments;
-    };
-    struct Message;
-
-    std::map<const PrefixBlock*, Entry> entries_;  // insertion order: see .cpp
-    std::optional<SessionEncoding> encoding_;
-    std::uint64_t updates_sent_ = 0;
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace swerve::bgp

@@ -26,7 +26,7 @@ struct IdRange {
 /// the cost of a message does not depend on how many prefixes it carries.
 class PrefixBlock {
 public:
-    /// `prefixes` must be of one family, sorted and without duplicates.
+    /// `prefixes` must be of one family, sorted and without duplicates; an empty block is IPv4.
     explicit PrefixBlock(std::span<const Prefix> prefixes);
 
     [[nodiscard]] Family family() const { return family_; }
@@ -40,8 +40,23 @@ public:
     /// The longest prefix of `range` whose octets fit into `room`.
     [[nodiscard]] IdRange fitting(IdRange range, std::size_t room) const;
 
+    /// Calls `visit(prefix)` for each of `range`, in order.
+    template <class Visit>
+    void for_each(IdRange range, const Visit& visit) const {
+        std::size_t at = range.size() == 0 ? 0 : offset(range.begin);
+        for (std::uint32_t id = range.begin; id < range.end; ++id) {
+            visit(decode(at));
+            at = next(at);
+        }
+    }
+
 private:
     [[nodiscard]] std::size_t offset(std::uint32_t id) const;
+    /// The prefix whose length octet stands at `at`, and where its successor stands.
+    [[nodiscard]] Prefix decode(std::size_t at) const;
+    [[nodiscard]] std::size_t next(std::size_t at) const {
+        return at + 1 + (packed_[at] + std::size_t{7}) / 8;
+    }
 
     static constexpr std::uint32_t stride = 64;
 

@@ -45,25 +45,41 @@ public:
     /// Only prefixes that overlap `owned` are kept; with `keep_all` (collector) every one.
     RibIn(std::vector<Prefix> owned, bool keep_all, Asn local_as);
 
+    /// Stands before the first update() of a neighbor.
     void neighbor_up(NeighborId neighbor, const NeighborRank& rank);
     void update(TimePoint now, NeighborId neighbor, const Update& update,
                 std::vector<BestChanged>& out);
     void neighbor_down(NeighborId neighbor, std::vector<BestChanged>& out);
 
-    /// Best path by RFC 4271 §9.1.2.2: LOCAL_PREF, AS_PATH length, ORIGIN, MED within one neighbor
-    /// AS, eBGP over iBGP, BGP Identifier, address. Nothing without a usable route.
+    /// Best path by RFC 4271 §9.1.2.2: LOCAL_PREF (100 if absent), AS_PATH length, ORIGIN, MED
+    /// within one neighbor AS (0 if absent), eBGP over iBGP, BGP Identifier, address. Interior cost
+    /// is not compared: there is no interior table here. Nothing without a usable route.
     [[nodiscard]] const ReceivedRoute* best(const Prefix& prefix) const;
-    /// In order of prefix; the best route of each comes first.
+    /// In order of prefix; the best route of each comes first, the others by neighbor.
     void for_each(
         const std::function<void(const Prefix&, const ReceivedRoute&, bool best)>& visit) const;
     [[nodiscard]] std::size_t received(NeighborId neighbor) const;  ///< kept routes of a neighbor
 
 private:
-    std::vector<Prefix> owned_;
+    struct Neighbor {
+        NeighborRank rank;
+        std::size_t received = 0;
+    };
+    /// The routes of one prefix; the first is the best if it is usable at all.
+    using Routes = std::vector<ReceivedRoute>;
+
+    [[nodiscard]] bool keeps(const Prefix& prefix) const;
+    void learn(const Prefix& prefix, ReceivedRoute route, std::vector<BestChanged>& out);
+    void forget(const Prefix& prefix, NeighborId neighbor, std::vector<BestChanged>& out);
+    std::map<Prefix, Routes>::iterator forget(std::map<Prefix, Routes>::iterator at,
+                                              NeighborId neighbor, std::vector<BestChanged>& out);
+    void select(Routes& routes) const;
+
+    std::vector<Prefix> owned_;  ///< sorted, none inside another
     bool keep_all_;
     Asn local_as_;
-    std::map<NeighborId, NeighborRank> ranks_;
-    std::map<Prefix, std::vector<ReceivedRoute>> routes_;
+    std::map<NeighborId, Neighbor> neighbors_;
+    std::map<Prefix, Routes> routes_;
 };
 
 }  // namespace swerve::bgp

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "swerve/bgp/adj_rib_out.hpp"
+
+namespace swerve::bgp {
+
+/// The path attributes of a route as one session sends them, MP_REACH_NLRI excepted.
+using EncodedAttributes = std::shared_ptr<const Bytes>;
+
+/// Encodes routes for one session and remembers the result: a route is encoded once, however many
+/// messages carry it.
+class RouteEncoder {
+public:
+    explicit RouteEncoder(SessionEncoding session) : session_(std::move(session)) {}
+
+    [[nodiscard]] bool negotiated(Family family) const {
+        return session_.families.contains(family);
+    }
+    /// The next hop of this family, if there is one.
+    [[nodiscard]] std::optional<Address> next_hop(Family family) const;
+    /// Nothing if this session cannot carry the route.
+    [[nodiscard]] EncodedAttributes encode(const RouteRef& route, Family family) const;
+
+private:
+    struct Known {
+        RouteRef route;  ///< keeps the key alive, so that no other route takes its address
+        EncodedAttributes attributes;
+    };
+    using Cache = std::unordered_map<const RouteAttributes*, Known>;
+
+    [[nodiscard]] EncodedAttributes encode_anew(const RouteAttributes& route, Family family) const;
+    [[nodiscard]] PathAttributes path_attributes(const RouteAttributes& route) const;
+
+    /// A site has a handful of routes at a time; old ones are forgotten together when operators
+    /// have gone through this many.
+    static constexpr std::size_t most_known = 256;
+
+    SessionEncoding session_;
+    mutable std::array<Cache, 2> known_;  ///< by family
+};
+
+}  // namespace swerve::bgp
