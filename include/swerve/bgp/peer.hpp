@@ -3,6 +3,7 @@
 // one accepted, the collision between them (§6.8), backoff, and the Adj-RIB-Out that feeds the
 // established one.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -37,7 +38,9 @@ struct PeerConfig {
 enum class Side : std::uint8_t { dialled, accepted };
 [[nodiscard]] std::string_view to_string(Side side);
 
-// Events, all from the driver.
+// Events, all from the driver. Of a connection that ended (CancelDial, CloseTcp, TcpFailed) the
+// driver reports nothing more. Octets that are ready to be read are handed in before tick(), so
+// that a stalled loop does not expire a session that lives.
 struct Start {};
 struct Stop {
     Notification notification;  ///< sent where a session exists, usually a Cease

@@ -1,0 +1,459 @@
+#include "bgp/connection.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "bgp/transitions.hpp"
+#include "swerve/base/overloaded.hpp"
+
+// Deviations from RFC 4271 §8.2.2, each for a reason:
+// 1. A failed dial leads from Connect to Active, not to Idle: it says nothing bad about the
+//    neighbor and is repeated after the connect retry time, without backoff.
+// 2. A header error is answered with its own NOTIFICATION (§6.1) in Established as well, not with
+//    an FSM error.
+// 3. An OPEN in OpenConfirm is answered with FSM error/2 (RFC 6608) whatever it says.
+// 4. A NOTIFICATION in OpenSent ends the connection without an answer, for none may be answered
+//    (§6.4).
+// 5. A due KEEPALIVE waits until an earlier one that the socket has not begun to take is gone.
+
+namespace swerve::bgp {
+namespace {
+
+/// RFC 4271 §4.4: KEEPALIVEs are never sent more often than once a second.
+constexpr Duration shortest_keepalive = std::chrono::seconds{1};
+
+/// Names the events that a state answers in one way: a list, not a default.
+template <class T, class... Listed>
+concept OneOf = (std::same_as<T, Listed> || ...);
+
+}  // namespace
+
+void Outbox::push(MessageType type, Bytes message) {
+    const bool waiting = std::ranges::any_of(
+        messages_, [&](const Message& other) { return other.type == type && !other.begun; });
+    if (!waiting) messages_.push_back({type, std::move(message), false});
+}
+
+void Outbox::push_rest(Bytes rest) {
+    if (!rest.empty()) messages_.push_front({std::nullopt, std::move(rest), true});
+}
+
+std::size_t Outbox::produce(std::vector<ByteView>& out) const {
+    std::size_t size = 0;
+    for (const Message& message : messages_) {
+        out.emplace_back(message.octets);
+        size += message.octets.size();
+    }
+    return size;
+}
+
+std::size_t Outbox::consumed(std::size_t count, PeerCounters& counters) {
+    while (count > 0 && !messages_.empty()) {
+        Message& front = messages_.front();
+        if (count < front.octets.size()) {
+            front.octets.erase(front.octets.begin(),
+                               front.octets.begin() + static_cast<std::ptrdiff_t>(count));
+            front.begun = true;
+            return 0;
+        }
+        count -= front.octets.size();
+        if (front.type) ++counters.sent[static_cast<std::size_t>(*front.type)];
+        messages_.pop_front();
+    }
+    return count;
+}
+
+Bytes Outbox::rest() const { return begun() ? messages_.front().octets : Bytes{}; }
+
+Connection::Connection(ConnectionConfig config, PeerCounters& counters)
+    : config_(std::move(config)), counters_(counters), random_(config_.seed) {}
+
+void Connection::handle(TimePoint now, const ConnectionEvent& event, ConnectionActions& out) {
+    const Turn turn{now, out};
+    switch (state_) {
+        case State::idle:
+            return in_idle(event, turn);
+        case State::connect:
+            return in_connect(event, turn);
+        case State::active:
+            return in_active(event, turn);
+        case State::open_sent:
+            return in_open_sent(event, turn);
+        case State::open_confirm:
+            return in_open_confirm(event, turn);
+        case State::established:
+            return in_established(event, turn);
+    }
+}
+
+void Connection::tick(TimePoint now, ConnectionActions& out) {
+    if (deadlines_.take_expired(Timer::connect_retry, now)) handle(now, ConnectRetryExpired{}, out);
+    if (deadlines_.take_expired(Timer::hold, now)) handle(now, HoldExpired{}, out);
+    if (deadlines_.take_expired(Timer::send_hold, now)) handle(now, SendHoldExpired{}, out);
+    if (deadlines_.take_expired(Timer::keepalive, now)) handle(now, KeepaliveExpired{}, out);
+}
+
+// Idle has no TCP connection and wants none; one that turns up is closed, not kept.
+void Connection::in_idle(const ConnectionEvent& event, Turn turn) {
+    std::visit(Overloaded{
+                   [&](const StartDialling&) { dial("dialling", turn); },
+                   [&](const StartListening&) { enter(State::active, "listening", turn); },
+                   [&](const TcpUp&) { turn.out.emplace_back(CloseTcp{config_.side, {}}); },
+                   [](const OneOf<Stop, CollisionDump, TcpDown, ConnectRetryExpired, HoldExpired,
+                                  KeepaliveExpired, SendHoldExpired, HeaderError, OpenMessage,
+                                  UpdateMessage, NotificationMessage, KeepaliveMessage,
+                                  RouteRefreshMessage> auto&) {},
+               },
+               event);
+}
+
+void Connection::in_connect(const ConnectionEvent& event, Turn turn) {
+    std::visit(
+        Overloaded{
+            [](const OneOf<StartDialling, StartListening> auto&) {},
+            [&](const Stop&) { cancel_dial(Ended::Cause::stopped, "stopped", turn); },
+            [&](const CollisionDump&) {
+                cancel_dial(Ended::Cause::collision, "the other connection was preferred", turn);
+            },
+            [&](const TcpUp& up) {
+                local_address_ = up.local_address;
+                enter(State::open_sent, "TCP connected", turn);
+            },
+            [&](const TcpDown& down) { enter(State::active, down.reason, turn); },
+            [&](const ConnectRetryExpired&) {
+                turn.out.emplace_back(CancelDial{});
+                dial("no answer to the dial", turn);
+            },
+            [&](const OneOf<HoldExpired, KeepaliveExpired, SendHoldExpired, HeaderError,
+                            OpenMessage, UpdateMessage, NotificationMessage, KeepaliveMessage,
+                            RouteRefreshMessage> auto&) {
+                cancel_dial(Ended::Cause::error, "unexpected event", turn);
+            },
+        },
+        event);
+}
+
+void Connection::in_active(const ConnectionEvent& event, Turn turn) {
+    std::visit(
+        Overloaded{
+            [](const OneOf<StartDialling, StartListening> auto&) {},
+            [&](const Stop&) { finish({Ended::Cause::stopped, "stopped", {}, {}}, turn); },
+            [&](const CollisionDump&) {
+                finish({Ended::Cause::collision, "the other connection was preferred", {}, {}},
+                       turn);
+            },
+            [&](const TcpUp& up) {
+                local_address_ = up.local_address;
+                enter(State::open_sent, "TCP connected", turn);
+            },
+            [&](const TcpDown& down) { tcp_lost(Ended::Cause::error, down, turn); },
+            [&](const ConnectRetryExpired&) { dial("dialling again", turn); },
+            [&](const OneOf<HoldExpired, KeepaliveExpired, SendHoldExpired, HeaderError,
+                            OpenMessage, UpdateMessage, NotificationMessage, KeepaliveMessage,
+                            RouteRefreshMessage> auto&) {
+                finish({Ended::Cause::error, "unexpected event", {}, {}}, turn);
+            },
+        },
+        event);
+}
+
+void Connection::in_open_sent(const ConnectionEvent& event, Turn turn) {
+    std::visit(
+        Overloaded{
+            [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
+            [&](const Stop& event_) { stop(event_, turn); },
+            [&](const CollisionDump&) { dump(turn); },
+            [&](const TcpDown& down) {
+                if (config_.side == Side::dialled || config_.listens) {
+                    enter(State::active, down.reason, turn);
+                } else {
+                    tcp_lost(Ended::Cause::lost, down, turn);
+                }
+            },
+            [&](const HoldExpired&) { hold_expired(turn); },
+            [&](const OneOf<ConnectRetryExpired, KeepaliveExpired, SendHoldExpired> auto&) {
+                fsm_error(turn);
+            },
+            [&](const HeaderError& error) { header_error(error, turn); },
+            [&](const OpenMessage& open) { open_received(open.body, turn); },
+            [&](const NotificationMessage& message) { notified(message, turn); },
+            [&](const KeepaliveMessage&) { unexpected(MessageType::keepalive, turn); },
+            [&](const UpdateMessage&) { unexpected(MessageType::update, turn); },
+            [&](const RouteRefreshMessage&) { unexpected(MessageType::route_refresh, turn); },
+        },
+        event);
+}
+
+void Connection::in_open_confirm(const ConnectionEvent& event, Turn turn) {
+    std::visit(
+        Overloaded{
+            [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
+            [&](const Stop& event_) { stop(event_, turn); },
+            [&](const CollisionDump&) { dump(turn); },
+            [&](const TcpDown& down) { tcp_lost(Ended::Cause::error, down, turn); },
+            [&](const HoldExpired&) { hold_expired(turn); },
+            [&](const KeepaliveExpired&) { send_keepalive(turn.now); },
+            [&](const OneOf<ConnectRetryExpired, SendHoldExpired> auto&) { fsm_error(turn); },
+            [&](const HeaderError& error) { header_error(error, turn); },
+            [&](const OpenMessage&) { unexpected(MessageType::open, turn); },
+            [&](const NotificationMessage& message) { notified(message, turn); },
+            [&](const KeepaliveMessage&) {
+                enter(State::established, "KEEPALIVE received", turn);
+                turn.out.emplace_back(SessionEstablished{});
+            },
+            [&](const UpdateMessage&) { unexpected(MessageType::update, turn); },
+            [&](const RouteRefreshMessage&) { unexpected(MessageType::route_refresh, turn); },
+        },
+        event);
+}
+
+void Connection::in_established(const ConnectionEvent& event, Turn turn) {
+    std::visit(
+        Overloaded{
+            [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
+            [&](const Stop& event_) { stop(event_, turn); },
+            [&](const CollisionDump&) { dump(turn); },
+            [&](const TcpDown& down) { tcp_lost(Ended::Cause::lost, down, turn); },
+            [&](const HoldExpired&) { hold_expired(turn); },
+            [&](const KeepaliveExpired&) { send_keepalive(turn.now); },
+            [&](const SendHoldExpired&) { send_hold_expired(turn); },
+            [&](const ConnectRetryExpired&) { fsm_error(turn); },
+            [&](const HeaderError& error) { header_error(error, turn); },
+            [&](const OpenMessage&) { unexpected(MessageType::open, turn); },
+            [&](const NotificationMessage& message) { notified(message, turn); },
+            [&](const KeepaliveMessage&) {
+                deadlines_.set(Timer::hold, turn.now + negotiated_->hold_time);
+            },
+            [&](const UpdateMessage& update) { update_received(update.body, turn); },
+            [&](const RouteRefreshMessage& message) { refresh_received(message.body, turn); },
+        },
+        event);
+}
+
+/// The one door between states.
+void Connection::enter(State to, std::string reason, Turn turn) {
+    if (!allowed(state_, to)) std::abort();  // our own mistake; no event leads here
+    state_ = to;
+    reason_ = std::move(reason);
+    deadlines_.clear_all();
+    arm(to, turn.now);
+}
+
+void Connection::arm(State state, TimePoint now) {
+    switch (state) {
+        case State::idle:
+            outbox_.clear();
+            return;
+        case State::connect:
+            deadlines_.set(Timer::connect_retry, now + random_.shortened(config_.connect_retry));
+            return;
+        case State::active:
+            outbox_.clear();
+            if (config_.side == Side::accepted) return;
+            deadlines_.set(Timer::connect_retry, now + random_.shortened(config_.connect_retry));
+            return;
+        case State::open_sent:
+            // Not earlier, for the octets of the last message may still be looked at while the
+            // connection that brought them ends.
+            framer_ = {};
+            negotiated_.reset();
+            outbox_.clear();
+            outbox_.push(MessageType::open, encode(make_open(config_.open)));
+            deadlines_.set(Timer::hold, now + open_sent_hold_time);
+            return;
+        case State::open_confirm:
+        case State::established:
+            if (state == State::open_confirm)
+                send_keepalive(now);
+            else
+                update_sent(now);
+            deadlines_.set(Timer::hold, now + negotiated_->hold_time);
+            return;
+    }
+}
+
+void Connection::dial(std::string reason, Turn turn) {
+    turn.out.emplace_back(Dial{});
+    enter(State::connect, std::move(reason), turn);
+}
+
+void Connection::cancel_dial(Ended::Cause cause, std::string reason, Turn turn) {
+    turn.out.emplace_back(CancelDial{});
+    finish({cause, std::move(reason), {}, {}}, turn);
+}
+
+void Connection::finish(Ended ended, Turn turn) {
+    enter(State::idle, ended.reason, turn);
+    turn.out.emplace_back(std::move(ended));
+}
+
+/// Ends the connection with a NOTIFICATION, behind which nothing is ever sent.
+void Connection::close(Ended::Cause cause, Notification words, std::string reason, Turn turn) {
+    Bytes last_words = outbox_.rest();
+    const Bytes message = encode(words);
+    last_words.insert(last_words.end(), message.begin(), message.end());
+    ++counters_.sent[static_cast<std::size_t>(MessageType::notification)];
+    turn.out.emplace_back(CloseTcp{config_.side, std::move(last_words)});
+    turn.out.emplace_back(NotificationExchanged{true, words});
+    finish({cause, std::move(reason), std::move(words), {}}, turn);
+}
+
+void Connection::stop(const Stop& event, Turn turn) {
+    close(Ended::Cause::stopped, event.notification, "sent " + describe(event.notification), turn);
+}
+
+void Connection::dump(Turn turn) {
+    Notification words = cease(subcode::connection_collision);
+    std::string reason = "sent " + describe(words);
+    close(Ended::Cause::collision, std::move(words), std::move(reason), turn);
+}
+
+void Connection::fail(Notification answer, Turn turn) {
+    std::string reason = "sent " + describe(answer);
+    close(Ended::Cause::error, std::move(answer), std::move(reason), turn);
+}
+
+// RFC 4271 §6.4: not even a NOTIFICATION that cannot be read is answered with another.
+void Connection::header_error(const HeaderError& event, Turn turn) {
+    if (event.answerable) return fail(event.answer, turn);
+    turn.out.emplace_back(CloseTcp{config_.side, {}});
+    finish({Ended::Cause::error, "peer sent a malformed NOTIFICATION", {}, {}}, turn);
+}
+
+// RFC 6608 §4: the subcode names the state, the data the type of the message.
+void Connection::unexpected(MessageType type, Turn turn) {
+    const std::uint8_t sub = state_ == State::open_sent      ? subcode::unexpected_in_open_sent
+                             : state_ == State::open_confirm ? subcode::unexpected_in_open_confirm
+                                                             : subcode::unexpected_in_established;
+    fail(Notification{ErrorCode::fsm, sub, {static_cast<std::uint8_t>(type)}}, turn);
+}
+
+void Connection::fsm_error(Turn turn) {
+    fail(Notification{ErrorCode::fsm, subcode::unspecific}, turn);
+}
+
+void Connection::hold_expired(Turn turn) {
+    close(Ended::Cause::error, Notification{ErrorCode::hold_timer_expired, subcode::unspecific},
+          "hold timer expired", turn);
+}
+
+// RFC 9687 §3.2: the neighbor takes no octets, so a NOTIFICATION behind half a message would never
+// be understood; TCP is reset, so that its kernel learns at once.
+void Connection::send_hold_expired(Turn turn) {
+    const std::string reason = "send hold timer expired";
+    if (outbox_.begun()) {
+        turn.out.emplace_back(CloseTcp{config_.side, {}, true});
+        return finish({Ended::Cause::error, reason, {}, {}}, turn);
+    }
+    Notification words{ErrorCode::send_hold_timer_expired, subcode::unspecific};
+    ++counters_.sent[static_cast<std::size_t>(MessageType::notification)];
+    turn.out.emplace_back(CloseTcp{config_.side, encode(words), true});
+    turn.out.emplace_back(NotificationExchanged{true, words});
+    finish({Ended::Cause::error, reason, std::move(words), {}}, turn);
+}
+
+void Connection::tcp_lost(Ended::Cause cause, const TcpDown& event, Turn turn) {
+    finish({cause, event.reason, {}, {}}, turn);
+}
+
+// RFC 4271 §6.4: a NOTIFICATION is never answered.
+void Connection::notified(const NotificationMessage& event, Turn turn) {
+    turn.out.emplace_back(CloseTcp{config_.side, {}});
+    turn.out.emplace_back(NotificationExchanged{false, event.notification});
+    finish(
+        {Ended::Cause::error, "peer sent " + describe(event.notification), {}, event.notification},
+        turn);
+}
+
+void Connection::open_received(ByteView body, Turn turn) {
+    auto theirs = decode_open(body);
+    if (!theirs) return fail(std::move(theirs.error()), turn);
+    auto agreed = negotiate(config_.open, *theirs);
+    if (!agreed) return fail(std::move(agreed.error()), turn);
+    negotiated_ = std::move(*agreed);
+    enter(State::open_confirm, "OPEN received", turn);
+}
+
+void Connection::update_received(ByteView body, Turn turn) {
+    const UpdateContext context{{negotiated_->four_octet_as, negotiated_->internal},
+                                negotiated_->families};
+    auto update = decode_update(body, context);
+    if (!update) return fail(std::move(update.error()), turn);
+    deadlines_.set(Timer::hold, turn.now + negotiated_->hold_time);
+    turn.out.emplace_back(UpdateReceived{std::move(*update)});
+}
+
+// RFC 2918 §4: a family that was not negotiated is ignored.
+void Connection::refresh_received(ByteView body, Turn turn) {
+    const auto family = decode_route_refresh(body);
+    if (family && negotiated_->families.contains(*family)) {
+        turn.out.emplace_back(RefreshRequested{*family});
+    }
+}
+
+void Connection::send_keepalive(TimePoint now) {
+    outbox_.push(MessageType::keepalive, encode_keepalive());
+    update_sent(now);
+}
+
+void Connection::update_sent(TimePoint now) {
+    const Duration jittered = random_.shortened(negotiated_->keepalive);
+    deadlines_.set(Timer::keepalive, now + std::max(jittered, shortest_keepalive));
+}
+
+// RFC 9687 §3: runs while the neighbor owes us the room for what is pending.
+void Connection::watch_output(TimePoint now, bool pending, bool progress) {
+    if (state_ != State::established) return;
+    if (!pending) {
+        deadlines_.clear(Timer::send_hold);
+    } else if (progress || !deadlines_.armed(Timer::send_hold)) {
+        deadlines_.set(Timer::send_hold, now + 2 * negotiated_->hold_time);
+    }
+}
+
+void Connection::receive(ByteView bytes) {
+    if (state_ < State::open_sent) return;
+    framer_.feed(bytes);
+    segment_ = bytes;
+}
+
+std::optional<ConnectionEvent> Connection::next_event() {
+    if (state_ < State::open_sent) return std::nullopt;
+    auto next = framer_.next();
+    if (!next) {
+        const bool answerable = !header_fault_in_notification(next.error());
+        return HeaderError{std::move(next.error()), answerable};
+    }
+    if (!*next) return std::nullopt;
+    const Frame& frame = **next;
+    ++counters_.received[static_cast<std::size_t>(frame.type)];
+    switch (frame.type) {
+        case MessageType::open:
+            return OpenMessage{frame.body};
+        case MessageType::update:
+            return UpdateMessage{frame.body};
+        case MessageType::notification:
+            return NotificationMessage{decode_notification(frame.body)};
+        case MessageType::keepalive:
+            return KeepaliveMessage{};
+        case MessageType::route_refresh:
+            return RouteRefreshMessage{frame.body};
+    }
+    std::unreachable();
+}
+
+/// Only a length can be wrong of a message that is known to be a NOTIFICATION. A header is judged
+/// as soon as it is whole, so its last octet, the type, lies in the segment that came last.
+bool Connection::header_fault_in_notification(const Notification& fault) const {
+    if (fault.subcode != subcode::bad_message_length) return false;
+    const std::size_t behind_type = framer_.buffered() - header_size;
+    const std::uint8_t type = segment_[segment_.size() - behind_type - 1];
+    return type == static_cast<std::uint8_t>(MessageType::notification);
+}
+
+std::optional<TimePoint> Connection::next_dial() const {
+    return state_ == State::active ? deadlines_.get(Timer::connect_retry) : std::nullopt;
+}
+
+}  // namespace swerve::bgp

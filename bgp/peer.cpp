@@ -1,0 +1,340 @@
+#include "swerve/bgp/peer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "bgp/connection.hpp"
+#include "swerve/base/deadlines.hpp"
+#include "swerve/base/overloaded.hpp"
+#include "swerve/base/random.hpp"
+
+namespace swerve::bgp {
+namespace {
+
+/// Backoff after errors: 1, 2, 4 … seconds up to this. Higher, and three quick errors are an outage
+/// of their own.
+constexpr Duration longest_idle_hold = std::chrono::seconds{60};
+/// A session that lasted this long has proved itself; the next error starts the backoff anew.
+constexpr Duration proven_session = std::chrono::minutes{5};
+
+constexpr Duration backoff(unsigned failures) {
+    const unsigned doublings = failures == 0 ? 0 : failures - 1;
+    return std::min<Duration>(longest_idle_hold,
+                              std::chrono::seconds{1} * (1U << std::min(doublings, 6U)));
+}
+
+/// RFC 4271 §6.8, RFC 6286 §2.3: the connection survives that was dialled by the speaker with the
+/// higher identifier, at equal identifiers by the one with the larger AS number.
+bool we_dominate(const OpenPolicy& ours, const Negotiated& theirs) {
+    if (ours.router_id != theirs.remote_id) return ours.router_id > theirs.remote_id;
+    return ours.local_as > theirs.remote_as;
+}
+
+ConnectionConfig connection_config(Side side, const PeerConfig& config) {
+    const bool listens = side == Side::accepted && config.passive;
+    return {side, config.open, config.connect_retry, listens,
+            config.seed + static_cast<std::uint64_t>(side)};
+}
+
+}  // namespace
+
+struct Peer::Parts {
+    enum class Timer : std::uint8_t { idle_hold, count_ };
+    /// One call from the driver.
+    struct Turn {
+        TimePoint now;
+        PeerActions& out;
+    };
+
+    explicit Parts(PeerConfig given)
+        : config(std::move(given)),
+          dialled(connection_config(Side::dialled, config), counters),
+          accepted(connection_config(Side::accepted, config), counters),
+          random(config.seed + 2),
+          retry_delay(config.connect_retry) {}
+    Parts(const Parts&) = delete;
+    Parts& operator=(const Parts&) = delete;
+    ~Parts() = default;
+
+    Connection& at(Side side) { return side == Side::dialled ? dialled : accepted; }
+    const Connection& at(Side side) const { return side == Side::dialled ? dialled : accepted; }
+    Connection& other(const Connection& one) { return &one == &dialled ? accepted : dialled; }
+    /// The one that a retry starts.
+    Connection& starter() { return config.passive ? accepted : dialled; }
+
+    State state() const { return std::max(dialled.state(), accepted.state()); }
+    bool output_pending(const Connection& one) const {
+        return !one.outbox().empty() || (session == one.side() && rib.pending());
+    }
+    std::optional<Notification> refusal() const;
+
+    void start(Turn turn);
+    void stop(const Stop& event, Turn turn);
+    void connected(const TcpConnected& event, Turn turn);
+    void received(const BytesReceived& event, Turn turn);
+    void tick(Turn turn);
+
+    void apply(Connection& one, const ConnectionEvent& event, Turn turn);
+    void perform(Connection& one, ConnectionActions& actions, Turn turn);
+    void session_up(const Connection& one, Turn turn);
+    void ended(const Connection& one, Ended& end, Turn turn);
+    void settle(const Connection& newest, Turn turn);
+    void schedule_retry(TimePoint now);
+    void publish(const std::string& reason, Turn turn);
+    void watch_output(TimePoint now);
+
+    PeerConfig config;
+    PeerCounters counters;
+    Connection dialled;
+    Connection accepted;
+    AdjRibOut rib;
+    Random random;
+    Deadlines<Timer> deadlines;
+    State published = State::idle;
+    bool started = false;
+    unsigned failures = 0;
+    Duration retry_delay;  ///< until the next attempt, as the last ending decided
+    std::optional<Side> session;
+    std::optional<Negotiated> negotiated;
+    TimePoint established_at;
+};
+
+std::optional<Notification> Peer::Parts::refusal() const {
+    if (!started) return cease(subcode::connection_rejected);
+    if (session || accepted.state() >= State::open_sent) {
+        return cease(subcode::connection_collision);
+    }
+    return std::nullopt;
+}
+
+void Peer::Parts::start(Turn turn) {
+    if (config.passive)
+        apply(accepted, StartListening{}, turn);
+    else
+        apply(dialled, StartDialling{}, turn);
+}
+
+void Peer::Parts::stop(const Stop& event, Turn turn) {
+    started = false;
+    failures = 0;
+    apply(dialled, event, turn);
+    apply(accepted, event, turn);
+}
+
+void Peer::Parts::connected(const TcpConnected& event, Turn turn) {
+    if (event.side == Side::accepted) {
+        // An accepted connection that is there already cannot be told from this one any more.
+        if (accepted.state() >= State::open_sent) return;
+        if (const auto answer = refusal()) {
+            ++counters.sent[static_cast<std::size_t>(MessageType::notification)];
+            turn.out.emplace_back(CloseTcp{Side::accepted, encode(*answer)});
+            turn.out.emplace_back(NotificationExchanged{true, *answer});
+            return;
+        }
+        // A neighbor that calls is there: neither backoff nor a dial of our own keeps it out.
+        if (accepted.state() == State::idle) {
+            ConnectionActions none;
+            accepted.handle(turn.now, StartListening{}, none);
+        }
+    }
+    apply(at(event.side), TcpUp{event.local_address}, turn);
+}
+
+void Peer::Parts::received(const BytesReceived& event, Turn turn) {
+    Connection& one = at(event.side);
+    one.receive(event.bytes);
+    while (const auto message = one.next_event()) apply(one, *message, turn);
+}
+
+void Peer::Parts::tick(Turn turn) {
+    for (Connection* one : {&dialled, &accepted}) {
+        ConnectionActions actions;
+        one->tick(turn.now, actions);
+        perform(*one, actions, turn);
+    }
+    if (deadlines.take_expired(Timer::idle_hold, turn.now)) start(turn);
+}
+
+void Peer::Parts::apply(Connection& one, const ConnectionEvent& event, Turn turn) {
+    ConnectionActions actions;
+    one.handle(turn.now, event, actions);
+    perform(one, actions, turn);
+}
+
+void Peer::Parts::perform(Connection& one, ConnectionActions& actions, Turn turn) {
+    for (ConnectionAction& action : actions) {
+        std::visit(Overloaded{
+                       [&](Dial& dial) { turn.out.emplace_back(dial); },
+                       [&](CancelDial& cancel) { turn.out.emplace_back(cancel); },
+                       [&](CloseTcp& close) { turn.out.emplace_back(std::move(close)); },
+                       [&](NotificationExchanged& exchanged) {
+                           turn.out.emplace_back(std::move(exchanged));
+                       },
+                       [&](UpdateReceived& update) { turn.out.emplace_back(std::move(update)); },
+                       [&](RefreshRequested& request) { rib.refresh(request.family); },
+                       [&](SessionEstablished&) { session_up(one, turn); },
+                       [&](Ended& end) { ended(one, end, turn); },
+                   },
+                   action);
+    }
+    publish(one.reason(), turn);
+    settle(one, turn);
+}
+
+void Peer::Parts::session_up(const Connection& one, Turn turn) {
+    session = one.side();
+    negotiated = one.negotiated();
+    established_at = turn.now;
+    ++counters.established;
+    const Address local = *one.local_address();
+    const auto own = [&](Family family) {
+        return local.family() == family ? std::optional{local} : std::nullopt;
+    };
+    rib.session_up(
+        {.local_as = config.open.local_as,
+         .attributes = {negotiated->four_octet_as, negotiated->internal},
+         .families = negotiated->families,
+         .next_hop_ipv4 = config.next_hop_ipv4 ? config.next_hop_ipv4 : own(Family::ipv4),
+         .next_hop_ipv6 = config.next_hop_ipv6 ? config.next_hop_ipv6 : own(Family::ipv6)});
+    turn.out.emplace_back(SessionUp{*negotiated, one.side(), local});
+}
+
+/// The single exit of a session, and what every end of a connection means for the next attempt.
+void Peer::Parts::ended(const Connection& one, Ended& end, Turn turn) {
+    const bool was_session = session == one.side();
+    if (was_session) {
+        session.reset();
+        negotiated.reset();
+        rib.session_down();
+        if (turn.now - established_at >= proven_session) failures = 0;
+        turn.out.emplace_back(
+            SessionDown{end.reason, std::move(end.sent), std::move(end.received)});
+    }
+    if (end.cause != Ended::Cause::error && !(was_session && end.cause == Ended::Cause::lost)) {
+        return;
+    }
+    // While the other connection makes its way, this one's end is no failure of the neighbor.
+    if (other(one).state() < State::open_sent) ++failures;
+    const Duration hold = backoff(failures);
+    // Lost without a word is a restart more often than not, but not if it comes in a row.
+    const bool lost = end.cause == Ended::Cause::lost;
+    retry_delay = random.shortened(lost ? std::max(config.connect_retry, hold) : hold);
+}
+
+// RFC 4271 §6.8 in three rules:
+// 1. An Established connection wins over any other.
+// 2. Of two connections in OpenConfirm the one survives that the dominant speaker dialled.
+// 3. Once one of them has the neighbor's OPEN, no further dial is needed.
+void Peer::Parts::settle(const Connection& newest, Turn turn) {
+    for (Connection* one : {&dialled, &accepted}) {
+        Connection& rival = other(*one);
+        if (one->state() < State::open_confirm || rival.state() == State::idle) continue;
+        const bool dial_pending = &rival == &dialled && rival.state() <= State::active;
+        if (session == one->side() || dial_pending) {
+            return apply(rival, CollisionDump{}, turn);
+        }
+        if (rival.state() == State::open_confirm) {
+            const bool keep_dialled = we_dominate(config.open, *newest.negotiated());
+            return apply(keep_dialled ? accepted : dialled, CollisionDump{}, turn);
+        }
+    }
+    schedule_retry(turn.now);
+}
+
+/// A hold that runs is not prolonged by what happens meanwhile, or a stray caller could keep us
+/// from dialling for ever.
+void Peer::Parts::schedule_retry(TimePoint now) {
+    const bool wanted = started && starter().state() == State::idle &&
+                        other(starter()).state() < State::open_confirm;
+    if (!wanted)
+        deadlines.clear(Timer::idle_hold);
+    else if (!deadlines.armed(Timer::idle_hold))
+        deadlines.set(Timer::idle_hold, now + retry_delay);
+}
+
+void Peer::Parts::publish(const std::string& reason, Turn turn) {
+    const State reached = state();
+    if (reached == published) return;
+    turn.out.emplace_back(StateChanged{published, reached, reason});
+    published = reached;
+}
+
+void Peer::Parts::watch_output(TimePoint now) {
+    for (Connection* one : {&dialled, &accepted}) {
+        one->watch_output(now, output_pending(*one), false);
+    }
+}
+
+Peer::Peer(PeerConfig config) : parts_(std::make_unique<Parts>(std::move(config))) {}
+Peer::~Peer() = default;
+Peer::Peer(Peer&&) noexcept = default;
+Peer& Peer::operator=(Peer&&) noexcept = default;
+
+void Peer::handle(TimePoint now, const PeerEvent& event, PeerActions& out) {
+    const Parts::Turn turn{now, out};
+    std::visit(Overloaded{
+                   [&](const Start&) {
+                       if (!std::exchange(parts_->started, true)) parts_->start(turn);
+                   },
+                   [&](const Stop& stop) { parts_->stop(stop, turn); },
+                   [&](const TcpConnected& connected) { parts_->connected(connected, turn); },
+                   [&](const TcpFailed& failed) {
+                       parts_->apply(parts_->at(failed.side), TcpDown{failed.reason}, turn);
+                   },
+                   [&](const BytesReceived& received) { parts_->received(received, turn); },
+               },
+               event);
+    parts_->watch_output(now);
+}
+
+void Peer::tick(TimePoint now, PeerActions& out) {
+    parts_->tick({now, out});
+    parts_->watch_output(now);
+}
+
+std::optional<TimePoint> Peer::next_deadline() const {
+    return earlier(parts_->deadlines.next(),
+                   earlier(parts_->dialled.next_deadline(), parts_->accepted.next_deadline()));
+}
+
+std::optional<Notification> Peer::refuses_connection() const { return parts_->refusal(); }
+
+std::size_t Peer::produce(TimePoint now, Side side, std::size_t budget,
+                          std::vector<ByteView>& out) {
+    Connection& one = parts_->at(side);
+    std::size_t size = one.outbox().produce(out);
+    if (parts_->session == side) size += parts_->rib.produce(budget, out);
+    one.watch_output(now, size > 0, false);
+    return size;
+}
+
+void Peer::consumed(TimePoint now, Side side, std::size_t count) {
+    Connection& one = parts_->at(side);
+    const std::size_t of_routes = one.outbox().consumed(count, parts_->counters);
+    if (parts_->session == side) {
+        const std::uint64_t before = parts_->rib.updates_sent();
+        one.outbox().push_rest(parts_->rib.consumed(of_routes));
+        const std::uint64_t sent = parts_->rib.updates_sent() - before;
+        parts_->counters.sent[static_cast<std::size_t>(MessageType::update)] += sent;
+        if (sent > 0) one.update_sent(now);
+    }
+    one.watch_output(now, parts_->output_pending(one), count > 0);
+}
+
+bool Peer::wants_write(Side side) const { return parts_->output_pending(parts_->at(side)); }
+
+State Peer::state() const { return parts_->state(); }
+
+const std::optional<Negotiated>& Peer::negotiated() const { return parts_->negotiated; }
+
+std::optional<TimePoint> Peer::next_retry() const {
+    if (parts_->config.passive) return std::nullopt;
+    return earlier(parts_->deadlines.get(Parts::Timer::idle_hold), parts_->dialled.next_dial());
+}
+
+const PeerCounters& Peer::counters() const { return parts_->counters; }
+const PeerConfig& Peer::config() const { return parts_->config; }
+AdjRibOut& Peer::rib_out() { return parts_->rib; }
+const AdjRibOut& Peer::rib_out() const { return parts_->rib; }
+
+}  // namespace swerve::bgp
