@@ -32,6 +32,9 @@ struct Frame {
 /// (RFC 4271 §6.1): length before anything is buffered beyond it.
 class Framer {
 public:
+    /// Copies the octets. The caller feeds at most 64 KiB at once and drains with next() before it
+    /// feeds again, so that never more than this and one incomplete message is held. After an error
+    /// the octets are dropped.
     void feed(ByteView bytes);
 
     /// The next complete message; nothing when more bytes are needed. An error is the NOTIFICATION

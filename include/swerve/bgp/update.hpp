@@ -14,7 +14,7 @@
 namespace swerve::bgp {
 
 /// Reachable prefixes of one family with their next hop (a 32-octet IPv6 next hop keeps its global
-/// half).
+/// half, or the link-local one where the global one is `::`).
 struct Reach {
     Address next_hop;
     std::vector<Prefix> prefixes;
@@ -23,10 +23,11 @@ struct Reach {
 };
 
 /// An UPDATE as it is to be acted on: the consequences of RFC 7606 are already applied, so that
-/// prefixes under treat-as-withdraw stand in `withdrawn`.
+/// prefixes under treat-as-withdraw stand in `withdrawn`. A prefix in `withdrawn` and in `reach` is
+/// announced (RFC 4271 §4.3): apply `withdrawn` first.
 struct Update {
     std::vector<Prefix> withdrawn;
-    std::vector<Reach> reach;                          ///< at most one per family
+    std::vector<Reach> reach;  ///< at most two: of the NLRI field and of MP_REACH_NLRI
     std::shared_ptr<const PathAttributes> attributes;  ///< set when `reach` is not empty
     std::optional<Family> end_of_rib;                  ///< RFC 4724 §2
     Consequence consequence = Consequence::none;  ///< the strongest applied, never reset_session
