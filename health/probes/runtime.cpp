@@ -65,8 +65,8 @@ tcp::endpoint to_asio(const Endpoint& endpoint) {
 
 /// A lack on our side says nothing about the service.
 bool is_our_own_lack(const error_code& error) {
-    static constexpr std::array ours{EMFILE, ENFILE,        ENOBUFS,      ENOMEM,
-                                     EACCES, EPERM,         EADDRNOTAVAIL, EAFNOSUPPORT};
+    static constexpr std::array ours{EMFILE, ENFILE, ENOBUFS,       ENOMEM,
+                                     EACCES, EPERM,  EADDRNOTAVAIL, EAFNOSUPPORT};
     return error.category() == boost::system::system_category() &&
            std::ranges::find(ours, error.value()) != ours.end();
 }
@@ -75,7 +75,8 @@ bool is_our_own_lack(const error_code& error) {
 std::optional<Outcome> bind_to_target(tcp::socket& socket, const Endpoint& target,
                                       const std::string& doing) {
     // Without this option the kernel picks the source port at bind(), where it must be unique for
-    // the address, not for the pair of endpoints: many checks of one address would run out of ports.
+    // the address, not for the pair of endpoints: many checks of one address would run out of
+    // ports.
     const int on = 1;
     ::setsockopt(socket.native_handle(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     error_code error;
@@ -181,6 +182,8 @@ Result<FileText, std::string> read_file(const std::string& path, std::size_t lim
     if (::fstat(file, &status) != 0) return system(errno);
     if (!S_ISREG(status.st_mode)) return cannot("not a regular file");
     FileText out;
+    out.stamp = {status.st_dev, status.st_ino,
+                 status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
     out.text.resize(limit + 1);
     std::size_t filled = 0;
     while (filled < out.text.size()) {

@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/system/error_code.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,16 +48,28 @@ void close_quietly(boost::asio::ip::tcp::socket& socket);
 
 /// The outcome of a failed operation on a connection to `target`. `doing` ("connecting to
 /// 192.0.2.1:80") is how the reason begins, and what the deadline's report says when it was the
-/// deadline that ended the operation. A lack of our own (descriptors, ports, permission) is unknown.
+/// deadline that ended the operation. A lack of our own (descriptors, ports, permission) is
+/// unknown.
 [[nodiscard]] Outcome from_error(const boost::system::error_code& error, std::string doing,
                                  const Endpoint& target);
 
-/// The whole of a regular file, or the sentence that says why not. Neither blocks on a FIFO nor
-/// reads more than `limit` octets.
+/// Differs when a file was replaced or written anew.
+struct FileStamp {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    std::int64_t modified_ns = 0;
+
+    friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
+
 struct FileText {
     std::string text;
-    bool cut = false;  ///< the file is longer
+    bool cut = false;  ///< the file is longer than the limit
+    FileStamp stamp;
 };
+
+/// The first `limit` octets of a regular file, or the sentence that says why not. Does not block on
+/// a FIFO.
 [[nodiscard]] Result<FileText, std::string> read_file(const std::string& path, std::size_t limit);
 
 /// Why nothing can be probed at this address; nothing if it can.

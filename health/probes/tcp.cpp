@@ -48,7 +48,8 @@ public:
         auto socket = co_await connect(context, target_);
         if (!socket) co_return std::move(socket.error());
         if (!send_.empty()) {
-            auto [error, count] = co_await asio::async_write(*socket, asio::buffer(send_), as_result);
+            auto [error, count] =
+                co_await asio::async_write(*socket, asio::buffer(send_), as_result);
             if (error) co_return from_error(error, "sending to " + target_.to_string(), target_);
         }
         Outcome outcome = expect_.empty() ? passed("connected to " + target_.to_string())
