@@ -1,1 +1,231 @@
-int main() {}
+// swervectl: the command line client of swerved. Everything about words and exit codes is here;
+// what a command does is in the file of its theme.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <boost/json/serialize.hpp>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "swerve/base/escape.hpp"
+#include "tools/swervectl/commands.hpp"
+
+namespace swerve::ctl {
+namespace {
+
+constexpr std::string_view footer =
+    "Commands and objects of show may be abbreviated while they stay unique.\n"
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 daemon unreachable, 4 configuration invalid,\n"
+    "5 no such object, 6 timeout, 7 refused.";
+
+struct Line {
+    bool json = false;
+    std::string socket = "/run/swerve/control.sock";
+    std::string color = "auto";
+    std::string object;
+    std::string name;
+    std::string condition;
+    std::string timeout = "30s";
+    std::string file;
+    Words words;
+    bool follow = false;
+    std::optional<std::uint64_t> since;
+};
+
+using Action = std::function<Outcome<Exit>(const Context&)>;
+
+int end(bool json, const Failure& failure) {
+    if (json) {
+        boost::json::object out = document("swerve.error/1");
+        out["error"] = boost::json::object{
+            {"code", failure.code}, {"message", failure.message}, {"hint", failure.hint}};
+        print_json(boost::json::serialize(out));
+    } else {
+        fmt::print(stderr, "swervectl: {}{}{}\n", escape(failure.message, 4096),
+                   failure.hint.empty() ? "" : ": ", escape(failure.hint, 4096));
+    }
+    return static_cast<int>(failure.exit);
+}
+
+void add_globals(CLI::App& app, Line& line) {
+    app.set_help_flag("-h,--help", "Print this text");
+    app.add_flag("--json", line.json, "Answer in JSON, errors included");
+    app.add_option("--socket", line.socket, "Control socket of the daemon")
+        ->envname("SWERVE_SOCKET")
+        ->capture_default_str();
+    app.add_option("--color", line.color, "Colors: auto, always or never")
+        ->check(CLI::IsMember({"auto", "always", "never"}))
+        ->capture_default_str();
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.footer(std::string{footer});
+}
+
+void add_queries(CLI::App& app, Line& line, Action& action) {
+    app.add_subcommand("status", "One screen: sessions, services, checks, last events")
+        ->callback([&] { action = status; });
+    CLI::App* objects = app.add_subcommand("show", "Tables; detail with a name");
+    objects
+        ->add_option("OBJECT", line.object,
+                     "neighbors, services, checks, routes, failovers, events or config")
+        ->required();
+    objects->add_option("NAME", line.name, "One of them; of routes a prefix, of failovers an id");
+    objects->callback([&] {
+        action = [&line](const Context& context) { return show(context, line.object, line.name); };
+    });
+    CLI::App* why = app.add_subcommand("explain", "Why a prefix is announced or not, as a chain");
+    why->add_option("PREFIX", line.name)->required();
+    why->callback(
+        [&] { action = [&line](const Context& context) { return explain(context, line.name); }; });
+    CLI::App* happened = app.add_subcommand("events", "What happened, oldest first");
+    happened->add_flag("-f,--follow", line.follow, "Go on with what happens, until interrupted");
+    happened->add_option("--since", line.since, "Only what came after the event of this id");
+    happened->callback([&] {
+        action = [&line](const Context& context) {
+            return events(context, line.follow, line.since);
+        };
+    });
+}
+
+void add_overrides(CLI::App& app, Line& line, Action& action) {
+    struct Verb {
+        const char* name;
+        const char* subject;
+        const char* help;
+    };
+    static constexpr std::array<Verb, 4> verbs{
+        {{"announce", "PREFIX", "Announce a prefix whatever its service's verdict says"},
+         {"withdraw", "PREFIX", "Withdraw a prefix whatever its service's verdict says"},
+         {"drain", "SERVICE", "Take a service out: its prefixes are withdrawn"},
+         {"undrain", "SERVICE", "End a drain"}}};
+    for (const Verb& verb : verbs) {
+        CLI::App* command = app.add_subcommand(verb.name, verb.help);
+        command->add_option(verb.subject, line.words.subject)->required();
+        // Ending a drain lasts by itself.
+        if (std::string_view{verb.name} != "undrain") {
+            command->add_option("--for", line.words.lasting,
+                                "How long (30s, 10m, 2h); else until cleared");
+        }
+        command->add_option("--reason", line.words.reason,
+                            "Why, for the colleagues and the record");
+        command->callback([&, name = std::string{verb.name}] {
+            action = [&line, name](const Context& context) {
+                return set_override(context, name, line.words);
+            };
+        });
+    }
+    CLI::App* clear = app.add_subcommand("auto", "Clear every override on a service or a prefix");
+    clear->add_option("SUBJECT", line.words.subject, "SERVICE or PREFIX")->required();
+    clear->callback([&] {
+        action = [&line](const Context& context) {
+            return clear_overrides(context, line.words.subject);
+        };
+    });
+}
+
+void add_tools(CLI::App& app, Line& line, Action& action) {
+    CLI::App* wait =
+        app.add_subcommand("wait", "Wait until a condition holds; exit code 6 if it does not");
+    wait->add_option("CONDITION", line.condition,
+                     "announced=PREFIX, withdrawn=PREFIX, session=NAME or verdict=SERVICE:up")
+        ->required();
+    wait->add_option("--timeout", line.timeout, "How long at most (500ms, 30s, 10m)")
+        ->capture_default_str();
+    wait->callback([&] {
+        action = [&line](const Context& context) {
+            return wait_for(context, line.condition, line.timeout);
+        };
+    });
+    CLI::App* config =
+        app.add_subcommand("config", "Work on a configuration file without a daemon");
+    config->require_subcommand(1);
+    CLI::App* check = config->add_subcommand("check", "Report every fault of a configuration file");
+    check->add_option("FILE", line.file)->required();
+    check->callback([&] {
+        action = [&line](const Context& context) {
+            return check_configuration(context, line.file);
+        };
+    });
+    app.add_subcommand("version", "Print the version")->callback([&] { action = version; });
+}
+
+/// Completes the first word that is a command's unique abbreviation; CLI11 reports the rest.
+Outcome<void> complete_command(const CLI::App& app, std::vector<std::string>& words) {
+    std::size_t i = 0;
+    while (i < words.size() && words[i].starts_with('-')) {
+        i += words[i] == "--socket" || words[i] == "--color" ? 2 : 1;
+    }
+    if (i >= words.size()) return {};
+    std::vector<std::string> matches;
+    std::string all;
+    for (const CLI::App* command : app.get_subcommands({})) {
+        all += (all.empty() ? "" : ", ") + command->get_name();
+        if (command->get_name() == words[i]) return {};
+        if (!words[i].empty() && command->get_name().starts_with(words[i])) {
+            matches.push_back(command->get_name());
+        }
+    }
+    if (matches.size() == 1) {
+        words[i] = matches.front();
+        return {};
+    }
+    return fail(usage(fmt::format("'{}' is {} of: {}", words[i],
+                                  matches.empty() ? "none" : "short for more than one", all),
+                      "see swervectl --help"));
+}
+
+int help(const CLI::App& app, bool json) {
+    if (json) {
+        boost::json::object out = document("swerve.help/1");
+        out["text"] = app.help();
+        print_json(boost::json::serialize(out));
+    } else {
+        std::fputs(app.help().c_str(), stdout);
+    }
+    return 0;
+}
+
+int run(std::vector<std::string> words) {
+    // A usage error is reported before the line is parsed, so --json is looked up by hand.
+    const bool json = std::ranges::find(words, "--json") != words.end();
+    Line line;
+    Action action;
+    CLI::App app{"swervectl: talk to a running swerved", "swervectl"};
+    add_globals(app, line);
+    add_queries(app, line, action);
+    add_overrides(app, line, action);
+    add_tools(app, line, action);
+    for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
+    if (const auto known = complete_command(app, words); !known) return end(json, known.error());
+    try {
+        std::ranges::reverse(words);
+        app.parse(std::move(words));
+    } catch (const CLI::CallForHelp&) {
+        return help(app, json);
+    } catch (const CLI::ParseError& error) {
+        return end(json, usage(error.what(), "see swervectl --help"));
+    }
+    const Context context{Client{line.socket}, line.json, Palette{colors_wanted(line.color)}};
+    const auto outcome = action(context);
+    return outcome ? static_cast<int>(*outcome) : end(line.json, outcome.error());
+}
+
+}  // namespace
+}  // namespace swerve::ctl
+
+int main(int argc, char** argv) {
+    namespace ctl = swerve::ctl;
+    const std::vector<std::string> words{argv + 1, argv + argc};
+    try {
+        return ctl::run(words);
+    } catch (const std::exception& error) {
+        const bool json = std::ranges::find(words, "--json") != words.end();
+        return ctl::end(json, {ctl::Exit::failed, "failed", error.what(), ""});
+    }
+}

@@ -1,0 +1,59 @@
+#pragma once
+// What swervectl can do: one function per command, each prints its own answer.
+
+#include <boost/json/object.hpp>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tools/swervectl/client.hpp"
+#include "tools/swervectl/failure.hpp"
+#include "tools/swervectl/terminal.hpp"
+
+namespace swerve::ctl {
+
+struct Context {
+    Client client;
+    bool json = false;
+    Palette palette{false};
+};
+
+/// One line of JSON on standard output, as every answer under --json.
+void print_json(std::string_view text);
+
+/// A document of this client's own, with the fields that every answer has (docs/api.md).
+[[nodiscard]] boost::json::object document(std::string_view schema);
+
+[[nodiscard]] Outcome<Exit> status(const Context& context);
+/// `object` may be abbreviated or singular; `name` empty: all.
+[[nodiscard]] Outcome<Exit> show(const Context& context, const std::string& object,
+                                 const std::string& name);
+[[nodiscard]] Outcome<Exit> explain(const Context& context, const std::string& prefix);
+
+struct Words {
+    std::string subject;
+    std::string lasting;  ///< "10m"; empty: until cleared
+    std::string reason;
+};
+/// announce and withdraw take a prefix, drain and undrain a service, auto either.
+[[nodiscard]] Outcome<Exit> set_override(const Context& context, const std::string& verb,
+                                         const Words& words);
+[[nodiscard]] Outcome<Exit> clear_overrides(const Context& context, const std::string& subject);
+
+[[nodiscard]] Outcome<Exit> wait_for(const Context& context, const std::string& condition,
+                                     const std::string& timeout);
+[[nodiscard]] Outcome<Exit> events(const Context& context, bool follow,
+                                   std::optional<std::uint64_t> since);
+/// Needs no daemon.
+[[nodiscard]] Outcome<Exit> check_configuration(const Context& context, const std::string& file);
+[[nodiscard]] Outcome<Exit> version(const Context& context);
+
+/// "10m", "1500ms": a number and a unit (ms, s, m, h, d), nothing else.
+[[nodiscard]] Outcome<std::chrono::milliseconds> parse_duration(const std::string& option,
+                                                                const std::string& text);
+/// Fails with what is wrong with it.
+[[nodiscard]] Outcome<void> require_prefix(const std::string& text);
+
+}  // namespace swerve::ctl

@@ -1,0 +1,184 @@
+// The second half of tables.hpp: one object at length.
+
+#include <fmt/format.h>
+
+#include "tools/swervectl/answer.hpp"
+#include "tools/swervectl/tables.hpp"
+
+namespace swerve::ctl {
+
+namespace json = boost::json;
+
+namespace {
+
+Cell word(const json::object& from, std::string_view key) {
+    const std::string text = text_at(from, key);
+    return {text, style_of(text)};
+}
+
+std::string seconds(const json::object& from, std::string_view key) {
+    const auto value = number_at(from, key);
+    return value ? human_time(*value) : "-";
+}
+
+std::string messages(const json::object& counts) {
+    return fmt::format("open {}, update {}, notification {}, keepalive {}, route refresh {}",
+                       text_at(counts, "open"), text_at(counts, "update"),
+                       text_at(counts, "notification"), text_at(counts, "keepalive"),
+                       text_at(counts, "route_refresh"));
+}
+
+std::string title(const json::object& object, std::string_view kind, const Palette& palette) {
+    return palette.paint(fmt::format("{} {}", kind, text_at(object, "name")), Style::heading) +
+           "\n";
+}
+
+std::string override_text(const json::object& held) {
+    if (held.empty()) return "-";
+    std::string out = fmt::format("{} by {}", text_at(held, "kind"), text_at(held, "who"));
+    if (const auto left = number_at(held, "expires_s")) out += ", ends in " + human_span(*left);
+    if (text_at(held, "reason") != "-") out += ": " + text_at(held, "reason");
+    return out;
+}
+
+std::string neighbor_detail(const json::object& answer, const json::object& neighbor,
+                            const Palette& palette) {
+    const json::object sent = object_at(neighbor, "prefixes_advertised");
+    const auto up = number_at(neighbor, "up_s");
+    const auto retry = number_at(neighbor, "next_retry_s");
+    Details out;
+    out.add("description", {text_at(neighbor, "description")});
+    out.add("address",
+            {fmt::format("{} port {}{}", text_at(neighbor, "address"), text_at(neighbor, "port"),
+                         flag_at(neighbor, "passive") ? ", passive" : "")});
+    out.add("local address", {text_at(neighbor, "local_address")});
+    out.add("remote AS", {text_at(neighbor, "remote_as")});
+    out.add("state", word(neighbor, "state"));
+    out.add("for", {up ? human_span(*up) : since_at(answer, neighbor, "since")});
+    out.add("times established", {text_at(neighbor, "established_count")});
+    out.add("last error", {text_at(neighbor, "last_error")});
+    out.add("next try in", {retry ? human_time(*retry) : "-"});
+    out.add("hold time", {seconds(neighbor, "hold_time_s")});
+    out.add("keepalive", {seconds(neighbor, "keepalive_s")});
+    out.add("families", {list_at(neighbor, "families")});
+    out.add("prefixes sent",
+            {fmt::format("ipv4 {}, ipv6 {}", text_at(sent, "ipv4"), text_at(sent, "ipv6"))});
+    out.add("prefixes received", {text_at(neighbor, "prefixes_received")});
+    out.add("waiting to be sent",
+            {fmt::format("withdrawals {}, announcements {}, octets in the kernel {}",
+                         text_at(neighbor, "pending_withdrawals"),
+                         text_at(neighbor, "pending_announcements"),
+                         text_at(neighbor, "unsent_octets"))});
+    out.add("messages sent", {messages(object_at(neighbor, "messages_sent"))});
+    out.add("messages received", {messages(object_at(neighbor, "messages_received"))});
+    return title(neighbor, "neighbor", palette) + out.to_string(palette);
+}
+
+std::string service_detail(const json::object& answer, const json::object& service,
+                           const Palette& palette) {
+    Details out;
+    out.add("verdict", word(service, "verdict"));
+    out.add("verdict for", {since_at(answer, service, "verdict_since")});
+    out.add("verdict because", {text_at(service, "verdict_reason")});
+    out.add("intent", word(service, "intent"));
+    out.add("intent for", {since_at(answer, service, "intent_since")});
+    out.add("intent because", {text_at(service, "intent_reason")});
+    out.add("healthy when", {text_at(service, "healthy_when")});
+    out.add("drain", {override_text(object_at(service, "drain"))});
+    out.add("sent to", {fmt::format("{} of {} established neighbors", text_at(service, "sent_to"),
+                                    text_at(service, "established_neighbors"))});
+    const auto count = number_at(service, "prefix_count").value_or(0);
+    out.add("prefixes", {fmt::format("{:.0f}: {}{}", count, list_at(service, "prefixes"),
+                                     count > 20 ? ", …" : "")});
+    return title(service, "service", palette) + out.to_string(palette);
+}
+
+std::string check_detail(const json::object& answer, const json::object& check,
+                         const Palette& palette) {
+    const json::object last = object_at(check, "last");
+    const json::object window = object_at(check, "window");
+    const json::object results = object_at(check, "results");
+    Details out;
+    out.add("probe", {text_at(check, "type") + " " + text_at(check, "target")});
+    out.add("state", word(check, "state"));
+    out.add("for", {since_at(answer, check, "since")});
+    out.add("because", {text_at(check, "reason")});
+    out.add("last result", word(last, "result"));
+    out.add("last reason", {text_at(last, "reason")});
+    out.add("last took", {seconds(last, "duration_s")});
+    out.add("last was", {seconds(last, "age_s") + " ago"});
+    out.add("in a row",
+            {fmt::format("{} passes (rise {}), {} failures (fall {})",
+                         text_at(check, "consecutive_passes"), text_at(check, "rise"),
+                         text_at(check, "consecutive_failures"), text_at(check, "fall"))});
+    if (!window.empty()) {
+        out.add("window", {fmt::format("{} failures of the last {} (flips at {})",
+                                       text_at(check, "window_failures"), text_at(window, "of"),
+                                       text_at(window, "failures"))});
+    }
+    out.add("timing", {fmt::format("every {}, after a failure every {}, timeout {}",
+                                   seconds(check, "interval_s"), seconds(check, "fast_interval_s"),
+                                   seconds(check, "timeout_s"))});
+    out.add("detection within", {seconds(check, "detection_bound_s")});
+    out.add("verdict held for", {seconds(check, "held_until_s")});
+    out.add("results", {fmt::format("pass {}, fail {}, unknown {}", text_at(results, "pass"),
+                                    text_at(results, "fail"), text_at(results, "unknown"))});
+    out.add("caveat", {text_at(check, "caveat")});
+    out.add("services", {list_at(check, "services")});
+    return title(check, "check", palette) + out.to_string(palette);
+}
+
+std::string failover_detail(const json::object& failover, const Palette& palette) {
+    Details out;
+    out.add("subject", {text_at(failover, "subject")});
+    out.add("because", {text_at(failover, "reason")});
+    out.add("time", {text_at(failover, "time")});
+    out.add("prefixes", {text_at(failover, "prefixes")});
+    out.add("complete", {text_at(failover, "complete")});
+    out.add("evidence to verdict", {seconds(failover, "detection_s")});
+    out.add("verdict to bytes written", {seconds(failover, "written_s")});
+    out.add("verdict to acknowledged", {seconds(failover, "acknowledged_s")});
+    Table table{{"  NEIGHBOR", ">WRITTEN", ">ACKED", "SESSION"}};
+    for (const json::object& neighbor : objects_at(failover, "neighbors")) {
+        table.add({{"  " + text_at(neighbor, "name")},
+                   {time_at(neighbor, "written_s")},
+                   {time_at(neighbor, "acknowledged_s")},
+                   {flag_at(neighbor, "session_lost") ? "lost" : "kept"}});
+    }
+    const std::string heading =
+        palette.paint("failover " + text_at(failover, "id"), Style::heading) + "\n";
+    return heading + out.to_string(palette) + (table.empty() ? "" : table.to_string(palette));
+}
+
+template <class Render>
+std::string each(const json::object& answer, std::string_view key, Render render) {
+    std::string out;
+    for (const json::object& object : objects_at(answer, key)) {
+        out += (out.empty() ? "" : "\n") + render(object);
+    }
+    return out;
+}
+
+}  // namespace
+
+std::string neighbors_detail(const json::object& answer, const Palette& palette) {
+    return each(answer, "neighbors",
+                [&](const auto& object) { return neighbor_detail(answer, object, palette); });
+}
+
+std::string services_detail(const json::object& answer, const Palette& palette) {
+    return each(answer, "services",
+                [&](const auto& object) { return service_detail(answer, object, palette); });
+}
+
+std::string checks_detail(const json::object& answer, const Palette& palette) {
+    return each(answer, "checks",
+                [&](const auto& object) { return check_detail(answer, object, palette); });
+}
+
+std::string failovers_detail(const json::object& answer, const Palette& palette) {
+    return each(answer, "failovers",
+                [&](const auto& object) { return failover_detail(object, palette); });
+}
+
+}  // namespace swerve::ctl

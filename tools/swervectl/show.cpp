@@ -1,0 +1,131 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+#include <cstdio>
+
+#include "tools/swervectl/answer.hpp"
+#include "tools/swervectl/commands.hpp"
+#include "tools/swervectl/tables.hpp"
+
+namespace swerve::ctl {
+
+namespace json = boost::json;
+
+namespace {
+
+using Render = std::string (*)(const json::object&, const Palette&);
+
+struct Object {
+    std::string_view name;
+    Render table;
+    Render detail;  ///< for one named object
+};
+
+std::string configuration(const json::object& answer, const Palette& /*palette*/) {
+    const json::value* yaml = answer.if_contains("yaml");
+    const json::string* text = yaml == nullptr ? nullptr : yaml->if_string();
+    if (text == nullptr) return "the daemon sent no configuration\n";
+    const std::string out{*text};
+    return fmt::format("# {}\n{}{}", text_at(answer, "file"), out, out.ends_with('\n') ? "" : "\n");
+}
+
+constexpr std::array<Object, 7> objects{{{"neighbors", neighbors_table, neighbors_detail},
+                                         {"services", services_table, services_detail},
+                                         {"checks", checks_table, checks_detail},
+                                         {"routes", routes_table, routes_table},
+                                         {"failovers", failovers_table, failovers_detail},
+                                         {"events", events_table, events_table},
+                                         {"config", configuration, nullptr}}};
+
+/// By name or unique abbreviation; the singular is one.
+Outcome<const Object*> resolve(const std::string& word) {
+    const Object* found = nullptr;
+    std::string names;
+    bool several = false;
+    for (const Object& object : objects) {
+        names += (names.empty() ? "" : ", ") + std::string{object.name};
+        if (word.empty() || !object.name.starts_with(word)) continue;
+        several = found != nullptr;
+        found = &object;
+    }
+    if (found == nullptr || several) {
+        return fail(usage(fmt::format("'{}' is {} of: {}", word,
+                                      several ? "short for more than one" : "none", names),
+                          "see swervectl show --help"));
+    }
+    return found;
+}
+
+/// The daemon's events have no call by subject, so the choice is made here.
+void keep_subject(json::object& answer, const std::string& subject) {
+    json::array kept;
+    for (json::object& event : objects_at(answer, "events")) {
+        if (text_at(event, "subject") == subject) kept.push_back(std::move(event));
+    }
+    answer["events"] = std::move(kept);
+}
+
+Outcome<std::string> target_of(const Object& object, const std::string& name) {
+    std::string target = fmt::format("/v1/{}", object.name);
+    if (name.empty() || object.name == "events") return target;
+    if (object.detail == nullptr)
+        return fail(usage(fmt::format("show {} takes no name", object.name)));
+    if (object.name != "routes") return target + "/" + percent_encoded(name);
+    if (const auto valid = require_prefix(name); !valid) return fail(valid.error());
+    return target + "?prefix=" + percent_encoded(name);
+}
+
+std::string header(const json::object& answer, const Palette& palette) {
+    const bool stopping = flag_at(answer, "stopping");
+    return fmt::format(
+        "{}  {}  AS{}  router id {}  up {}  swerved {}{}\n",
+        palette.paint(text_at(answer, "site"), Style::heading), text_at(answer, "mode"),
+        text_at(answer, "local_as"), text_at(answer, "router_id"), span_at(answer, "uptime_s"),
+        text_at(answer, "version"), stopping ? palette.paint("  STOPPING", Style::bad) : "");
+}
+
+}  // namespace
+
+Outcome<Exit> status(const Context& context) {
+    const auto reply = context.client.get("/v1/status");
+    if (!reply) return fail(reply.error());
+    if (context.json) {
+        print_json(reply->text);
+        return Exit::done;
+    }
+    const json::object& answer = reply->body;
+    const Palette& palette = context.palette;
+    std::string out = header(answer, palette) + "\n" + neighbors_table(answer, palette);
+    // A collector has neither services nor checks, and does not miss them.
+    if (text_at(answer, "mode") != "collector") {
+        out += "\n" + services_table(answer, palette) + "\n" + checks_table(answer, palette);
+    }
+    out += "\n" + events_table(answer, palette);
+    std::fputs(out.c_str(), stdout);
+    return Exit::done;
+}
+
+Outcome<Exit> show(const Context& context, const std::string& word, const std::string& name) {
+    const auto object = resolve(word);
+    if (!object) return fail(object.error());
+    const auto target = target_of(**object, name);
+    if (!target) return fail(target.error());
+    auto reply = context.client.get(*target);
+    if (!reply) return fail(reply.error());
+    if ((*object)->name == "events" && !name.empty()) {
+        keep_subject(reply->body, name);
+        reply->text = json::serialize(reply->body);
+    }
+    if (context.json) {
+        print_json(reply->text);
+        return Exit::done;
+    }
+    const Render render = name.empty() ? (*object)->table : (*object)->detail;
+    std::fputs(render(reply->body, context.palette).c_str(), stdout);
+    return Exit::done;
+}
+
+}  // namespace swerve::ctl

@@ -1,0 +1,172 @@
+#include "tools/swervectl/tables.hpp"
+
+#include <fmt/format.h>
+
+#include "tools/swervectl/answer.hpp"
+
+namespace swerve::ctl {
+
+namespace json = boost::json;
+
+namespace {
+
+Cell word(const json::object& from, std::string_view key) {
+    const std::string text = text_at(from, key);
+    return {text, style_of(text)};
+}
+
+Cell plain(const json::object& from, std::string_view key) { return {text_at(from, key)}; }
+
+/// "2/3": how many of the established neighbors hold it.
+Cell holders(const json::object& service) {
+    return {text_at(service, "sent_to") + "/" + text_at(service, "established_neighbors")};
+}
+
+Cell advertised(const json::object& neighbor) {
+    const json::object counts = object_at(neighbor, "prefixes_advertised");
+    const double sum =
+        number_at(counts, "ipv4").value_or(0) + number_at(counts, "ipv6").value_or(0);
+    return {fmt::format("{:.0f}", sum)};
+}
+
+Cell last_event(const json::object& neighbor) {
+    const auto retry = number_at(neighbor, "next_retry_s");
+    std::string text = text_at(neighbor, "last_error");
+    if (retry) text += fmt::format("; next try in {:.0f}s", *retry);
+    return {text};
+}
+
+std::string origin_and_path(const json::object& route) {
+    const std::string path = text_at(route, "as_path");
+    return path == "-" ? list_at(route, "as_path") : path;
+}
+
+std::string received_table(const json::object& answer, const Palette& palette) {
+    Table table{{"", "PREFIX", "NEIGHBOR", "NEXT HOP", "AS PATH", ">MED", ">AGE", "COMMUNITIES"}};
+    for (const json::object& route : objects_at(answer, "received")) {
+        const bool best = flag_at(route, "best");
+        table.add({{best ? "*" : " ", Style::good},
+                   plain(route, "prefix"),
+                   plain(route, "neighbor"),
+                   plain(route, "next_hop"),
+                   {origin_and_path(route)},
+                   plain(route, "med"),
+                   {span_at(route, "age_s")},
+                   {list_at(route, "communities")}});
+    }
+    return table.empty() ? "" : "received (* best)\n" + table.to_string(palette);
+}
+
+}  // namespace
+
+std::string neighbors_table(const json::object& answer, const Palette& palette) {
+    Table table{
+        {"NAME", "ADDRESS", ">REMOTE AS", "STATE", ">UP/DOWN", ">SENT", ">RCVD", "LAST ERROR"}};
+    for (const json::object& neighbor : objects_at(answer, "neighbors")) {
+        const auto up = number_at(neighbor, "up_s");
+        table.add({plain(neighbor, "name"),
+                   plain(neighbor, "address"),
+                   plain(neighbor, "remote_as"),
+                   word(neighbor, "state"),
+                   {up ? human_span(*up) : since_at(answer, neighbor, "since")},
+                   advertised(neighbor),
+                   plain(neighbor, "prefixes_received"),
+                   last_event(neighbor)});
+    }
+    if (table.empty()) return "no neighbor is configured or connected\n";
+    return table.to_string(palette);
+}
+
+std::string services_table(const json::object& answer, const Palette& palette) {
+    Table table{{"NAME", "VERDICT", "INTENT", ">FOR", ">PREFIXES", ">SENT TO", "WHY"}};
+    for (const json::object& service : objects_at(answer, "services")) {
+        table.add({plain(service, "name"),
+                   word(service, "verdict"),
+                   word(service, "intent"),
+                   {since_at(answer, service, "intent_since")},
+                   plain(service, "prefix_count"),
+                   holders(service),
+                   plain(service, "intent_reason")});
+    }
+    if (table.empty()) return "no service is configured\n";
+    return table.to_string(palette);
+}
+
+std::string checks_table(const json::object& answer, const Palette& palette) {
+    Table table{{"NAME", "TYPE", "TARGET", "STATE", ">FOR", "LAST", ">AGE", ">TOOK", "WHY"}};
+    for (const json::object& check : objects_at(answer, "checks")) {
+        const json::object last = object_at(check, "last");
+        table.add({plain(check, "name"),
+                   plain(check, "type"),
+                   plain(check, "target"),
+                   word(check, "state"),
+                   {since_at(answer, check, "since")},
+                   word(last, "result"),
+                   {time_at(last, "age_s")},
+                   {time_at(last, "duration_s")},
+                   plain(check, "reason")});
+    }
+    if (table.empty()) return "no check is configured\n";
+    return table.to_string(palette);
+}
+
+std::string routes_table(const json::object& answer, const Palette& palette) {
+    Table table{{"PREFIX", "SERVICE", "INTENT", "OVERRIDE", ">SENT TO", "WHY"}};
+    for (const json::object& route : objects_at(answer, "routes")) {
+        const json::object held = object_at(route, "override");
+        const bool manual = text_at(route, "service") == "-";
+        table.add({plain(route, "prefix"),
+                   {manual ? "(manual)" : text_at(route, "service")},
+                   word(route, "intent"),
+                   {held.empty() ? text_at(route, "override") : text_at(held, "kind")},
+                   plain(route, "sent_to"),
+                   plain(route, "reason")});
+    }
+    std::string out = table.empty() ? "" : table.to_string(palette);
+    const std::string received = received_table(answer, palette);
+    if (!out.empty() && !received.empty()) out += '\n';
+    out += received;
+    if (out.empty()) return "no route here and none received\n";
+    if (flag_at(answer, "cut")) {
+        out += "not all routes are shown; name a prefix: swervectl show routes PREFIX\n";
+    }
+    return out;
+}
+
+std::string failovers_table(const json::object& answer, const Palette& palette) {
+    Table table{{">ID", "TIME", "SUBJECT", ">PREFIXES", ">DETECTED", ">WRITTEN", ">ACKED", "WHY"}};
+    for (const json::object& failover : objects_at(answer, "failovers")) {
+        table.add({plain(failover, "id"),
+                   plain(failover, "time"),
+                   plain(failover, "subject"),
+                   plain(failover, "prefixes"),
+                   {time_at(failover, "detection_s")},
+                   {time_at(failover, "written_s")},
+                   {time_at(failover, "acknowledged_s")},
+                   plain(failover, "reason")});
+    }
+    if (table.empty()) return "no failover since the daemon started\n";
+    return table.to_string(palette);
+}
+
+std::string events_table(const json::object& answer, const Palette& palette) {
+    Table table{{">ID", "TIME", "TYPE", "SUBJECT", "TEXT"}};
+    for (const json::object& event : objects_at(answer, "events")) {
+        table.add({plain(event, "id"),
+                   plain(event, "time"),
+                   {text_at(event, "type"), style_of(text_at(event, "severity"))},
+                   plain(event, "subject"),
+                   plain(event, "text")});
+    }
+    if (table.empty()) return "no event is kept\n";
+    return table.to_string(palette);
+}
+
+std::string event_line(const json::object& event, const Palette& palette) {
+    const std::string type = fmt::format("{:<13}", text_at(event, "type"));
+    return fmt::format("{}  {}  {}: {}\n", text_at(event, "time"),
+                       palette.paint(type, style_of(text_at(event, "severity"))),
+                       text_at(event, "subject"), text_at(event, "text"));
+}
+
+}  // namespace swerve::ctl

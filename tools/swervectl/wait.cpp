@@ -1,0 +1,176 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json/serialize.hpp>
+#include <functional>
+
+#include "swerve/base/escape.hpp"
+#include "swerve/net/prefix.hpp"
+#include "tools/swervectl/answer.hpp"
+#include "tools/swervectl/commands.hpp"
+
+namespace swerve::ctl {
+
+namespace json = boost::json;
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+struct Observation {
+    bool met;
+    std::string seen;  ///< what is the case now, for the message of a timeout
+};
+using Probe = std::function<Outcome<Observation>(const Client&)>;
+
+// Not every change that matters is an event (the bytes of an announcement leave after it), so the
+// question is asked again at this pace.
+constexpr milliseconds pace{100};
+
+/// Whether this daemon is a collector, which answers from what it received.
+Outcome<bool> is_collector(const Client& client) {
+    const auto reply = client.get("/v1/status");
+    if (!reply) return fail(reply.error());
+    return text_at(reply->body, "mode") == "collector";
+}
+
+Outcome<Observation> best_route(const Client& client, const std::string& prefix, bool wanted) {
+    const auto reply = client.get("/v1/routes?prefix=" + percent_encoded(prefix));
+    if (!reply) return fail(reply.error());
+    for (const json::object& route : objects_at(reply->body, "received")) {
+        if (text_at(route, "prefix") == prefix && flag_at(route, "best")) {
+            return Observation{wanted, "the best route is " + text_at(route, "neighbor") + "'s"};
+        }
+    }
+    return Observation{!wanted, "there is no route"};
+}
+
+Outcome<Observation> sent_route(const Client& client, const std::string& prefix, bool wanted) {
+    const auto reply = client.get("/v1/explain?prefix=" + percent_encoded(prefix));
+    if (!reply) return fail(reply.error());
+    return Observation{flag_at(reply->body, "announced") == wanted,
+                       text_at(reply->body, "summary")};
+}
+
+Outcome<Observation> session(const Client& client, const std::string& name) {
+    const auto reply = client.get("/v1/neighbors/" + percent_encoded(name));
+    if (!reply) {
+        // A collector's neighbors come as they please.
+        if (reply.error().exit != Exit::no_such_object) return fail(reply.error());
+        const auto collector = is_collector(client);
+        if (!collector) return fail(collector.error());
+        if (*collector) return Observation{false, "no such neighbor yet"};
+        return fail(reply.error());
+    }
+    for (const json::object& neighbor : objects_at(reply->body, "neighbors")) {
+        const std::string state = text_at(neighbor, "state");
+        const std::string error = text_at(neighbor, "last_error");
+        return Observation{state == "established",
+                           "it is " + state + (error == "-" ? "" : ": " + error)};
+    }
+    return Observation{false, "no such neighbor"};
+}
+
+Outcome<Observation> verdict(const Client& client, const std::string& service,
+                             const std::string& wanted) {
+    const auto reply = client.get("/v1/services/" + percent_encoded(service));
+    if (!reply) return fail(reply.error());
+    for (const json::object& found : objects_at(reply->body, "services")) {
+        const std::string is = text_at(found, "verdict");
+        return Observation{is == wanted, "it is " + is + ": " + text_at(found, "verdict_reason")};
+    }
+    return Observation{false, "no such service"};
+}
+
+Outcome<Probe> route_probe(const std::string& value, bool wanted) {
+    if (const auto valid = require_prefix(value); !valid) return fail(valid.error());
+    // The daemon prints prefixes in canonical form.
+    const std::string prefix = Prefix::parse(value)->to_string();
+    return [prefix, wanted](const Client& client) -> Outcome<Observation> {
+        const auto collector = is_collector(client);
+        if (!collector) return fail(collector.error());
+        return *collector ? best_route(client, prefix, wanted) : sent_route(client, prefix, wanted);
+    };
+}
+
+Outcome<Probe> verdict_probe(const std::string& value) {
+    static constexpr std::array<std::string_view, 3> verdicts{"up", "down", "unknown"};
+    const auto colon = value.rfind(':');
+    if (colon == std::string::npos || colon == 0) {
+        return fail(usage("verdict= takes SERVICE:up, SERVICE:down or SERVICE:unknown"));
+    }
+    const std::string service = value.substr(0, colon);
+    const std::string wanted = value.substr(colon + 1);
+    if (std::ranges::find(verdicts, wanted) == verdicts.end()) {
+        return fail(usage(fmt::format("'{}' is no verdict: up, down, unknown", escape(wanted))));
+    }
+    return [service, wanted](const Client& client) { return verdict(client, service, wanted); };
+}
+
+Outcome<Probe> parse_condition(const std::string& condition) {
+    const auto equals = condition.find('=');
+    const std::string kind = condition.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : condition.substr(equals + 1);
+    if (!value.empty()) {
+        if (kind == "announced" || kind == "withdrawn")
+            return route_probe(value, kind == "announced");
+        if (kind == "verdict") return verdict_probe(value);
+        if (kind == "session") {
+            return [value](const Client& client) { return session(client, value); };
+        }
+    }
+    return fail(
+        usage(fmt::format("'{}' is no condition", escape(condition)),
+              "use announced=PREFIX, withdrawn=PREFIX, session=NAME or verdict=SERVICE:up"));
+}
+
+Exit report(const Context& context, const std::string& condition, Clock::duration waited) {
+    const double seconds = std::chrono::duration<double>(waited).count();
+    if (context.json) {
+        json::object out = document("swerve.wait/1");
+        out["condition"] = condition;
+        out["met"] = true;
+        out["waited_s"] = seconds;
+        print_json(json::serialize(out));
+    } else {
+        fmt::print("{} after {}\n", condition, human_time(seconds));
+    }
+    return Exit::done;
+}
+
+}  // namespace
+
+Outcome<Exit> wait_for(const Context& context, const std::string& condition,
+                       const std::string& timeout) {
+    const auto probe = parse_condition(condition);
+    if (!probe) return fail(probe.error());
+    const auto patience = parse_duration("--timeout", timeout);
+    if (!patience) return fail(patience.error());
+    const auto started = Clock::now();
+    // Followed before the first question, so that nothing happens unseen between the two.
+    auto stream = context.client.follow(std::nullopt);
+    if (!stream) return fail(stream.error());
+    while (true) {
+        const auto seen = (*probe)(context.client);
+        if (!seen) return fail(seen.error());
+        const auto waited = Clock::now() - started;
+        if (seen->met) return report(context, condition, waited);
+        if (waited >= *patience) {
+            return fail(Failure{Exit::timeout, "timeout",
+                                fmt::format("{} did not come within {}", condition, timeout),
+                                seen->seen});
+        }
+        const auto left = std::chrono::ceil<milliseconds>(*patience - waited);
+        const auto event = stream->next(std::min(pace, left));
+        // A stream that was cut off for being slow costs promptness only; a daemon that is gone
+        // fails the next question.
+        if (!event) {
+            auto again = context.client.follow(std::nullopt);
+            if (!again) return fail(again.error());
+            *stream = std::move(*again);
+        }
+    }
+}
+
+}  // namespace swerve::ctl
