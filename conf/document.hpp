@@ -1,0 +1,42 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/faults.hpp"
+
+namespace swerve::conf {
+
+/// A YAML value as it stands in the file: text is not interpreted, every node knows its place.
+struct Node {
+    enum class Kind : std::uint8_t { nothing, scalar, list, map, alias };
+    struct Entry;
+
+    Kind kind = Kind::nothing;
+    bool quoted = false;  ///< of a scalar
+    Place place{};
+    std::string text{};  ///< of a scalar
+    std::vector<Node> items{};
+    std::vector<Entry> entries{};  ///< duplicates included, in the order of the file
+
+    /// The first entry of this key; null if there is none or this is no map.
+    [[nodiscard]] const Node* find(std::string_view key) const;
+};
+
+struct Node::Entry {
+    Place place;  ///< of the key
+    std::string key;
+    Node value;
+};
+
+/// "nothing", "a value", "a list", "a map": what stands at a node, for messages.
+[[nodiscard]] std::string_view describe(Node::Kind kind);
+
+/// Parses one YAML document, strictly: control characters, invalid UTF-8, tags, anchors, complex
+/// keys, deep nesting, a second document and whatever yaml-cpp refuses are faults. Nothing is
+/// returned when the document cannot be read to its end.
+[[nodiscard]] std::optional<Node> parse_document(const std::string& text, Faults& faults);
+
+}  // namespace swerve::conf

@@ -1,0 +1,64 @@
+#include "conf/files.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace swerve::conf {
+
+namespace {
+
+std::string cause(int error) { return "cannot be read: " + std::generic_category().message(error); }
+
+class Descriptor {
+public:
+    explicit Descriptor(int number) : number_(number) {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor() {
+        if (number_ >= 0) ::close(number_);
+    }
+    [[nodiscard]] int get() const { return number_; }
+
+private:
+    int number_;
+};
+
+std::string too_large(std::size_t limit) {
+    const bool whole = limit >= (1U << 20U);
+    return "is larger than " +
+           (whole ? std::to_string(limit >> 20U) + " MiB" : std::to_string(limit) + " octets");
+}
+
+}  // namespace
+
+Result<std::string, std::string> read_text(const std::string& file, std::size_t limit) {
+    // O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
+    const Descriptor descriptor{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    if (descriptor.get() < 0) return fail(cause(errno));
+    struct stat status{};
+    if (::fstat(descriptor.get(), &status) != 0) return fail(cause(errno));
+    if (S_ISDIR(status.st_mode)) return fail(cause(EISDIR));
+    if (!S_ISREG(status.st_mode)) return fail(std::string{"is not a regular file"});
+    if (static_cast<std::size_t>(status.st_size) > limit) return fail(too_large(limit));
+    // One octet more than promised: a file that grows meanwhile is noticed, not cut.
+    std::string text(static_cast<std::size_t>(status.st_size) + 1, '\0');
+    std::size_t used = 0;
+    for (;;) {
+        if (used == text.size()) text.resize(std::min(limit + 1, 2 * text.size() + 4096));
+        if (used > limit) return fail(too_large(limit));
+        const ssize_t count = ::read(descriptor.get(), text.data() + used, text.size() - used);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return fail(cause(errno));
+        if (count == 0) break;
+        used += static_cast<std::size_t>(count);
+    }
+    text.resize(used);
+    return text;
+}
+
+}  // namespace swerve::conf

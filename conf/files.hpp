@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "swerve/base/result.hpp"
+
+namespace swerve::conf {
+
+/// Reads a regular file of at most `limit` octets; the error says why not, in one phrase.
+[[nodiscard]] Result<std::string, std::string> read_text(const std::string& file,
+                                                         std::size_t limit);
+
+}  // namespace swerve::conf

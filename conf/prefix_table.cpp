@@ -1,0 +1,196 @@
+#include "conf/prefix_table.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <map>
+
+#include "conf/files.hpp"
+#include "swerve/conf/load.hpp"
+
+namespace swerve::conf {
+
+namespace {
+
+/// Sorted, and without those that another one covers: then only the last one that is not greater
+/// than a prefix can contain it.
+std::vector<Prefix> without_covered(std::vector<Prefix> prefixes) {
+    std::ranges::sort(prefixes);
+    std::vector<Prefix> out;
+    for (const Prefix& prefix : prefixes) {
+        if (out.empty() || !out.back().contains(prefix)) out.push_back(prefix);
+    }
+    return out;
+}
+
+bool is_within(const std::vector<Prefix>& owned, const Prefix& prefix) {
+    const auto behind = std::ranges::upper_bound(owned, prefix);
+    return behind != owned.begin() && std::prev(behind)->contains(prefix);
+}
+
+std::string_view trimmed(std::string_view line) {
+    line = line.substr(0, line.find('#'));
+    const auto first = line.find_first_not_of(" \t\r");
+    if (first == std::string_view::npos) return {};
+    return line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
+}
+
+}  // namespace
+
+std::string PrefixTable::read(const Section& service) {
+    const Node* list = service.find("prefixes");
+    const auto file = service.get<std::string>("prefixes_file");
+    const bool misspelt = !faults_->sound(service.path_of("prefixes")) ||
+                          !faults_->sound(service.path_of("prefixes_file"));
+    sources_.push_back({service.path_of("prefixes"), service.node().place, nullptr, {}});
+    if (list != nullptr && service.has("prefixes_file")) {
+        service.fault("prefixes_file", "stands beside prefixes", "give one of the two");
+        return {};
+    }
+    if (list != nullptr) {
+        read_list(service);
+    } else if (file) {
+        read_file(service, *file);
+    } else if (!misspelt && service.node().kind == Node::Kind::map &&
+               faults_->sound(service.path())) {
+        service.fault("prefixes", "is missing", "name prefixes, or a prefixes_file");
+    }
+    return sources_.back().file;
+}
+
+void PrefixTable::read_list(const Section& service) {
+    static const Key& key = *find_key(find_key(schema(), "services")->members, "prefixes");
+    const Node& list = *service.find("prefixes");
+    Source& source = sources_.back();
+    source.place = list.place;
+    if (!expect(*faults_, list, source.path, Node::Kind::list)) return;
+    source.list = &list;
+    if (list.items.empty()) service.fault("prefixes", "has no members");
+    for (std::uint32_t i = 0; i < list.items.size(); ++i) {
+        const auto value =
+            read_value(*faults_, key, list.items[i], source.path + "[" + std::to_string(i) + "]");
+        if (!value) continue;
+        const auto index = static_cast<std::uint32_t>(sources_.size() - 1);
+        listed_.push_back({std::get<Prefix>(*value), 0, index, i});
+    }
+}
+
+void PrefixTable::read_file(const Section& service, const std::string& given) {
+    const std::filesystem::path path = std::filesystem::path{directory_} / given;
+    Source& source = sources_.back();
+    source.path = service.path_of("prefixes_file");
+    source.place = service.find("prefixes_file")->place;
+    source.file = path.lexically_normal().string();
+    const auto text = read_text(source.file, max_prefixes_file_octets);
+    if (!text) {
+        service.fault("prefixes_file", quote(source.file) + " " + text.error());
+        return;
+    }
+    const std::size_t before = listed_.size();
+    read_lines(*text);
+    if (listed_.size() == before && faults_->sound(source.path)) {
+        service.fault("prefixes_file", quote(source.file) + " holds no prefixes");
+    }
+}
+
+void PrefixTable::read_lines(const std::string& text) {
+    const Source& source = sources_.back();
+    const auto index = static_cast<std::uint32_t>(sources_.size() - 1);
+    const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+    listed_.reserve(listed_.size() + std::min(lines, max_prefixes));
+    std::size_t bad = 0;
+    std::uint32_t number = 0;
+    for (std::size_t begin = 0; begin < text.size() && !full_;) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        const std::string_view line = std::string_view{text}.substr(begin, end - begin);
+        const std::string_view word = trimmed(line);
+        begin = end + 1;
+        ++number;
+        if (word.empty()) continue;
+        const auto column = static_cast<std::size_t>(word.data() - line.data()) + 1;
+        const auto parsed = parse_prefix(word);
+        if (parsed && listed_.size() == max_prefixes) {
+            full_ = true;
+            faults_->add(source.place, source.path,
+                         "more than " + std::to_string(max_prefixes) + " prefixes in all",
+                         "the limit is passed at " + source.file + ":" + std::to_string(number));
+        } else if (parsed) {
+            const auto most = std::numeric_limits<std::uint16_t>::max();
+            listed_.push_back({*parsed,
+                               static_cast<std::uint16_t>(std::min<std::size_t>(column, most)),
+                               index, number});
+        } else if (bad++ < max_diagnostics) {
+            faults_->add_elsewhere(source.place,
+                                   {source.file, static_cast<int>(number), static_cast<int>(column),
+                                    source.path, parsed.error().message, parsed.error().hint});
+        }
+    }
+    if (bad > 0) faults_->distrust(source.path);
+    if (bad > max_diagnostics) faults_->add_unlisted(bad - max_diagnostics);
+}
+
+void PrefixTable::settle(std::vector<Prefix> owned, std::vector<Service>& services) {
+    const std::vector<Prefix> cover = without_covered(std::move(owned));
+    std::ranges::sort(listed_, [](const Listed& a, const Listed& b) {
+        return std::tie(a.prefix, a.source, a.position) < std::tie(b.prefix, b.source, b.position);
+    });
+    std::vector<Finding> findings;
+    std::vector<std::size_t> counts(sources_.size());
+    std::uint32_t first = 0;
+    for (std::uint32_t i = 0; i < listed_.size(); ++i) {
+        ++counts[listed_[i].source];
+        if (listed_[i].prefix != listed_[first].prefix) first = i;
+        if (i != first) {
+            findings.push_back({i, first});
+        } else if (!cover.empty() && !is_within(cover, listed_[i].prefix)) {
+            findings.push_back({i, i});
+        }
+    }
+    report(findings);
+    for (std::size_t i = 0; i < sources_.size(); ++i) services[i].prefixes.reserve(counts[i]);
+    for (const Listed& listed : listed_) services[listed.source].prefixes.push_back(listed.prefix);
+    listed_ = {};
+}
+
+void PrefixTable::report(const std::vector<Finding>& findings) {
+    std::vector<Finding> in_order = findings;
+    std::ranges::sort(in_order, [this](const Finding& a, const Finding& b) {
+        const Listed& left = listed_[a.listed];
+        const Listed& right = listed_[b.listed];
+        return std::tie(left.source, left.position) < std::tie(right.source, right.position);
+    });
+    std::map<std::uint32_t, std::size_t> counts;
+    for (const Finding& finding : in_order) {
+        const Listed& listed = listed_[finding.listed];
+        if (counts[listed.source]++ >= max_diagnostics) {
+            faults_->add_unlisted(1);
+        } else if (finding.first == finding.listed) {
+            fault(listed, quote(listed.prefix.to_string()) + " lies outside owned",
+                  "only what owned covers can be announced");
+        } else {
+            fault(listed, quote(listed.prefix.to_string()) + " is given twice",
+                  "the first one is at " + whereabouts(listed_[finding.first]));
+        }
+    }
+}
+
+std::string PrefixTable::whereabouts(const Listed& listed) const {
+    const Source& source = sources_[listed.source];
+    if (source.list == nullptr) return source.file + ":" + std::to_string(listed.position);
+    return faults_->where(source.list->items[listed.position].place) + " in " + source.path;
+}
+
+void PrefixTable::fault(const Listed& listed, std::string message, std::string hint) {
+    const Source& source = sources_[listed.source];
+    if (source.list != nullptr) {
+        faults_->add(source.list->items[listed.position].place,
+                     source.path + "[" + std::to_string(listed.position) + "]", std::move(message),
+                     std::move(hint));
+        return;
+    }
+    faults_->add_elsewhere(
+        source.place, {source.file, static_cast<int>(listed.position), listed.column, source.path,
+                       std::move(message), std::move(hint)});
+}
+
+}  // namespace swerve::conf

@@ -1,0 +1,119 @@
+#include <string>
+#include <vector>
+
+#include "conf/schema.hpp"
+#include "swerve/conf/load.hpp"
+
+namespace swerve::conf {
+
+namespace {
+
+constexpr std::string_view introduction =
+    R"(# Configuration
+
+Made from the schema; the test "reference: the page is up to date" says how to make it anew.
+
+`swerved --check FILE` and `swervectl config check FILE` validate a file. All faults are reported at
+once, one line each, as `file:line:column: key: what is wrong (hint: what to do)`.
+
+- Durations are whole numbers with a unit: `200ms`, `9s`, `5m`, `1h`.
+- Numbers are plain decimal: `010`, `0x10` and quoted numbers are refused. Booleans are `true` and
+  `false`.
+- Names hold letters, digits, `.`, `_` and `-`, start with a letter or digit, and have at most 63
+  characters.
+- Prefixes are written with their length and without host bits.
+- Anchors, aliases, merge keys, tags and second documents are refused.
+- A key of a later version is refused with "not in this version".
+
+Examples: [minimal.yaml](../conf/examples/minimal.yaml), [site.yaml](../conf/examples/site.yaml),
+[collector.yaml](../conf/examples/collector.yaml).
+)";
+
+/// A bar would end the cell of a table.
+std::string cell(std::string_view text) {
+    std::string out;
+    for (const char c : text) out += c == '|' ? std::string{"\\|"} : std::string{c};
+    return out;
+}
+
+std::string default_of(const Key& key) {
+    if (key.required) return "required";
+    if (!key.fallback.empty()) return "`" + std::string{key.fallback} + "`";
+    return std::string{key.otherwise};
+}
+
+std::string type_of(const Key& key) { return (key.list ? "list of " : "") + describe(key); }
+
+std::string row(const std::string& name, const Key& key) {
+    return "| `" + name + "` | " + cell(type_of(key)) + " | " + cell(default_of(key)) + " | " +
+           cell(key.help) + " |\n";
+}
+
+constexpr std::string_view head = "\n| key | value | default | |\n| --- | --- | --- | --- |\n";
+
+std::string rows(std::span<const Key> keys, const std::string& parent) {
+    std::string out;
+    for (const Key& key : keys) {
+        if (key.type == Type::not_yet || key.type == Type::named_maps) continue;
+        const std::string name =
+            parent.empty() ? std::string{key.name} : parent + "." + std::string{key.name};
+        if (key.type == Type::map) {
+            out += rows(key.members, name);
+        } else {
+            out += row(name, key);
+        }
+    }
+    return out;
+}
+
+std::string field_rows(std::span<const health::Field> fields, const std::string& parent) {
+    const std::vector<Key> keys = keys_of(fields);
+    std::string out;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        const std::string name = parent + "." + std::string{keys[i].name};
+        if (keys[i].type == Type::map) {
+            out += field_rows(fields[i].members, name);
+        } else {
+            out += row(name, keys[i]);
+        }
+    }
+    return out;
+}
+
+std::string later_words(std::span<const Key> keys) {
+    std::string out;
+    for (const Key& key : keys) {
+        if (key.type != Type::not_yet) continue;
+        out += (out.empty() ? "" : ", ") + ("`" + std::string{key.name} + "`");
+    }
+    return out.empty() ? out : "\nNot in this version: " + out + ".\n";
+}
+
+std::string probes() {
+    std::string out;
+    for (const auto& type : health::probe_types()) {
+        out += "\n### Probe `" + std::string{type.name} + "`\n\n" + std::string{type.help} + "\n";
+        out += type.has_events ? "\nIt sees events between attempts: `on_event` applies.\n" : "";
+        out += std::string{head} + field_rows(type.fields, std::string{type.name});
+    }
+    out += "\nNot in this version:";
+    for (const std::string_view name : later_probes()) out += " `" + std::string{name} + "`";
+    return out + ".\n";
+}
+
+}  // namespace
+
+std::string reference() {
+    std::string out{introduction};
+    out += "\n## The file\n" + std::string{head} + rows(schema(), {}) + later_words(schema());
+    for (const Key& key : schema()) {
+        if (key.type != Type::named_maps) continue;
+        const std::string name{key.name};
+        out += "\n## `" + name + ".NAME`\n\n" + std::string{key.help} + "\n";
+        out += std::string{head} + rows(key.members, {}) + later_words(key.members);
+        if (name == "checks") out += probes();
+    }
+    return out;
+}
+
+}  // namespace swerve::conf
