@@ -1,0 +1,339 @@
+"""The main job against a real router, in network namespaces: BIRD 2 as the upstream of two sites, a client behind it.
+
+            client (c)
+               |
+            router (r)   BIRD 2, AS 64496, routes into the kernel
+             /      \\
+        site a ---- site b      AS 64500, anycast addresses on lo at both
+
+Site a's default route leads to site b, so that a probe which left the host would be answered by the other site.
+"""
+
+import shutil
+import signal
+import sys
+
+from swervelab import netns
+from swervelab.acts import Stage, detection_bound_ms, limit_ms, pause
+from swervelab.bird import Bird, RouteWatch
+from swervelab.client import SteadyClient
+from swervelab.clock import boottime_ns, wait_until
+from swervelab.netns import Namespaces
+from swervelab.world import World
+
+PREFIX4, PREFIX6 = "198.51.100.0/24", "2001:db8:53::/48"
+ANYCAST4, ANYCAST6 = "198.51.100.1", "2001:db8:53::1"
+SITES = {
+    "a": {"link4": "192.0.2.6", "router4": "192.0.2.5", "link6": "2001:db8:a::2", "router6": "2001:db8:a::1"},
+    "b": {"link4": "192.0.2.10", "router4": "192.0.2.9", "link6": "2001:db8:b::2", "router6": "2001:db8:b::1"},
+}
+PREPEND = {"a": 0, "b": 2}
+MED = {"a": 10, "b": 20}
+INTERVAL_MS, TIMEOUT_MS, FALL, RISE = 200, 150, 2, 2
+
+BIRD_CONF = """\
+log stderr all;
+router id 192.0.2.1;
+protocol device { scan time 1; }
+protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }
+protocol kernel { ipv6 { import none; export where source = RTS_BGP; }; }
+template bgp site {
+  connect delay time 1;
+  connect retry time 2;
+  error wait time 1, 4;
+  ipv4 { import all; export none; };
+  ipv6 { import all; export none; };
+}
+protocol bgp site_a from site { local 192.0.2.5 as 64496; neighbor 192.0.2.6 as 64500; }
+protocol bgp site_b from site { local 192.0.2.9 as 64496; neighbor 192.0.2.10 as 64500; }
+"""
+
+SITE_YAML = """\
+# Site {name} of the lab: one IPv4 session to BIRD carries both families.
+site: {name}
+local_as: 64500
+router_id: {link4}
+state_dir: {directory}/state-{name}
+control: {{socket: {directory}/{name}.sock}}
+owned: [{prefix4}, "{prefix6}"]
+
+neighbors:
+  upstream:
+    address: {router4}
+    remote_as: 64496
+    local_address: {link4}
+    connect_retry: 1s
+    export:
+      prepend: {prepend}
+      med: {med}
+      communities: ["64500:100"]
+      large_communities: ["64500:1:2"]
+      next_hop: {{ipv6: "{link6}"}}
+
+checks:
+  app:
+    process: {{pid_file: {directory}/service-{name}.pid}}
+    on_event: trust
+    interval: {interval}ms
+    timeout: {timeout}ms
+    fall: {fall}
+    rise: {rise}
+  web:
+    http: {{url: "http://{anycast4}/"}}
+    interval: {interval}ms
+    timeout: {timeout}ms
+    fall: {fall}
+    rise: {rise}
+
+services:
+  portal:
+    prefixes: [{prefix4}, "{prefix6}"]
+    healthy_when: {{all: [app, web]}}
+    announce: {{communities: ["64500:200"]}}
+"""
+
+
+def unavailable() -> "str | None":
+    reason = netns.unavailable()
+    if reason is None and shutil.which("bird") is None:
+        reason = "bird is missing (Debian package bird2)"
+    return reason
+
+
+class Lab:
+    """The world of this page, built and ready; acts play in it."""
+
+    def __init__(self, world: World, namespaces: Namespaces):
+        self.world = world
+        self.net = namespaces
+        self._build_network()
+        self.bird = Bird(world, namespaces, "r", BIRD_CONF)
+        self.services = {}
+        self.sites = {name: self._site(name) for name in SITES}
+        self.client = SteadyClient(lambda: (ANYCAST4, 80), timeout_s=0.3, enter=lambda: self.net.enter("c"))
+
+    def _build_network(self):
+        net = self.net
+        for short in ("c", "r", "a", "b"):
+            net.add(short)
+        net.link("r", ["192.0.2.1/30", "2001:db8:c::1/64"], "c", ["192.0.2.2/30", "2001:db8:c::2/64"])
+        for name, site in SITES.items():
+            net.link(
+                "r",
+                [site["router4"] + "/30", site["router6"] + "/64"],
+                name,
+                [site["link4"] + "/30", site["link6"] + "/64"],
+            )
+            net.ip(name, "address", "add", ANYCAST4 + "/32", "dev", "lo")
+            net.ip(name, "address", "add", ANYCAST6 + "/128", "dev", "lo")
+            net.ip(name, "route", "add", "192.0.2.0/30", "via", site["router4"])
+            net.ip(name, "-6", "route", "add", "2001:db8:c::/64", "via", site["router6"])
+        net.link("a", ["192.0.2.13/30"], "b", ["192.0.2.14/30"])
+        net.ip("a", "route", "add", "default", "via", "192.0.2.14")
+        net.ip("c", "route", "add", "default", "via", "192.0.2.1")
+        net.ip("c", "-6", "route", "add", "default", "via", "2001:db8:c::1")
+        net.forward("r")
+
+    def _site(self, name: str):
+        yaml = SITE_YAML.format(
+            name=name,
+            directory=self.world.directory,
+            prefix4=PREFIX4,
+            prefix6=PREFIX6,
+            anycast4=ANYCAST4,
+            prepend=PREPEND[name],
+            med=MED[name],
+            interval=INTERVAL_MS,
+            timeout=TIMEOUT_MS,
+            fall=FALL,
+            rise=RISE,
+            **SITES[name],
+        )
+        return self.world.daemon(name, yaml, self.net[name])
+
+    def start_service(self, name: str):
+        self.services[name] = self.world.service(name, "0.0.0.0", 80, self.net[name])
+
+    def start(self):
+        self.bird.start()
+        for name, site in self.sites.items():
+            self.start_service(name)
+            site.start()
+
+    def await_best(self, name: str, timeout_s: float = 20.0):
+        for prefix in (PREFIX4, PREFIX6):
+            wait_until(
+                lambda wanted=prefix: self.bird.best(wanted) == f"site_{name}",
+                timeout_s,
+                f"BIRD prefers site {name} for {prefix}",
+                poll_s=0.05,
+            )
+
+    def await_routes_of_both(self, timeout_s: float = 20.0):
+        for name in SITES:
+            for prefix in (PREFIX4, PREFIX6):
+                wait_until(
+                    lambda n=name, p=prefix: self.bird.attributes(p, f"site_{n}"),
+                    timeout_s,
+                    f"BIRD has {prefix} from site {name}",
+                    poll_s=0.05,
+                )
+
+    def expected_attributes(self, name: str, prefix: str) -> dict:
+        """What BIRD must show for a site's route, with all that was configured and nothing else."""
+        site = SITES[name]
+        return {
+            "origin": "IGP",
+            "as_path": " ".join(["64500"] * (1 + PREPEND[name])),
+            "next_hop": site["link4"] if prefix == PREFIX4 else site["link6"],
+            "med": str(MED[name]),
+            "local_pref": "100",
+            "community": "(64500,200) (64500,100)",
+            "large_community": "(64500, 1, 2)",
+        }
+
+
+def check_attributes(lab: Lab) -> list:
+    """Differences between what BIRD has and what was configured."""
+    faults = []
+    for name in SITES:
+        for prefix in (PREFIX4, PREFIX6):
+            seen = lab.bird.attributes(prefix, f"site_{name}")
+            wanted = lab.expected_attributes(name, prefix)
+            if seen != wanted:
+                faults.append(f"{prefix} from {name}: BIRD has {seen}, configured was {wanted}")
+    return faults
+
+
+class Acts:
+    """The acts of the lab. Each fills in one Act; the interop test plays the same ones."""
+
+    BOUND = detection_bound_ms(INTERVAL_MS, TIMEOUT_MS, FALL)
+    RETURN = RISE * INTERVAL_MS + TIMEOUT_MS
+
+    def __init__(self, lab: Lab, watch: RouteWatch):
+        self.lab = lab
+        self.watch = watch
+        self.programme = [
+            ("both sites up, IPv4 and IPv6, attributes as configured", limit_ms(self.RETURN + 3000), self.up),
+            ("the service at a is killed", 1000.0, self.killed),
+            ("the service at a comes back", limit_ms(self.RETURN), self.back),
+            ("BIRD is restarted", limit_ms(3000), self.bird_restarted),
+            ("the anycast address is taken off a's lo", limit_ms(self.BOUND), self.address_lost),
+        ]
+
+    def _observe(self, act, to: str):
+        """The kernel's route towards site `to` and the client's first good answer from there."""
+        patience_s = act.limit_ms / 1000 + 1.0
+        try:
+            at = wait_until(
+                lambda: self.watch.first(act.start_ns, PREFIX4.removesuffix("/24"), SITES[to]["link4"]),
+                patience_s,
+                f"kernel route via {to}",
+            )
+            act.stage(f"kernel route behind BIRD leads to {to}", at)
+            answer = wait_until(lambda: self.lab.client.first_good(act.start_ns, to), patience_s, f"answer from {to}")
+            act.stage(f"first good answer from {to}", answer.done_ns)
+        except TimeoutError as fault:
+            act.fault(str(fault))
+        act.lost = self.lab.client.lost(act.start_ns)
+
+    def _observe_record(self, act, last_record: int) -> dict:
+        try:
+            record = wait_until(
+                lambda: self.lab.sites["a"].control.failover_after(last_record), act.limit_ms / 1000 + 1.0, "record"
+            )
+        except TimeoutError as fault:
+            act.fault(f"a's failover {fault}")
+            return {}
+        act.stage("verdict at a", record["verdict_boottime_ns"])
+        act.stage("bytes written by a", record["neighbors"][0]["written_boottime_ns"])
+        act.stage("acknowledged by BIRD's TCP", record["neighbors"][0]["acknowledged_boottime_ns"])
+        return record
+
+    def up(self, act):
+        act.start_ns = boottime_ns()
+        self.lab.start()
+        try:
+            self.lab.await_routes_of_both(act.limit_ms / 1000)
+            act.stage("BIRD has both prefixes from both sites", boottime_ns())
+            self.lab.await_best("a", act.limit_ms / 1000)
+        except TimeoutError as fault:
+            act.fault(str(fault))
+        for fault in check_attributes(self.lab):
+            act.fault(fault)
+        self._observe(act, "a")
+        act.lost = None  # nothing was there to lose
+
+    def killed(self, act):
+        record = self.lab.sites["a"].control.last_failover_id()
+        act.start_ns = boottime_ns()
+        self.lab.services["a"].signal(signal.SIGKILL)
+        act.stage("failure: SIGKILL to the service at a", act.start_ns)
+        self._observe_record(act, record)
+        self._observe(act, "b")
+        for prefix in (PREFIX4, PREFIX6):
+            if self.lab.bird.best(prefix) != "site_b":
+                act.fault(f"BIRD still has {prefix} via {self.lab.bird.best(prefix)}")
+
+    def back(self, act):
+        act.start_ns = boottime_ns()
+        self.lab.start_service("a")
+        act.stage("the service at a is started", boottime_ns())
+        self._observe(act, "a")
+
+    def bird_restarted(self, act):
+        self.lab.bird.stop()
+        act.start_ns = boottime_ns()
+        self.lab.bird.start()
+        act.stage("BIRD is back", boottime_ns())
+        try:
+            self.lab.await_routes_of_both(act.limit_ms / 1000)
+            act.stage("everything announced again by both sites", boottime_ns())
+            self.lab.await_best("a", act.limit_ms / 1000)
+        except TimeoutError as fault:
+            act.fault(str(fault))
+        for fault in check_attributes(self.lab):
+            act.fault(fault)
+        self._observe(act, "a")
+
+    def address_lost(self, act):
+        record_id = self.lab.sites["a"].control.last_failover_id()
+        act.start_ns = boottime_ns()
+        self.lab.net.ip("a", "address", "del", ANYCAST4 + "/32", "dev", "lo")
+        act.stage("address removed; a's default route leads to b's copy", act.start_ns)
+        record = self._observe_record(act, record_id)
+        if "address not on this host" not in record.get("reason", ""):
+            act.fault(f"the reason is {record.get('reason')!r}, not 'address not on this host'")
+        self._observe(act, "b")
+
+
+def show(script: bool, as_json: bool) -> int:
+    reason = unavailable()
+    if reason is not None:
+        print(f"tools/demo --lab: {reason}", file=sys.stderr)
+        return 1
+    stage = Stage(as_json)
+    interactive = not script and not as_json and sys.stdin.isatty()
+    with World("lab") as world, Namespaces() as namespaces:
+        stage.say(f"Configurations and logs: {world.directory}")
+        try:
+            lab = Lab(world, namespaces)
+            with RouteWatch(namespaces, "r") as watch, lab.client:
+                acts = Acts(lab, watch)
+                for number, (title, limit, play) in enumerate(acts.programme, start=1):
+                    if number > 1:
+                        pause(interactive, stage)
+                    act = stage.begin(number, title, limit)
+                    play(act)
+                    stage.end(act)
+        except KeyboardInterrupt:
+            stage.say("\nInterrupted: everything is being stopped.")
+            return 130
+        except (TimeoutError, RuntimeError, OSError) as fault:
+            stage.say(f"FAILED: {fault}")
+            stage.finish(world.directory)
+            return 1
+        finally:
+            world.close()  # before the namespaces go
+        return stage.finish(world.directory)

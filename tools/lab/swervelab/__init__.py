@@ -1,0 +1,1 @@
+"""Builds small worlds around real swerved processes: for the demo, the lab, the benches and the interop tests."""

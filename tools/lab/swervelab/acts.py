@@ -1,0 +1,122 @@
+"""Acts of a show: each has a limit, a timeline in milliseconds and a verdict."""
+
+import dataclasses
+import json
+import os
+import sys
+
+from .clock import boottime_ns
+
+
+def detection_bound_ms(interval_ms: float, timeout_ms: float, fall: int, fast_interval_ms: "float | None" = None) -> float:
+    """DESIGN.md §4.6: the longest time from a hang to the verdict."""
+    fast = min(200.0, interval_ms) if fast_interval_ms is None else fast_interval_ms
+    return interval_ms + timeout_ms + (fall - 1) * max(fast, timeout_ms)
+
+
+def limit_ms(bound_ms: float) -> float:
+    """Three times the bound, never under a second."""
+    return max(1000.0, 3.0 * bound_ms)
+
+
+@dataclasses.dataclass
+class Act:
+    title: str
+    limit_ms: float
+    start_ns: int = dataclasses.field(default_factory=boottime_ns)
+    stages: list = dataclasses.field(default_factory=list)  # (name, ms since start)
+    lost: "int | None" = None
+    faults: list = dataclasses.field(default_factory=list)
+
+    def stage(self, name: str, at_ns: "int | None"):
+        """Notes a stage of the timeline; one that never came is a fault."""
+        if at_ns is None:
+            self.faults.append(f"{name}: never seen")
+            return
+        self.stages.append((name, (at_ns - self.start_ns) / 1e6))
+
+    def fault(self, text: str):
+        self.faults.append(text)
+
+    @property
+    def took_ms(self) -> float:
+        return max((at for _, at in self.stages), default=0.0)
+
+    @property
+    def passed(self) -> bool:
+        return not self.faults and self.took_ms <= self.limit_ms
+
+    def record(self) -> dict:
+        return {
+            "act": self.title,
+            "passed": self.passed,
+            "took_ms": round(self.took_ms, 3),
+            "limit_ms": self.limit_ms,
+            "timeline": [{"stage": name, "ms": round(at, 3)} for name, at in self.stages],
+            "requests_lost": self.lost,
+            "faults": self.faults,
+        }
+
+
+class Stage:
+    """Prints acts as they happen, to standard error when the record goes to standard output as JSON."""
+
+    def __init__(self, as_json: bool):
+        self._as_json = as_json
+        self._out = sys.stderr if as_json else sys.stdout
+        self._colour = self._out.isatty() and "NO_COLOR" not in os.environ
+        self.acts = []
+
+    def say(self, text: str = ""):
+        print(text, file=self._out, flush=True)
+
+    def progress(self, text: str):
+        self.say(self._paint("2", f"  … {text}"))
+
+    def begin(self, number: int, title: str, limit: float) -> Act:
+        self.say()
+        self.say(self._paint("1", f"Act {number}: {title}") + f"  (limit {limit:.0f} ms)")
+        return Act(title, limit)
+
+    def end(self, act: Act):
+        for name, at in act.stages:
+            self.say(f"  {at:10.1f} ms  {name}")
+        if act.lost is not None:
+            self.say(f"  {act.lost:10d}     requests lost")
+        for fault in act.faults:
+            self.say("  " + self._paint("31", f"FAULT: {fault}"))
+        if act.passed:
+            self.say("  " + self._paint("32", f"passed in {act.took_ms:.1f} ms"))
+        else:
+            self.say("  " + self._paint("31", f"FAILED after {act.took_ms:.1f} ms (limit {act.limit_ms:.0f} ms)"))
+        self.acts.append(act)
+
+    def finish(self, directory: str) -> int:
+        """Prints the summary; the exit code of the show."""
+        failed = [act for act in self.acts if not act.passed]
+        self.say()
+        self.say(f"{len(self.acts) - len(failed)} of {len(self.acts)} acts passed")
+        self.say(f"The configurations are in {directory}/*.yaml: copy from them to start your own.")
+        if self._as_json:
+            json.dump(
+                {
+                    "schema": "swerve.demo/1",
+                    "passed": not failed,
+                    "directory": directory,
+                    "acts": [act.record() for act in self.acts],
+                },
+                sys.stdout,
+                indent=2,
+            )
+            print()
+        return 1 if failed else 0
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+def pause(interactive: bool, stage: Stage):
+    """Between acts, for a person who watches."""
+    if interactive:
+        stage.say()
+        input("  Enter: next act (Ctrl-C: end) ")

@@ -1,0 +1,78 @@
+"""Network namespaces of our own, joined by veth pairs."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def unavailable() -> "str | None":
+    """Why namespaces cannot be used here; None when they can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    if shutil.which("ip") is None:
+        return "the ip command is missing (Debian package iproute2)"
+    return None
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+class Namespaces:
+    """Named after this process, so that two labs do not collide; a context manager that removes all it made."""
+
+    def __init__(self):
+        self._names = {}
+
+    def add(self, short: str) -> str:
+        name = f"swerve-{os.getpid()}-{short}"
+        run("ip", "netns", "add", name)
+        self._names[short] = name
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        return name
+
+    def __getitem__(self, short: str) -> str:
+        return self._names[short]
+
+    def ip(self, short: str, *arguments: str) -> str:
+        return run("ip", "-n", self[short], *arguments)
+
+    def link(self, a: str, a_addresses: list, b: str, b_addresses: list):
+        """A veth pair; the ends are called by the namespace they lead to."""
+        run("ip", "link", "add", f"to-{b}", "netns", self[a], "type", "veth", "peer", f"to-{a}", "netns", self[b])
+        for here, there, addresses in ((a, b, a_addresses), (b, a, b_addresses)):
+            for address in addresses:
+                extra = ("nodad",) if ":" in address else ()
+                self.ip(here, "address", "add", address, "dev", f"to-{there}", *extra)
+            self.ip(here, "link", "set", f"to-{there}", "up")
+
+    def forward(self, short: str):
+        for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            run("ip", "netns", "exec", self[short], "sysctl", "-q", "-w", f"{key}=1")
+
+    def enter(self, short: str):
+        """Moves the calling thread into the namespace."""
+        fd = os.open(f"/run/netns/{self[short]}", os.O_RDONLY)
+        try:
+            if _libc.setns(fd, _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        finally:
+            os.close(fd)
+
+    def close(self):
+        for name in self._names.values():
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+        self._names.clear()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
