@@ -28,11 +28,12 @@ struct FailoverRecord {
     TimePoint verdict;         ///< the decision to withdraw
     std::vector<Neighbor> neighbors;  ///< those that held a route
 
+    /// Every neighbor has acknowledged or lost its session.
     [[nodiscard]] bool complete() const;
 };
 
 /// Opens a record per withdrawal and fills in the stages as the wire reports them. Keeps the last
-/// 256.
+/// 256; one that is still incomplete when it is dropped is never reported as completed.
 class Recorder {
 public:
     static constexpr std::size_t kept = 256;
@@ -41,8 +42,9 @@ public:
     std::uint64_t open(FailoverRecord record, const std::vector<NeighborId>& holders);
     /// Everything withdrawn so far has been handed to the kernel of this neighbor's session.
     void written(TimePoint now, NeighborId neighbor);
-    /// Everything that was written before `written_until` has been acknowledged.
+    /// Everything that was written up to `written_until` (inclusive) has been acknowledged.
     void acknowledged(TimePoint now, NeighborId neighbor, TimePoint written_until);
+    /// What the neighbor has not acknowledged yet it loses with the session.
     void session_lost(NeighborId neighbor);
 
     /// Ids of the records that became complete since the last call.
@@ -51,7 +53,12 @@ public:
     [[nodiscard]] const FailoverRecord* find(std::uint64_t id) const;
 
 private:
+    /// Applies `change` to what is still open for this neighbor.
+    template <class Change>
+    void update(NeighborId neighbor, Change change);
+
     std::deque<FailoverRecord> records_;
+    std::vector<std::uint64_t> open_;  ///< ids of incomplete records, ascending
     std::vector<std::uint64_t> completed_;
     std::uint64_t next_id_ = 1;
 };

@@ -2,6 +2,7 @@
 // The decision as one pure machine: outcomes and an operator's words go in, routes to advertise or
 // withdraw come out, each with its reason. Sessions, sockets and probes are somebody else's.
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -124,7 +125,9 @@ using SiteAction = std::variant<StartProbe, Advertise, Withdraw, FailoverBegan, 
                                 EvidenceLost, VerdictChanged, IntentChanged, OverrideChanged>;
 using SiteActions = std::vector<SiteAction>;
 
-/// Why an operator's word was not taken.
+/// Why an operator's word was not taken: the prefix is outside `owned`; there is no such service,
+/// or nothing on this prefix that could be withdrawn, or the kind does not go with the subject; the
+/// daemon is stopping.
 enum class Refusal : std::uint8_t { not_owned, no_such_object, stopping };
 
 /// A copy of everything the decision knows, for operations (status, explain). Prefix sets are
@@ -141,7 +144,7 @@ struct SiteView {
         unsigned window_failures;
         std::optional<health::Outcome> last;
         std::optional<TimePoint> held_until;
-        std::uint64_t results[3];  ///< by health::ProbeResult, since start
+        std::array<std::uint64_t, 3> results;  ///< by health::ProbeResult, since start
     };
     struct Service {
         std::string name;
@@ -162,6 +165,7 @@ struct SiteView {
     std::map<Prefix, Override> prefix_overrides;
     std::vector<Prefix> manual_routes;  ///< announced by an operator, of no service
     bool stopping = false;
+    std::string stop_reason;  ///< empty unless stopping
 };
 
 class Site {
@@ -175,7 +179,8 @@ public:
     void tick(TimePoint now, SiteActions& out);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
 
-    /// Whether an operator's word would be taken; asked before the event is handed in.
+    /// Whether an operator's word would be taken; asked before the event is handed in. A word that
+    /// is refused and handed in all the same changes nothing.
     [[nodiscard]] std::optional<Refusal> refuses(const std::variant<ServiceId, Prefix>& subject,
                                                  OverrideKind kind) const;
 

@@ -1,0 +1,152 @@
+#include "failover/decide.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace swerve::failover {
+
+namespace {
+
+using health::CheckState;
+using health::Expression;
+
+/// A sentence stays a line: beyond this many checks it only says how many more there are.
+constexpr std::size_t named_checks = 3;
+
+void collect_deciding(const Expression& expression, const std::vector<CheckState>& states,
+                      std::vector<std::uint32_t>& out) {
+    if (expression.op == Expression::Op::check) out.push_back(expression.check);
+    if (expression.op == Expression::Op::negation) {
+        return collect_deciding(expression.of.front(), states, out);
+    }
+    const CheckState whole = health::evaluate(expression, states);
+    for (const Expression& member : expression.of) {
+        if (health::evaluate(member, states) == whole) collect_deciding(member, states, out);
+    }
+}
+
+std::string sentence(CheckState state, const CheckWords& words) {
+    switch (state) {
+        case CheckState::pass:
+            return fmt::format("check {} passes", words.name);
+        case CheckState::fail:
+            return fmt::format("check {} fails ({})", words.name, words.reason);
+        case CheckState::unknown:
+            break;
+    }
+    return fmt::format("check {} is undecided ({})", words.name, words.reason);
+}
+
+}  // namespace
+
+std::string_view to_string(Verdict verdict) {
+    switch (verdict) {
+        case Verdict::unknown:
+            return "unknown";
+        case Verdict::up:
+            return "up";
+        case Verdict::down:
+            break;
+    }
+    return "down";
+}
+
+std::string_view to_string(Intent intent) {
+    switch (intent) {
+        case Intent::announce:
+            return "announce";
+        case Intent::drain:
+            return "drain";
+        case Intent::withdraw:
+            break;
+    }
+    return "withdraw";
+}
+
+std::string_view to_string(OverrideKind kind) {
+    switch (kind) {
+        case OverrideKind::announce:
+            return "announce";
+        case OverrideKind::drain:
+            return "drain";
+        case OverrideKind::withdraw:
+            break;
+    }
+    return "withdraw";
+}
+
+Decision decide(const Inputs& inputs) {
+    const auto has = [&](OverrideKind kind) {
+        return inputs.prefix != nullptr && inputs.prefix->kind == kind;
+    };
+    if (inputs.stopping) return {Intent::withdraw, Cause::stopping};
+    if (has(OverrideKind::withdraw)) return {Intent::withdraw, Cause::withdraw};
+    if (inputs.drain != nullptr) return {Intent::drain, Cause::drain};
+    if (has(OverrideKind::announce)) return {Intent::announce, Cause::announce};
+    // Nothing is announced before its verdict is up (DESIGN.md §4.4), so unknown is as good as
+    // down.
+    return {inputs.verdict == Verdict::up ? Intent::announce : Intent::withdraw, Cause::verdict};
+}
+
+std::string reason_of(const Inputs& inputs, std::string_view verdict_reason,
+                      std::string_view stop_reason) {
+    switch (decide(inputs).cause) {
+        case Cause::stopping:
+            return fmt::format("the daemon is stopping: {}", stop_reason);
+        case Cause::withdraw:
+        case Cause::announce:
+            return describe(*inputs.prefix);
+        case Cause::drain:
+            return describe(*inputs.drain);
+        case Cause::verdict:
+            break;
+    }
+    return std::string{verdict_reason};
+}
+
+std::string describe(const Override& word) {
+    const std::string_view what = word.kind == OverrideKind::withdraw ? "withdrawn"
+                                  : word.kind == OverrideKind::drain  ? "drained"
+                                                                      : "announced";
+    return fmt::format("{} by {}{}{}", what, word.who.empty() ? "an operator" : word.who,
+                       word.reason.empty() ? "" : ": ", word.reason);
+}
+
+Verdict verdict_of(CheckState state) {
+    switch (state) {
+        case CheckState::pass:
+            return Verdict::up;
+        case CheckState::fail:
+            return Verdict::down;
+        case CheckState::unknown:
+            break;
+    }
+    return Verdict::unknown;
+}
+
+std::vector<std::uint32_t> deciding_checks(const Expression& expression,
+                                           const std::vector<CheckState>& states) {
+    std::vector<std::uint32_t> checks;
+    collect_deciding(expression, states, checks);
+    std::ranges::sort(checks);
+    const auto repeated = std::ranges::unique(checks);
+    checks.erase(repeated.begin(), repeated.end());
+    return checks;
+}
+
+std::string verdict_reason(const Expression& expression, const std::vector<CheckState>& states,
+                           const std::function<CheckWords(std::uint32_t)>& words_of) {
+    const auto checks = deciding_checks(expression, states);
+    if (checks.empty()) return "it depends on no check";
+    std::string text;
+    for (std::size_t i = 0; i < std::min(checks.size(), named_checks); ++i) {
+        text += (i == 0 ? "" : ", ") + sentence(states[checks[i]], words_of(checks[i]));
+    }
+    if (checks.size() > named_checks) {
+        text += fmt::format(" and {} more", checks.size() - named_checks);
+    }
+    return text;
+}
+
+}  // namespace swerve::failover

@@ -1,0 +1,62 @@
+#pragma once
+// From what is known to what the network shall see. Pure, and the only place where the precedence
+// of DESIGN.md §1 is written down: withdraw > drain > announce > verdict.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "swerve/failover/site.hpp"
+#include "swerve/health/expression.hpp"
+
+namespace swerve::failover {
+
+/// What bears on one service, or on one prefix when its override is given as well.
+struct Inputs {
+    Verdict verdict = Verdict::unknown;
+    bool stopping = false;
+    const Override* drain = nullptr;   ///< on the service
+    const Override* prefix = nullptr;  ///< announce or withdraw, on the prefix
+};
+
+/// What decided.
+enum class Cause : std::uint8_t { stopping, withdraw, drain, announce, verdict };
+
+struct Decision {
+    Intent intent;
+    Cause cause;
+
+    [[nodiscard]] bool announces() const { return intent == Intent::announce; }
+    friend bool operator==(const Decision&, const Decision&) = default;
+};
+
+[[nodiscard]] Decision decide(const Inputs& inputs);
+
+/// One sentence for the cause of decide(inputs).
+[[nodiscard]] std::string reason_of(const Inputs& inputs, std::string_view verdict_reason,
+                                    std::string_view stop_reason);
+
+/// "withdrawn by root: maintenance".
+[[nodiscard]] std::string describe(const Override& word);
+
+[[nodiscard]] Verdict verdict_of(health::CheckState state);
+
+/// The checks that make the expression what it is: of an `all` that fails the failing members, of
+/// an `any` that passes the passing ones. Ascending, each once.
+[[nodiscard]] std::vector<std::uint32_t> deciding_checks(
+    const health::Expression& expression, const std::vector<health::CheckState>& states);
+
+/// What verdict_reason may ask of a check.
+struct CheckWords {
+    std::string_view name;
+    std::string_view reason;
+};
+
+/// "check web fails (HTTP 503, 3 of 3)".
+[[nodiscard]] std::string verdict_reason(const health::Expression& expression,
+                                         const std::vector<health::CheckState>& states,
+                                         const std::function<CheckWords(std::uint32_t)>& words_of);
+
+}  // namespace swerve::failover

@@ -1,0 +1,69 @@
+#include "swerve/failover/record.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace swerve::failover {
+
+namespace {
+
+bool settled(const FailoverRecord::Neighbor& neighbor) {
+    return neighbor.session_lost || neighbor.acknowledged.has_value();
+}
+
+}  // namespace
+
+bool FailoverRecord::complete() const { return std::ranges::all_of(neighbors, settled); }
+
+std::uint64_t Recorder::open(FailoverRecord record, const std::vector<NeighborId>& holders) {
+    record.id = next_id_++;
+    record.neighbors.clear();
+    for (const NeighborId holder : holders) record.neighbors.push_back({.neighbor = holder});
+    (record.complete() ? completed_ : open_).push_back(record.id);
+    const std::uint64_t id = record.id;
+    records_.push_back(std::move(record));
+    if (records_.size() > kept) {
+        std::erase(open_, records_.front().id);
+        records_.pop_front();
+    }
+    return id;
+}
+
+void Recorder::written(TimePoint now, NeighborId neighbor) {
+    update(neighbor, [now](FailoverRecord::Neighbor& entry) {
+        if (!entry.written) entry.written = now;
+    });
+}
+
+void Recorder::acknowledged(TimePoint now, NeighborId neighbor, TimePoint written_until) {
+    update(neighbor, [now, written_until](FailoverRecord::Neighbor& entry) {
+        if (entry.written && *entry.written <= written_until) entry.acknowledged = now;
+    });
+}
+
+void Recorder::session_lost(NeighborId neighbor) {
+    update(neighbor, [](FailoverRecord::Neighbor& entry) { entry.session_lost = true; });
+}
+
+std::vector<std::uint64_t> Recorder::take_completed() { return std::exchange(completed_, {}); }
+
+const FailoverRecord* Recorder::find(std::uint64_t id) const {
+    // Ids are consecutive, so the first one tells where any other stands.
+    if (records_.empty() || id < records_.front().id || id >= next_id_) return nullptr;
+    return &records_[id - records_.front().id];
+}
+
+template <class Change>
+void Recorder::update(NeighborId neighbor, Change change) {
+    std::erase_if(open_, [&](std::uint64_t id) {
+        FailoverRecord& record = records_[id - records_.front().id];
+        for (FailoverRecord::Neighbor& entry : record.neighbors) {
+            if (entry.neighbor == neighbor && !settled(entry)) change(entry);
+        }
+        if (!record.complete()) return false;
+        completed_.push_back(id);
+        return true;
+    });
+}
+
+}  // namespace swerve::failover
