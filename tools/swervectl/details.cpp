@@ -111,7 +111,7 @@ std::string check_detail(const json::object& answer, const json::object& check,
             {fmt::format("{} passes (rise {}), {} failures (fall {})",
                          text_at(check, "consecutive_passes"), text_at(check, "rise"),
                          text_at(check, "consecutive_failures"), text_at(check, "fall"))});
-    if (!window.empty()) {
+    if (number_at(window, "of").value_or(0) > 0) {
         out.add("window", {fmt::format("{} failures of the last {} (flips at {})",
                                        text_at(check, "window_failures"), text_at(window, "of"),
                                        text_at(window, "failures"))});

@@ -36,11 +36,6 @@ Cell last_event(const json::object& neighbor) {
     return {text};
 }
 
-std::string origin_and_path(const json::object& route) {
-    const std::string path = text_at(route, "as_path");
-    return path == "-" ? list_at(route, "as_path") : path;
-}
-
 std::string received_table(const json::object& answer, const Palette& palette) {
     Table table{{"", "PREFIX", "NEIGHBOR", "NEXT HOP", "AS PATH", ">MED", ">AGE", "COMMUNITIES"}};
     for (const json::object& route : objects_at(answer, "received")) {
@@ -49,7 +44,7 @@ std::string received_table(const json::object& answer, const Palette& palette) {
                    plain(route, "prefix"),
                    plain(route, "neighbor"),
                    plain(route, "next_hop"),
-                   {origin_and_path(route)},
+                   plain(route, "as_path"),
                    plain(route, "med"),
                    {span_at(route, "age_s")},
                    {list_at(route, "communities")}});
@@ -118,7 +113,7 @@ std::string routes_table(const json::object& answer, const Palette& palette) {
         table.add({plain(route, "prefix"),
                    {manual ? "(manual)" : text_at(route, "service")},
                    word(route, "intent"),
-                   {held.empty() ? text_at(route, "override") : text_at(held, "kind")},
+                   plain(held, "kind"),
                    plain(route, "sent_to"),
                    plain(route, "reason")});
     }

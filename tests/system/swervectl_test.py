@@ -1,0 +1,468 @@
+"""swervectl against a fake daemon (fake_daemon.py): words, tables, exit codes, and JSON whatever happens."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from fake_daemon import FakeDaemon, document, error
+
+SWERVECTL = os.environ.get("SWERVECTL", "")
+
+NEIGHBOR = {
+    "name": "upstream-a", "description": "", "address": "192.0.2.254", "port": 179, "remote_as": 64496, "state": "established",
+    "since": "2026-11-18T01:18:00Z", "up_s": 274320.5, "local_address": "192.0.2.1", "passive": False, "hold_time_s": 9,
+    "keepalive_s": 3, "families": ["ipv4", "ipv6"], "prefixes_advertised": {"ipv4": 2, "ipv6": 1}, "prefixes_received": 7,
+    "pending_withdrawals": 0, "pending_announcements": 0, "unsent_octets": 0, "updates_sent": 3,
+    "messages_sent": {"open": 1, "update": 3, "notification": 0, "keepalive": 90, "route_refresh": 0},
+    "messages_received": {"open": 1, "update": 2, "notification": 0, "keepalive": 91, "route_refresh": 0},
+    "established_count": 1, "next_retry_s": None, "last_error": None}
+IDLE = {**NEIGHBOR, "name": "b", "address": "198.51.100.250", "state": "idle", "since": "2026-11-21T05:29:19Z", "up_s": None,
+        "prefixes_advertised": {"ipv4": 0, "ipv6": 0}, "prefixes_received": 0, "next_retry_s": 4.2,
+        "last_error": 'peer sent Cease/Administrative Shutdown "maint\u001b[31m 18:00"'}
+SERVICE = {
+    "name": "portal", "verdict": "up", "verdict_reason": "web passes", "verdict_since": "2026-11-21T01:25:00Z",
+    "intent": "announce", "intent_reason": "verdict is up", "intent_since": "2026-11-21T01:25:00Z", "healthy_when": "web",
+    "prefix_count": 1, "prefixes": ["198.51.100.0/24"], "drain": None, "sent_to": 1, "established_neighbors": 1}
+CHECK = {
+    "name": "web", "type": "http", "target": "http://198.51.100.1/healthz", "state": "up", "reason": "3 passes in a row",
+    "since": "2026-11-21T05:17:57Z", "interval_s": 1, "fast_interval_s": 0.2, "timeout_s": 0.8, "rise": 3, "fall": 2,
+    "window": None, "detection_bound_s": 2.6, "consecutive_passes": 90, "consecutive_failures": 0, "window_failures": 0,
+    "last": {"result": "pass", "reason": "200", "finished": "2026-11-21T05:29:59Z", "duration_s": 0.0012, "age_s": 0.4},
+    "held_until_s": None, "results": {"pass": 90, "fail": 0, "unknown": 0}, "caveat": None, "services": ["portal"]}
+EVENT = {"schema": "swerve.event/1", "id": 17, "time": "2026-11-21T05:28:14.102000Z", "boottime_ns": 1, "type": "verdict",
+         "severity": "critical", "subject": "portal", "text": "verdict up -> down: web fails", "detail": {}}
+FAILOVER = {
+    "id": 3, "subject": "portal", "reason": "web: refused", "prefixes": 1, "time": "2026-11-21T05:28:14Z", "complete": True,
+    "first_evidence_boottime_ns": 1, "verdict_boottime_ns": 2, "detection_s": 0.25, "written_s": 0.00009,
+    "acknowledged_s": 0.0021, "neighbors": [{"name": "upstream-a", "written_boottime_ns": 3, "acknowledged_boottime_ns": 4,
+                                             "written_s": 0.00009, "acknowledged_s": 0.0021, "session_lost": False}]}
+STATUS = document("status", version="0.1.0", site="fra1", local_as=64500, router_id="192.0.2.1", mode="site", stopping=False,
+                  started="2026-11-18T01:18:00Z", uptime_s=274321, neighbors=[NEIGHBOR, IDLE], services=[SERVICE],
+                  checks=[CHECK], events=[EVENT])
+COLLECTOR = {**STATUS, "mode": "collector", "services": [], "checks": []}
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    def ctl(self, *words, daemon=None, env=None):
+        surroundings = {"PATH": os.environ["PATH"], **(env or {})}
+        if daemon:
+            surroundings["SWERVE_SOCKET"] = daemon.socket
+        return subprocess.run([SWERVECTL, *words], capture_output=True, text=True, env=surroundings, timeout=60, check=False)
+
+    def ok(self, *words, daemon=None, env=None):
+        ran = self.ctl(*words, daemon=daemon, env=env)
+        self.assertEqual((0, ""), (ran.returncode, ran.stderr), ran.stdout)
+        return ran.stdout
+
+    def refused(self, code, *words, daemon=None):
+        """The same failure in both languages; returns what a person reads."""
+        human = self.ctl(*words, daemon=daemon)
+        self.assertEqual((code, ""), (human.returncode, human.stdout), human.stderr)
+        self.assertTrue(human.stderr.startswith("swervectl: "), human.stderr)
+        self.assertEqual(1, human.stderr.count("\n"), human.stderr)
+        machine = self.ctl("--json", *words, daemon=daemon)
+        self.assertEqual((code, ""), (machine.returncode, machine.stderr))
+        answer = json.loads(machine.stdout)
+        self.assertEqual("swerve.error/1", answer["schema"])
+        self.assertRegex(answer["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+        self.assertGreater(answer["boottime_ns"], 0)
+        self.assertEqual({"code", "message", "hint"}, set(answer["error"]))
+        return human.stderr
+
+
+class Words(Case):
+    def test_usage_errors_end_with_2(self):
+        for words in [[], ["shwo"], ["show"], ["show", "nothing"], ["explain"], ["status", "x"], ["status", "--frobnicate"],
+                      ["events", "--since", "x"], ["config"], ["config", "check"], ["wait", "x"], ["wait", "verdict=portal"],
+                      ["wait", "verdict=portal:sideways"], ["wait", "announced=10.0.0.0"], ["--color", "blue", "status"],
+                      ["wait", "session=a", "--timeout", "30"], ["drain", "portal", "--for", "10"], ["undrain"],
+                      ["undrain", "portal", "--for", "10m"],
+                      ["drain", "portal", "--for", "1500ms"], ["drain", "portal", "--for", "-1s"],
+                      ["drain", "portal", "--for", "99999999999d"], ["show", "config", "x"], ["explain", "198.51.100.0"],
+                      ["show", "routes", "here"]]:
+            with self.subTest(words):
+                self.refused(2, *words)
+
+    def test_host_bits_get_the_prefix_that_was_meant(self):
+        self.assertIn("did you mean 198.51.100.0/24?", self.refused(2, "withdraw", "198.51.100.7/24"))
+
+    def test_ambiguity_names_the_commands(self):
+        self.assertIn("short for more than one of: status, show", self.refused(2, "s"))
+
+    def test_a_duration_needs_its_unit(self):
+        self.assertIn("write a number and its unit: 500ms, 30s, 10m, 2h, 1d", self.refused(2, "drain", "portal", "--for", "10"))
+
+    def test_help_and_version(self):
+        text = self.ok("--help")
+        for command in ["status", "show", "explain", "announce", "withdraw", "drain", "undrain", "auto", "wait", "events",
+                        "config", "version"]:
+            self.assertRegex(text, rf"(?m)^  {command} ")
+        self.assertIn("Exit codes: 0 done", text)
+        self.assertIn("--timeout", self.ok("wait", "--help"))
+        self.assertEqual("swerve.help/1", json.loads(self.ok("--help", "--json"))["schema"])
+        self.assertRegex(self.ok("version"), r"^swervectl \d+\.\d+\.\d+\n$")
+        self.assertRegex(json.loads(self.ok("version", "--json"))["version"], r"^\d+\.\d+\.\d+$")
+
+    def test_json_may_stand_anywhere(self):
+        with FakeDaemon({"/v1/neighbors": document("neighbors", neighbors=[NEIGHBOR])}) as daemon:
+            answers = [self.ok(*words, daemon=daemon) for words in
+                       (["--json", "show", "neighbors"], ["show", "--json", "neighbors"], ["show", "neighbors", "--json"])]
+        self.assertEqual(1, len(set(answers)))
+        self.assertEqual([NEIGHBOR], json.loads(answers[0])["neighbors"])
+
+    def test_abbreviations_and_the_singular(self):
+        with FakeDaemon({"/v1/neighbors": document("neighbors", neighbors=[NEIGHBOR])}) as daemon:
+            full = self.ok("show", "neighbors", daemon=daemon)
+            for words in (["sh", "nei"], ["show", "neighbor"], ["--color", "never", "sh", "n"]):
+                self.assertEqual(full, self.ok(*words, daemon=daemon))
+
+    def test_the_option_names_the_socket_over_the_environment(self):
+        with FakeDaemon({"/v1/status": STATUS}) as daemon:
+            self.ok("--socket", daemon.socket, "status", env={"SWERVE_SOCKET": "/nowhere"})
+            self.ok("status", "--socket", daemon.socket)
+
+
+class Unreachable(Case):
+    def test_no_daemon_says_what_to_do(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = directory + "/control.sock"
+            said = self.refused(3, "--socket", path, "status")
+            self.assertEqual(f"swervectl: no daemon listens on {path}: start it with `swerved FILE`, or name its socket with "
+                             "--socket or SWERVE_SOCKET\n", said)
+            # A socket that a dead daemon left behind.
+            left = socket.socket(socket.AF_UNIX)
+            left.bind(path)
+            left.close()
+            self.assertIn(f"no daemon listens on {path}", self.refused(3, "--socket", path, "status"))
+            for words in (["wait", "session=a"], ["events", "--follow"], ["drain", "portal"]):
+                self.refused(3, "--socket", path, *words)
+
+    def test_permission_denied_says_so(self):
+        if os.geteuid() == 0 and not os.path.exists("/usr/bin/setpriv"):
+            self.skipTest("root may connect to everything and there is no setpriv")
+        with FakeDaemon({"/v1/status": STATUS}) as daemon:
+            os.chmod(os.path.dirname(daemon.socket), 0o755)
+            os.chmod(daemon.socket, 0o600 if os.geteuid() == 0 else 0)
+            lower = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
+            reachable = subprocess.run([*lower, "test", "-x", SWERVECTL], check=False).returncode == 0
+            if not reachable:
+                self.skipTest("the binary lies where an unprivileged user cannot run it")
+            ran = subprocess.run([*lower, SWERVECTL, "--socket", daemon.socket, "status"], capture_output=True, text=True,
+                                 timeout=60, check=False)
+        self.assertEqual((3, ""), (ran.returncode, ran.stdout))
+        self.assertIn(f"permission denied on {daemon.socket}: run as root or as a member of the socket's group", ran.stderr)
+
+    def test_a_path_that_is_none(self):
+        self.refused(2, "--socket", "/" + "x" * 200, "status")
+
+    def test_what_is_no_answer(self):
+        for body in [b"", b"not json", b"[1]", b'{"error": 1}']:
+            with self.subTest(body), FakeDaemon({"/v1/status": (500, body)}) as daemon:
+                self.refused(1, "status", daemon=daemon)
+
+    def test_a_connection_that_closes_early(self):
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
+            path = directory + "/control.sock"
+            listener.bind(path)
+            listener.listen()
+            running = subprocess.Popen([SWERVECTL, "--socket", path, "status"], stderr=subprocess.PIPE, text=True)
+            connection, _ = listener.accept()
+            connection.recv(10)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+            connection.close()
+            self.assertIn("closed the connection before its answer was complete", running.communicate(timeout=60)[1])
+            self.assertEqual(1, running.returncode)
+
+
+class Errors(Case):
+    def test_each_code_of_the_api_has_its_exit_code(self):
+        # docs/api.md, the table of errors.
+        for code, status, expected in [("bad_request", 400, 2), ("not_found", 404, 2), ("no_such_object", 404, 5),
+                                       ("method_not_allowed", 405, 2), ("refused", 409, 7), ("too_large", 413, 2),
+                                       ("busy", 503, 1), ("main_silent", 504, 1)]:
+            with self.subTest(code), FakeDaemon({"/v1/drain": (status, error(code, "it is so", "do this"))}) as daemon:
+                self.assertEqual("swervectl: it is so: do this\n", self.refused(expected, "drain", "portal", daemon=daemon))
+
+    def test_text_of_the_daemon_is_safe_for_the_terminal(self):
+        with FakeDaemon({"/v1/drain": (409, error("refused", "a\u001b[2Jb"))}) as daemon:
+            self.assertIn("a\\x1b[2Jb", self.refused(7, "drain", "portal", daemon=daemon))
+
+
+class Tables(Case):
+    def show(self, words, path, answer, **options):
+        with FakeDaemon({path: answer}) as daemon:
+            return self.ok(*words, daemon=daemon, **options)
+
+    def test_neighbors_stand_in_columns(self):
+        text = self.show(["show", "neighbors"], "/v1/neighbors", document("neighbors", neighbors=[NEIGHBOR, IDLE]))
+        self.assertEqual(
+            "NAME        ADDRESS         REMOTE AS  STATE        UP/DOWN  SENT  RCVD  LAST ERROR\n"
+            "upstream-a  192.0.2.254         64496  established    3d04h     3     7  -\n"
+            "b           198.51.100.250      64496  idle             41s     0     0  "
+            'peer sent Cease/Administrative Shutdown "maint\\x1b[31m 18:00"; next try in 4s\n', text)
+
+    def test_one_neighbor_at_length(self):
+        text = self.show(["show", "neighbor", "upstream-a"], "/v1/neighbors/upstream-a",
+                         document("neighbors", neighbors=[NEIGHBOR]))
+        self.assertTrue(text.startswith("neighbor upstream-a\n  "))
+        for line in ["address             192.0.2.254 port 179", "hold time           9.00s",
+                     "messages sent       open 1, update 3, notification 0, keepalive 90, route refresh 0"]:
+            self.assertIn(f"  {line}\n", text)
+
+    def test_services_and_checks(self):
+        services = self.show(["show", "services"], "/v1/services", document("services", services=[SERVICE]))
+        self.assertEqual("NAME    VERDICT  INTENT      FOR  PREFIXES  SENT TO  WHY\n"
+                         "portal  up       announce  4h05m         1      1/1  verdict is up\n", services)
+        checks = self.show(["show", "checks"], "/v1/checks", document("checks", checks=[CHECK]))
+        self.assertRegex(checks, r"\nweb +http +http://198.51.100.1/healthz +up +12m03s +pass +400.0ms +1.2ms +3 passes in a row\n$")
+        detail = self.show(["show", "check", "web"], "/v1/checks/web",
+                           document("checks", checks=[{**CHECK, "window": {"failures": 5, "of": 10}, "window_failures": 2}]))
+        self.assertIn("2 failures of the last 10 (flips at 5)", detail)
+        self.assertIn("every 1.00s, after a failure every 200.0ms, timeout 800.0ms", detail)
+
+    def test_routes_own_and_received(self):
+        answer = document("routes", cut=True, routes=[
+            {"prefix": "198.51.100.0/24", "service": "portal", "intent": "announce", "reason": "verdict is up",
+             "override": None, "sent_to": 1},
+            {"prefix": "203.0.113.0/24", "service": None, "intent": "announce", "reason": "by an operator",
+             "override": {"kind": "announce", "who": "root", "reason": "", "expires_s": None}, "sent_to": 1}],
+            received=[{"prefix": "198.51.100.0/24", "neighbor": "a", "best": True, "next_hop": "192.0.2.9",
+                       "as_path": "64501", "origin": "igp", "med": None, "local_pref": None, "communities": ["64500:1"],
+                       "large_communities": [], "own_as_in_path": False, "age_s": 61}])
+        text = self.show(["show", "routes"], "/v1/routes", answer)
+        self.assertRegex(text, r"198.51.100.0/24 +portal +announce +- +1 +verdict is up\n")
+        self.assertRegex(text, r"203.0.113.0/24 +\(manual\) +announce +announce +1 +by an operator\n")
+        self.assertRegex(text, r"\n\* +198.51.100.0/24 +a +192.0.2.9 +64501 +- +1m01s +64500:1\n")
+        self.assertIn("not all routes are shown", text)
+        self.show(["show", "routes", "198.51.100.0/24"], "/v1/routes?prefix=198.51.100.0/24", answer)
+
+    def test_failovers_and_events(self):
+        text = self.show(["show", "failovers"], "/v1/failovers", document("failovers", failovers=[FAILOVER]))
+        self.assertRegex(text, r"\n 3 +2026-11-21T05:28:14Z +portal +1 +250.0ms +90us +2.1ms +web: refused\n$")
+        text = self.show(["show", "failover", "3"], "/v1/failovers/3", document("failovers", failovers=[FAILOVER]))
+        self.assertRegex(text, r"\n  upstream-a +90us +2.1ms +kept\n$")
+        for words in (["show", "events"], ["events"], ["show", "events", "portal"]):
+            text = self.show(words, "/v1/events", document("events", events=[EVENT]))
+            self.assertRegex(text, r"\n17 +2026-11-21T05:28:14.102000Z +verdict +portal +verdict up -> down: web fails\n$")
+        self.assertEqual("no event is kept\n",
+                         self.show(["show", "events", "other"], "/v1/events", document("events", events=[EVENT])))
+        self.show(["events", "--since", "16"], "/v1/events?since=16", document("events", events=[EVENT]))
+
+    def test_nothing_is_a_sentence(self):
+        for word, sentence in [("neighbors", "no neighbor is configured or connected"), ("services", "no service is configured"),
+                               ("checks", "no check is configured"), ("routes", "no route here and none received"),
+                               ("failovers", "no failover since the daemon started"), ("events", "no event is kept")]:
+            fields = {"routes": [], "received": []} if word == "routes" else {word: []}
+            self.assertEqual(sentence + "\n", self.show(["show", word], f"/v1/{word}", document(word, **fields)))
+
+    def test_missing_fields_are_dashes(self):
+        for word in ["neighbors", "services", "checks", "failovers", "events", "routes"]:
+            self.assertIn("-", self.show(["show", word], f"/v1/{word}", {word: [{}], "received": [{}]}))
+        for word in ["neighbors", "services", "checks", "failovers"]:
+            self.assertIn("-", self.show(["show", word, "x"], f"/v1/{word}/x", {word: [{}]}))
+        self.show(["status"], "/v1/status", {})
+
+    def test_names_are_encoded(self):
+        with FakeDaemon({"/v1/services/a b/c?d": document("services", services=[SERVICE])}) as daemon:
+            self.ok("show", "service", "a b/c?d", daemon=daemon)
+            self.assertEqual("/v1/services/a%20b%2Fc%3Fd", daemon.requests[0][1])
+
+    def test_config_is_printed_as_it_is(self):
+        answer = document("config", file="/etc/swerve/swerve.yaml", yaml="site: fra1\n")
+        self.assertEqual("# /etc/swerve/swerve.yaml\nsite: fra1\n", self.show(["show", "config"], "/v1/config", answer))
+
+    def test_status_is_one_screen(self):
+        text = self.show(["status"], "/v1/status", STATUS)
+        self.assertTrue(text.startswith("fra1  site  AS64500  router id 192.0.2.1  up 3d04h  swerved 0.1.0\n\n"), text)
+        for part in ["upstream-a", "portal", "http://198.51.100.1/healthz", "verdict up -> down"]:
+            self.assertIn(part, text)
+        self.assertNotIn("service", self.show(["status"], "/v1/status", COLLECTOR))
+        self.assertIn("STOPPING", self.show(["status"], "/v1/status", {**STATUS, "stopping": True}))
+
+    def test_explain_is_a_chain(self):
+        answer = document("explain", prefix="198.51.100.0/24", announced=False, wanted=False, summary="web fails", steps=[
+            {"stage": "owned", "mark": "ok", "text": "inside 198.51.100.0/24"},
+            {"stage": "checks", "mark": "blocked", "text": "web: refused"},
+            {"stage": "sessions", "mark": "info", "text": "1 established"}])
+        self.assertEqual("198.51.100.0/24  NOT ANNOUNCED  web fails\n"
+                         "  owned     ok       inside 198.51.100.0/24\n"
+                         "  checks    blocked  web: refused\n"
+                         "  sessions  info     1 established\n",
+                         self.show(["explain", "198.51.100.0/24"], "/v1/explain?prefix=198.51.100.0/24", answer))
+
+    def test_colors_follow_the_option_the_environment_and_the_terminal(self):
+        answer = document("services", services=[SERVICE])
+        green = "\033[32mup"
+        self.assertNotIn("\033", self.show(["show", "services"], "/v1/services", answer))
+        self.assertIn(green, self.show(["show", "services", "--color", "always"], "/v1/services", answer))
+        for words, surroundings, colored in [([], {}, True), ([], {"NO_COLOR": "1"}, False), ([], {"NO_COLOR": ""}, True),
+                                             (["--color", "never"], {}, False), (["--color=always"], {"NO_COLOR": "1"}, True)]:
+            with self.subTest((words, surroundings)), FakeDaemon({"/v1/services": answer}) as daemon:
+                ours, theirs = os.openpty()
+                subprocess.run([SWERVECTL, "--socket", daemon.socket, *words, "show", "services"], stdout=theirs,
+                               env=surroundings, timeout=60, check=True)
+                os.close(theirs)
+                self.assertEqual(colored, green in os.read(ours, 4096).decode())
+                os.close(ours)
+
+
+class Commands(Case):
+    def test_overrides_send_what_was_said(self):
+        done = document("done", done=True, text="portal is drained", note="overrides are kept in memory only")
+        for words, path, body in [
+                (["drain", "portal"], "/v1/drain", {"service": "portal"}),
+                (["undrain", "portal"], "/v1/undrain", {"service": "portal"}),
+                (["drain", "portal", "--for", "10m", "--reason", "kernel \"6.1\" ä"], "/v1/drain",
+                 {"service": "portal", "for_s": 600, "reason": "kernel \"6.1\" ä"}),
+                (["announce", "198.51.100.0/24", "--for", "2h"], "/v1/announce", {"prefix": "198.51.100.0/24", "for_s": 7200}),
+                (["withdraw", "2001:db8::/48"], "/v1/withdraw", {"prefix": "2001:db8::/48"}),
+                (["auto", "portal"], "/v1/auto", {"subject": "portal"}),
+                (["auto", "198.51.100.0/24"], "/v1/auto", {"subject": "198.51.100.0/24"})]:
+            with self.subTest(words), FakeDaemon({"POST " + path: done}) as daemon:
+                self.assertEqual("portal is drained\nnote: overrides are kept in memory only\n", self.ok(*words, daemon=daemon))
+                self.assertEqual([("POST", path, body)], daemon.requests)
+                self.assertEqual(done, json.loads(self.ok(*words, "--json", daemon=daemon)))
+
+    def test_events_follow_until_the_daemon_ends(self):
+        second = {**EVENT, "id": 18, "text": "second"}
+        for words, expected in [(["events", "--follow"], None), (["events", "-f", "--json", "--since", "16"], [EVENT, second])]:
+            with self.subTest(words), FakeDaemon(live=[EVENT, second]) as daemon:
+                running = subprocess.Popen([SWERVECTL, "--socket", daemon.socket, *words], stdout=subprocess.PIPE,
+                                           stderr=subprocess.PIPE, text=True)
+                lines = [running.stdout.readline() for _ in range(2)]
+                daemon.ends.set()
+                rest, said = running.communicate(timeout=60)
+                self.assertEqual(1, running.returncode)
+                if expected:
+                    self.assertEqual(expected, [json.loads(line) for line in lines])
+                    self.assertEqual("stream_ended", json.loads(rest)["error"]["code"])
+                    self.assertIn("since=16", daemon.requests[0][1])
+                else:
+                    self.assertEqual("2026-11-21T05:28:14.102000Z  verdict        portal: verdict up -> down: web fails\n",
+                                     lines[0])
+                    self.assertIn("the daemon ended the event stream", said)
+
+
+class Wait(Case):
+    def services(self, verdict):
+        return document("services", services=[{**SERVICE, "verdict": verdict}])
+
+    def test_a_condition_that_holds_ends_at_once(self):
+        explain = document("explain", prefix="198.51.100.0/24", announced=True, wanted=True, summary="sent", steps=[])
+        answers = {"/v1/status": STATUS, "/v1/services/portal": self.services("up"),
+                   "/v1/neighbors/upstream-a": document("neighbors", neighbors=[NEIGHBOR]),
+                   "/v1/explain?prefix=198.51.100.0/24": explain,
+                   "/v1/explain?prefix=203.0.113.0/24": {**explain, "announced": False}}
+        for condition in ["verdict=portal:up", "session=upstream-a", "announced=198.51.100.0/24", "withdrawn=203.0.113.0/24"]:
+            with self.subTest(condition), FakeDaemon(answers) as daemon:
+                self.assertRegex(self.ok("wait", condition, daemon=daemon), re.escape(condition) + r" after \d")
+                answer = json.loads(self.ok("wait", condition, "--json", daemon=daemon))
+                self.assertEqual((condition, True), (answer["condition"], answer["met"]))
+
+    def test_it_ends_when_the_condition_comes(self):
+        with FakeDaemon({"/v1/services/portal": [self.services("unknown")] * 3 + [self.services("up")]}) as daemon:
+            self.ok("wait", "verdict=portal:up", daemon=daemon)
+            self.assertEqual(4, sum(path == "/v1/services/portal" for _, path, _ in daemon.requests))
+
+    def test_an_event_is_a_reason_to_look_again(self):
+        answers = {"/v1/services/portal": [self.services("unknown")] * 20 + [self.services("up")]}
+        with FakeDaemon(answers, live=[EVENT] * 20) as daemon:
+            began = time.monotonic()
+            self.ok("wait", "verdict=portal:up", daemon=daemon)
+            # Twenty looks at the pace of a tenth of a second would take two seconds.
+            self.assertLess(time.monotonic() - began, 1.9)
+
+    def test_timeout_ends_with_6_and_says_what_is_the_case(self):
+        with FakeDaemon({"/v1/services/portal": self.services("down")}) as daemon:
+            said = self.refused(6, "wait", "verdict=portal:up", "--timeout", "150ms", daemon=daemon)
+            self.assertEqual("swervectl: verdict=portal:up did not come within 150ms: it is down: web passes\n", said)
+
+    def test_what_does_not_exist_ends_with_5(self):
+        missing = (404, error("no_such_object", "no service 'x'", "there are: portal"))
+        with FakeDaemon({"/v1/services/x": missing, "/v1/neighbors/x": missing, "/v1/status": STATUS}) as daemon:
+            self.refused(5, "wait", "verdict=x:up", daemon=daemon)
+            self.refused(5, "wait", "session=x", daemon=daemon)
+
+    def test_a_collector_answers_from_what_it_received(self):
+        def routes(*best):
+            return document("routes", routes=[], cut=False, received=[
+                {"prefix": "198.51.100.0/24", "neighbor": "a", "best": value} for value in best])
+        path = "/v1/routes?prefix=198.51.100.0/24"
+        with FakeDaemon({"/v1/status": COLLECTOR, path: routes(False, True)}) as daemon:
+            self.ok("wait", "announced=198.51.100.0/24", daemon=daemon)
+            self.refused(6, "wait", "withdrawn=198.51.100.0/24", "--timeout", "1ms", daemon=daemon)
+        with FakeDaemon({"/v1/status": COLLECTOR, path: routes()}) as daemon:
+            self.ok("wait", "withdrawn=198.51.100.0/24", daemon=daemon)
+            self.refused(6, "wait", "announced=198.51.100.0/24", "--timeout", "1ms", daemon=daemon)
+
+    def test_a_collectors_neighbor_may_still_come(self):
+        missing = (404, error("no_such_object", "no neighbor 'x'"))
+        here = document("neighbors", neighbors=[{**NEIGHBOR, "name": "x"}])
+        with FakeDaemon({"/v1/status": COLLECTOR, "/v1/neighbors/x": [missing, here]}) as daemon:
+            self.ok("wait", "session=x", daemon=daemon)
+
+
+VALID = """site: fra1
+local_as: 64500
+router_id: 192.0.2.1
+owned: [198.51.100.0/24]
+neighbors:
+  upstream-a: {address: 192.0.2.254, remote_as: 64496}
+checks:
+  web: {http: {url: "http://198.51.100.1/healthz"}}
+services:
+  portal: {prefixes: [198.51.100.0/24], healthy_when: web}
+"""
+
+
+class Configuration(Case):
+    def check(self, text, *words):
+        with tempfile.TemporaryDirectory() as directory:
+            path = directory + "/swerve.yaml"
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            return path, self.ctl("config", "check", path, *words)
+
+    def test_a_valid_file_needs_no_daemon(self):
+        path, ran = self.check(VALID)
+        self.assertEqual((0, ""), (ran.returncode, ran.stderr))
+        self.assertEqual(f"{path}: ok: site fra1, AS64500, 1 neighbor, 1 check, 1 service, 1 prefix\n", ran.stdout)
+        _, ran = self.check(VALID, "--json")
+        answer = json.loads(ran.stdout)
+        self.assertEqual(("swerve.config_check/1", True, []), (answer["schema"], answer["valid"], answer["diagnostics"]))
+
+    def test_every_fault_shows_its_place(self):
+        bad = VALID.replace("64496", "70000x").replace("local_as", "local_ass")
+        path, ran = self.check(bad)
+        self.assertEqual((4, ""), (ran.returncode, ran.stderr))
+        self.assertIn(f"{path}:2:1: ", ran.stdout)
+        self.assertIn("    local_ass: 64500\n    ^\n", ran.stdout)
+        line = "    " + bad.splitlines()[5]
+        self.assertIn(f"{line}\n{' ' * line.index('70000x')}^\n", ran.stdout)
+        self.assertRegex(ran.stdout, rf"\n{re.escape(path)}: \d+ errors\n$")
+        path, ran = self.check(bad, "--json")
+        self.assertEqual((4, ""), (ran.returncode, ran.stderr))
+        answer = json.loads(ran.stdout)
+        self.assertFalse(answer["valid"])
+        self.assertIn((path, 2, 1), [(fault["file"], fault["line"], fault["column"]) for fault in answer["diagnostics"]])
+
+    def test_a_file_that_is_not_there(self):
+        ran = self.ctl("config", "check", "/nonexistent.yaml")
+        self.assertEqual(4, ran.returncode)
+        self.assertIn("/nonexistent.yaml", ran.stdout)
+        self.assertEqual(4, self.ctl("config", "check", "/nonexistent.yaml", "--json").returncode)
+
+
+if __name__ == "__main__":
+    if not SWERVECTL:
+        print("skipped: SWERVECTL does not name the binary")
+        sys.exit(77)
+    unittest.main()
