@@ -65,7 +65,7 @@ struct AdjRibOut::Parts {
     [[nodiscard]] Tally tally(const Segment& segment, Family family) const;
     template <class Change>
     void change(Entries::iterator at, IdRange range, const Change& change);
-    void note(Entries::iterator at, const Tally& before, const Tally& after);
+    void note(Entries::iterator at, Tally before, Tally after);
     void recount();
     void erase_if_blank(Entries::iterator at);
 
@@ -228,7 +228,7 @@ void AdjRibOut::Parts::change(Entries::iterator at, IdRange range, const Change&
     erase_if_blank(at);
 }
 
-void AdjRibOut::Parts::note(Entries::iterator at, const Tally& before, const Tally& after) {
+void AdjRibOut::Parts::note(Entries::iterator at, Tally before, Tally after) {
     Entry& entry = at->second;
     for (Tally* tally : {&entry.tally, &tallies[static_cast<std::size_t>(entry.block->family())]}) {
         *tally += after;

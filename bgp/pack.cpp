@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "bgp/attributes/row.hpp"
+#include "bgp/family.hpp"
 #include "swerve/bgp/update.hpp"
 
 namespace swerve::bgp {
@@ -14,13 +16,6 @@ constexpr std::size_t update_overhead = header_size + 2 + 2;
 // the length of the next hop, the next hop and a reserved octet.
 constexpr std::size_t mp_unreach_overhead = 4 + 3;
 constexpr std::size_t mp_next_hop_size = 1 + 16 + 1;
-
-constexpr std::uint8_t flag_optional = 0x80;
-constexpr std::uint8_t flag_extended_length = 0x10;
-constexpr std::uint8_t type_mp_reach_nlri = 14;
-constexpr std::uint8_t type_mp_unreach_nlri = 15;
-constexpr std::uint16_t afi_ipv6 = 2;
-constexpr std::uint8_t safi_unicast = 1;
 
 /// Below this, a further gather element costs more than copying the octets.
 constexpr std::size_t copied_below = 128;
@@ -37,14 +32,16 @@ void write_mp_head(const PackedMessage& message, Writer& writer) {
     const bool reach = message.kind.type == MessageKind::Type::announcement;
     const std::size_t size = 3 + (reach ? mp_next_hop_size : 0) + message.nlri_size;
     const bool extended = size > 255;
-    writer.u8(extended ? flag_optional | flag_extended_length : flag_optional);
-    writer.u8(reach ? type_mp_reach_nlri : type_mp_unreach_nlri);
+    constexpr std::uint8_t extended_flags =
+        attribute_flag::optional | attribute_flag::extended_length;
+    writer.u8(extended ? extended_flags : attribute_flag::optional);
+    writer.u8(reach ? attribute_type::mp_reach_nlri : attribute_type::mp_unreach_nlri);
     if (extended) {
         writer.u16(static_cast<std::uint16_t>(size));
     } else {
         writer.u8(static_cast<std::uint8_t>(size));
     }
-    writer.u16(afi_ipv6);
+    writer.u16(afi_of(Family::ipv6));
     writer.u8(safi_unicast);
     if (!reach) return;
     const auto next_hop = message.kind.next_hop->octets();

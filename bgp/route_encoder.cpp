@@ -1,7 +1,5 @@
 #include "bgp/route_encoder.hpp"
 
-#include <algorithm>
-
 #include "bgp/pack.hpp"
 
 namespace swerve::bgp {
@@ -39,13 +37,11 @@ PathAttributes RouteEncoder::path_attributes(const RouteAttributes& route) const
     PathAttributes out;
     out.origin = route.origin;
     // RFC 4271 §5.1.2: the local AS stands in the path towards external peers only; prepending
-    // beyond that is the operator's word. A segment counts its members in one octet.
-    constexpr std::size_t most_in_segment = 255;
-    for (std::size_t rest = route.prepend + (internal ? 0U : 1U); rest > 0;) {
-        const std::size_t count = std::min(rest, most_in_segment);
+    // beyond that is the operator's word.
+    const std::size_t times = route.prepend + (internal ? std::size_t{0} : std::size_t{1});
+    if (times > 0) {
         out.as_path.segments.push_back(
-            {AsPathSegment::Type::as_sequence, std::vector<Asn>(count, session_.local_as)});
-        rest -= count;
+            {AsPathSegment::Type::as_sequence, std::vector<Asn>(times, session_.local_as)});
     }
     out.med = route.med;
     // RFC 4271 §5.1.5: LOCAL_PREF is in every UPDATE to an internal peer and in none to others.
