@@ -201,6 +201,14 @@ void AdjRibOut::for_each(
     }
 }
 
+void AdjRibOut::for_each_sent(const std::function<void(const BlockRef&, IdRange)>& visit) const {
+    for (const auto& [id, entry] : parts_->entries) {
+        for (const Segment& segment : entry.list.segments()) {
+            if (segment.sent) visit(entry.block, segment.range);
+        }
+    }
+}
+
 Tally AdjRibOut::Parts::tally(const Segment& segment, Family family) const {
     Tally out;
     if (!encoder) return out;

@@ -28,6 +28,13 @@ PeerTarget target_of(const conf::Config& config, const conf::Neighbor& neighbor)
             {neighbor.local_address, hop_limit(config, neighbor)}};
 }
 
+bool holds(const std::vector<SentRange>& sent, const Prefix& prefix) {
+    return std::ranges::any_of(sent, [&](const SentRange& held) {
+        const auto id = held.block->find(prefix);
+        return id && *id >= held.range.begin && *id < held.range.end;
+    });
+}
+
 bgp::PeerConfig collector_peer(const conf::Config& config, std::uint64_t seed) {
     bgp::PeerConfig out{.open = {.local_as = config.local_as,
                                  .router_id = config.router_id,
@@ -286,7 +293,7 @@ NeighborView Neighbors::view(const Known& known, const SnapshotRequest& request)
     rib_out.for_each_sent([&](const bgp::BlockRef& block, bgp::IdRange range) {
         out.sent.push_back({block, range});
     });
-    if (request.prefix) out.sent_prefix = rib_out.has_sent(*request.prefix);
+    if (request.prefix) out.sent_prefix = holds(out.sent, *request.prefix);
     return out;
 }
 

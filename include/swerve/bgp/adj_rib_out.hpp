@@ -93,6 +93,9 @@ public:
     void for_each(
         const std::function<void(const Prefix&, const RouteRef&, const RouteRef&)>& visit) const;
 
+    /// Calls `visit(block, range)` for what the neighbor holds from us; ranges do not overlap.
+    void for_each_sent(const std::function<void(const BlockRef&, IdRange)>& visit) const;
+
 private:
     struct Parts;
     std::unique_ptr<Parts> parts_;

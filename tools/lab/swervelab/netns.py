@@ -29,10 +29,11 @@ class Namespaces:
     """Named after this process, so that two labs do not collide; a context manager that removes all it made."""
 
     def __init__(self):
+        self.prefix = f"swerve-{os.getpid()}-"
         self._names = {}
 
     def add(self, short: str) -> str:
-        name = f"swerve-{os.getpid()}-{short}"
+        name = self.prefix + short
         run("ip", "netns", "add", name)
         self._names[short] = name
         run("ip", "-n", name, "link", "set", "lo", "up")
