@@ -1,0 +1,304 @@
+#include <doctest/doctest.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "swerve/base/clock.hpp"
+#include "tests/probes/support.hpp"
+
+using namespace swerve;
+using namespace swerve::health;
+using namespace swerve::health::testing;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+
+namespace {
+
+/// A pid file and the probe of it, watched from the start.
+struct Watched {
+    Loop loop;
+    TempDir dir;
+    std::string path = dir.file("app.pid");
+    std::unique_ptr<Probe> probe = make_probe("process", {{"pid_file", text(path)}});
+    ProbeContext context;
+    std::vector<Outcome> reports;
+    asio::cancellation_signal stop;
+    bool ended = false;
+
+    void name(std::string_view content) const { dir.write("app.pid", content); }
+    void name(const Child& child) const { name(std::to_string(child.pid()) + "\n"); }
+    Outcome attempt() { return loop.attempt(*probe); }
+    void watch() {
+        asio::co_spawn(
+            loop.io,
+            probe->watch(context, [this](Outcome found) { reports.push_back(std::move(found)); }),
+            asio::bind_cancellation_slot(stop.slot(), [this](const std::exception_ptr& error) {
+                CHECK_FALSE(error);
+                ended = true;
+            }));
+    }
+    /// Runs until there are `count` reports.
+    bool reported(std::size_t count) {
+        return loop.run_until([&] { return reports.size() >= count; });
+    }
+    /// Runs for `time`, in which nothing else may be reported.
+    void run_for(Duration time) {
+        loop.io.restart();
+        loop.io.run_for(time);
+    }
+    std::string unclear(std::string_view content) {
+        name(content);
+        const Outcome outcome = attempt();
+        CHECK(outcome.result == ProbeResult::unknown);
+        REQUIRE(outcome.reason.starts_with(path + ": "));
+        return outcome.reason.substr(path.size() + 2);
+    }
+};
+
+Child sleeper() { return Child({"sleep", "1000"}); }
+std::string pid_of(const Child& child) { return std::to_string(child.pid()); }
+
+/// A process with a number that was used before; nothing without the right to choose.
+std::optional<pid_t> process_numbered(pid_t number) {
+    pid_t chosen = number;
+    clone_args args{};
+    args.exit_signal = SIGCHLD;
+    args.set_tid = reinterpret_cast<std::uintptr_t>(&chosen);
+    args.set_tid_size = 1;
+    const long made = ::syscall(SYS_clone3, &args, sizeof args);
+    if (made == 0) {
+        for (;;) ::pause();
+    }
+    if (made < 0) return std::nullopt;
+    return static_cast<pid_t>(made);
+}
+
+void end(pid_t process) {
+    ::kill(process, SIGKILL);
+    ::waitpid(process, nullptr, 0);
+}
+
+}  // namespace
+
+TEST_CASE("process: runs, becomes a zombie, is gone") {
+    Watched app;
+    Child child = sleeper();
+    const std::string pid = pid_of(child);
+    app.name(child);
+    Outcome outcome = app.attempt();
+    CHECK(outcome.result == ProbeResult::pass);
+    CHECK(outcome.reason == "pid " + pid + " runs");
+
+    child.kill();
+    siginfo_t info{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOWAIT) == 0);
+    outcome = app.attempt();
+    CHECK(outcome.result == ProbeResult::fail);
+    CHECK(outcome.reason == "process " + pid + " exited");
+    // Who never saw it run does not speak of an exit.
+    const auto fresh = make_probe("process", {{"pid_file", text(app.path)}});
+    CHECK(app.loop.attempt(*fresh).reason ==
+          "pid " + pid + " from " + app.path + " is not running");
+
+    child.wait();
+    CHECK(app.attempt().reason == "process " + pid + " exited");
+    outcome = app.loop.attempt(*fresh);
+    CHECK(outcome.result == ProbeResult::fail);
+    CHECK(outcome.reason == "pid " + pid + " from " + app.path + " is not running");
+}
+
+TEST_CASE("process: pid files that say nothing") {
+    Watched app;
+    Outcome outcome = app.attempt();
+    CHECK(outcome.result == ProbeResult::unknown);
+    CHECK(outcome.reason == app.path + ": No such file or directory");
+    CHECK(app.unclear("") == "no process id in it");
+    CHECK(app.unclear("\n") == "no process id in it");
+    CHECK(app.unclear("abc\n") == "'abc' is not a process id");
+    CHECK(app.unclear("12x\n") == "'12x' is not a process id");
+    CHECK(app.unclear("12 13\n") == "'12 13' is not a process id");
+    CHECK(app.unclear("0\n") == "'0' is not a process id");
+    CHECK(app.unclear("-1\n") == "'-1' is not a process id");
+    CHECK(app.unclear("99999999999\n") == "'99999999999' is not a process id");
+    CHECK(app.unclear("1\n").starts_with("names pid 1"));
+    CHECK(app.unclear(std::to_string(::getpid())) == "names this daemon itself");
+    CHECK(app.unclear(std::string(64, ' ') + "77").starts_with("no process id"));
+    CHECK(app.unclear(std::string(63, ' ') + "77\n").ends_with("is not a process id"));
+
+    std::filesystem::remove(app.path);
+    REQUIRE(::mkfifo(app.path.c_str(), 0600) == 0);
+    CHECK(app.attempt().reason == app.path + ": not a regular file");
+}
+
+TEST_CASE("process: pid files as programs write them") {
+    Watched app;
+    const Child child = sleeper();
+    const std::string pid = pid_of(child);
+    for (const std::string& content :
+         {pid, pid + "\n", "  " + pid + "\n", pid + "\r\n", pid + "\n/var/lib/postgresql\n5432\n",
+          pid + "\n" + std::string(1000, 'x')}) {
+        app.name(content);
+        CHECK(app.attempt().result == ProbeResult::pass);
+    }
+}
+
+TEST_CASE("process: an exit that was seen counts although the pid file is gone or garbled") {
+    Watched app;
+    Child child = sleeper();
+    app.name(child);
+    REQUIRE(app.attempt().result == ProbeResult::pass);
+    const std::string exited = "process " + pid_of(child) + " exited";
+
+    std::filesystem::remove(app.path);
+    CHECK(app.attempt().result == ProbeResult::unknown);
+    child.kill();
+    child.wait();
+    Outcome outcome = app.attempt();
+    CHECK(outcome.result == ProbeResult::fail);
+    CHECK(outcome.reason == exited);
+    app.name("");
+    CHECK(app.attempt().reason == exited);
+}
+
+TEST_CASE("process: a pid file that names another process is followed") {
+    Watched app;
+    Child first = sleeper();
+    Child second = sleeper();
+    app.name(first);
+    CHECK(app.attempt().reason == "pid " + pid_of(first) + " runs");
+    app.name(second);
+    CHECK(app.attempt().reason == "pid " + pid_of(second) + " runs");
+    const std::string pid = pid_of(second);
+    second.kill();
+    second.wait();
+    CHECK(app.attempt().reason == "process " + pid + " exited");
+    app.name(first);
+    CHECK(app.attempt().reason == "successor pid " + pid_of(first));
+    CHECK(app.attempt().reason == "pid " + pid_of(first) + " runs");
+}
+
+TEST_CASE("process: the number used again is not the process, unless the file was written anew") {
+    Watched app;
+    Child child = sleeper();
+    const pid_t number = child.pid();
+    const std::string pid = pid_of(child);
+    app.name(child);
+    REQUIRE(app.attempt().result == ProbeResult::pass);
+    child.kill();
+    child.wait();
+    const auto again = process_numbered(number);
+    if (!again) {
+        MESSAGE("skipped: needs the right to choose a process id");
+        return;
+    }
+    Outcome outcome = app.attempt();
+    CHECK(outcome.result == ProbeResult::fail);
+    CHECK(outcome.reason == "process " + pid + " exited");
+    std::filesystem::remove(app.path);
+    app.name(pid);
+    outcome = app.attempt();
+    CHECK(outcome.result == ProbeResult::pass);
+    CHECK(outcome.reason == "successor pid " + pid);
+    end(*again);
+    CHECK(app.attempt().reason == "process " + pid + " exited");
+}
+
+TEST_CASE("process: the watcher reports an exit at once") {
+    Watched app;
+    const Child child = sleeper();
+    app.name(child);
+    app.watch();
+    app.run_for(20ms);
+    CHECK(app.reports.empty());
+
+    const TimePoint killed = BootClock::now();
+    child.kill();
+    REQUIRE(app.reported(1));
+    CHECK(app.reports[0].result == ProbeResult::fail);
+    CHECK(app.reports[0].reason == "process " + pid_of(child) + " exited");
+    CHECK(app.reports[0].started >= killed);
+    CHECK(app.reports[0].finished >= app.reports[0].started);
+    CHECK(app.reports[0].finished - killed < 100ms);
+    app.run_for(250ms);
+    CHECK(app.reports.size() == 1);
+}
+
+TEST_CASE("process: the watcher takes a live successor for a pass and goes on with it") {
+    Watched app;
+    const Child first = sleeper();
+    const Child second = sleeper();
+    app.name(first);
+    app.watch();
+    app.run_for(20ms);
+    app.name(second);
+    first.kill();
+    REQUIRE(app.reported(1));
+    CHECK(app.reports[0].result == ProbeResult::pass);
+    CHECK(app.reports[0].reason == "successor pid " + pid_of(second));
+    second.kill();
+    REQUIRE(app.reported(2));
+    CHECK(app.reports[1].reason == "process " + pid_of(second) + " exited");
+}
+
+TEST_CASE("process: the watcher holds a process that comes back, and one that comes first") {
+    Watched app;
+    app.watch();
+    app.run_for(20ms);
+    for (std::size_t round = 1; round <= 2; ++round) {
+        const Child child = sleeper();
+        app.name(child);
+        app.run_for(200ms);
+        CHECK(app.reports.size() == round - 1);
+        child.kill();
+        REQUIRE(app.reported(round));
+        CHECK(app.reports.back().reason == "process " + pid_of(child) + " exited");
+    }
+}
+
+TEST_CASE("process: after an attempt found another process the watcher waits for that one") {
+    Watched app;
+    const Child first = sleeper();
+    const Child second = sleeper();
+    app.name(first);
+    app.watch();
+    app.run_for(20ms);
+    app.name(second);
+    REQUIRE(app.attempt().result == ProbeResult::pass);
+    second.kill();
+    REQUIRE(app.reported(1));
+    CHECK(app.reports[0].reason == "process " + pid_of(second) + " exited");
+    first.kill();
+    app.run_for(150ms);
+    CHECK(app.reports.size() == 1);
+}
+
+TEST_CASE("process: the watcher ends when it is cancelled, attached or not") {
+    for (const bool attached : {false, true}) {
+        Watched app;
+        const Child child = sleeper();
+        if (attached) app.name(child);
+        app.watch();
+        app.run_for(20ms);
+        CHECK_FALSE(app.ended);
+        app.stop.emit(asio::cancellation_type::terminal);
+        CHECK(app.loop.run_until([&] { return app.ended; }));
+        CHECK(app.reports.empty());
+    }
+}
+
+TEST_CASE("process: what explain and the tables say") {
+    const ProbeType& type = *find_probe_type("process");
+    const FieldMap values = {{"pid_file", text("/run/app.pid")}};
+    CHECK(type.target(values) == "/run/app.pid");
+    CHECK_FALSE(type.caveat(values).empty());
+}
