@@ -84,7 +84,7 @@ ExplainStep owned_step(const Facts& facts) {
             fmt::format("outside everything in owned ({}); it can never be announced", list)};
 }
 
-/// A service's prefix that covers this one, or lies inside it, is what the caller may have meant.
+/// A shorter prefix of a service that covers this one is what the caller may have meant.
 std::string nearest(const Facts& facts) {
     for (const SiteView::Service& service : facts.site.services) {
         for (const bgp::BlockRef& block : service.prefixes) {
