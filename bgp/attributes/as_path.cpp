@@ -150,10 +150,12 @@ bool encode_as4_path(const EncodeInput& input, Bytes& out) {
 
 void merge_as4(DecodedAttributes& attributes) {
     auto& aggregator = attributes.path.aggregator;
-    // An AGGREGATOR that names its AS outright was set by a speaker that did not know the AS4_
-    // attributes, which are stale then.
-    if (aggregator && aggregator->as.value() != Asn::trans) return;
-    if (aggregator && attributes.as4_aggregator) aggregator = attributes.as4_aggregator;
+    if (aggregator && attributes.as4_aggregator) {
+        // Of the two the plain one is newer when it names its AS outright: a speaker that does not
+        // know the AS4_ attributes has set it, and both of them are stale.
+        if (aggregator->as.value() != Asn::trans) return;
+        aggregator = attributes.as4_aggregator;
+    }
     if (!attributes.as4_path) return;
     AsPath tail{std::move(*attributes.as4_path)};
     AsPath& path = attributes.path.as_path;
@@ -163,9 +165,9 @@ void merge_as4(DecodedAttributes& attributes) {
     Segments merged;
     for (AsPathSegment& segment : path.segments) {
         if (lead == 0) break;
-        if (segment.asns.size() > lead)
-            segment.asns.erase(segment.asns.begin() + static_cast<std::ptrdiff_t>(lead),
-                               segment.asns.end());
+        const std::size_t kept = std::min(lead, segment.asns.size());
+        segment.asns.erase(segment.asns.begin() + static_cast<std::ptrdiff_t>(kept),
+                           segment.asns.end());
         lead -= segment.asns.size();
         merged.push_back(std::move(segment));
     }
