@@ -1,6 +1,7 @@
 #include "bgp/connection.hpp"
 
 #include <algorithm>
+#include <concepts>
 #include <cstdlib>
 #include <utility>
 
@@ -97,8 +98,8 @@ void Connection::tick(TimePoint now, ConnectionActions& out) {
 // Idle has no TCP connection and wants none; one that turns up is closed, not kept.
 void Connection::in_idle(const ConnectionEvent& event, Turn turn) {
     std::visit(Overloaded{
-                   [&](const StartDialling&) { dial("dialling", turn); },
-                   [&](const StartListening&) { enter(State::active, "listening", turn); },
+                   [&](const StartDialling&) { dial({}, turn); },
+                   [&](const StartListening&) { enter(State::active, {}, turn); },
                    [&](const TcpUp&) { turn.out.emplace_back(CloseTcp{config_.side, {}}); },
                    [](const OneOf<Stop, CollisionDump, TcpDown, ConnectRetryExpired, HoldExpired,
                                   KeepaliveExpired, SendHoldExpired, HeaderError, OpenMessage,
@@ -148,7 +149,7 @@ void Connection::in_active(const ConnectionEvent& event, Turn turn) {
                 enter(State::open_sent, "TCP connected", turn);
             },
             [&](const TcpDown& down) { tcp_lost(Ended::Cause::error, down, turn); },
-            [&](const ConnectRetryExpired&) { dial("dialling again", turn); },
+            [&](const ConnectRetryExpired&) { dial({}, turn); },
             [&](const OneOf<HoldExpired, KeepaliveExpired, SendHoldExpired, HeaderError,
                             OpenMessage, UpdateMessage, NotificationMessage, KeepaliveMessage,
                             RouteRefreshMessage> auto&) {

@@ -145,7 +145,8 @@ public:
 
     [[nodiscard]] Side side() const { return config_.side; }
     [[nodiscard]] State state() const { return state_; }
-    [[nodiscard]] const std::string& reason() const { return reason_; }  ///< of the last change
+    /// Of the last change; empty when it was a step of our own accord.
+    [[nodiscard]] const std::string& reason() const { return reason_; }
     /// Set from OpenConfirm on.
     [[nodiscard]] const std::optional<Negotiated>& negotiated() const { return negotiated_; }
     /// Set from OpenSent on.

@@ -80,7 +80,7 @@ struct Peer::Parts {
     void ended(const Connection& one, Ended& end, Turn turn);
     void settle(const Connection& newest, Turn turn);
     void schedule_retry(TimePoint now);
-    void publish(const std::string& reason, Turn turn);
+    void publish(const Connection& newest, Turn turn);
     void watch_output(TimePoint now);
 
     PeerConfig config;
@@ -91,6 +91,7 @@ struct Peer::Parts {
     Random random;
     Deadlines<Timer> deadlines;
     State published = State::idle;
+    std::string published_reason;
     bool started = false;
     unsigned failures = 0;
     Duration retry_delay;  ///< until the next attempt, as the last ending decided
@@ -177,7 +178,7 @@ void Peer::Parts::perform(Connection& one, ConnectionActions& actions, Turn turn
                    },
                    action);
     }
-    publish(one.reason(), turn);
+    publish(one, turn);
     settle(one, turn);
 }
 
@@ -252,11 +253,15 @@ void Peer::Parts::schedule_retry(TimePoint now) {
         deadlines.set(Timer::idle_hold, now + retry_delay);
 }
 
-void Peer::Parts::publish(const std::string& reason, Turn turn) {
+void Peer::Parts::publish(const Connection& newest, Turn turn) {
     const State reached = state();
-    if (reached == published) return;
-    turn.out.emplace_back(StateChanged{published, reached, reason});
+    // A dial that is not answered changes no state, but somebody will want to know.
+    const bool unanswered = reached == State::connect && newest.state() == reached &&
+                            !newest.reason().empty() && newest.reason() != published_reason;
+    if (reached == published && !unanswered) return;
+    turn.out.emplace_back(StateChanged{published, reached, newest.reason()});
     published = reached;
+    published_reason = newest.reason();
 }
 
 void Peer::Parts::watch_output(TimePoint now) {

@@ -203,7 +203,7 @@ TEST_CASE("peer: a session comes up over OPEN and KEEPALIVE and says what was ag
 
     std::string path;
     for (const StateChanged& change : all<StateChanged>(bench.actions)) {
-        CHECK_FALSE(change.reason.empty());
+        CHECK(change.reason.empty() == (change.to == State::connect));
         path += std::string{to_string(change.from)} + ">" + std::string{to_string(change.to)} + " ";
     }
     CHECK(path == "Idle>Connect Connect>OpenSent OpenSent>OpenConfirm OpenConfirm>Established ");
@@ -321,6 +321,52 @@ TEST_CASE("peer: a refused dial is repeated after connect retry, without backoff
         const Duration wait = bench.until_dial();
         CHECK(wait >= 3750ms);
         CHECK(wait <= 5s);
+    }
+}
+
+TEST_CASE("peer: a dial that is not answered is said once and repeated") {
+    Bench bench;
+    bench.handle(Start{});
+    for (int i = 0; i < 5; ++i) {
+        const Duration wait = bench.until_dial();
+        CHECK(wait >= 3750ms);
+        CHECK(wait <= 5s);
+    }
+    const auto changes = all<StateChanged>(bench.actions);
+    REQUIRE(changes.size() == 2);
+    CHECK(changes[1].from == State::connect);
+    CHECK(changes[1].to == State::connect);
+    CHECK(changes[1].reason == "no answer to the dial");
+}
+
+TEST_CASE("peer: a neighbor that resets at any octet costs no more than its session") {
+    const Bytes stream = neighbor_open() + encode_keepalive() + encode_end_of_rib(Family::ipv4) +
+                         encode_route_refresh(Family::ipv4);
+    for (const Side side : {Side::dialled, Side::accepted}) {
+        for (std::size_t taken = 0; taken <= stream.size(); ++taken) {
+            for (const std::size_t given : {std::size_t{0}, taken}) {
+                CAPTURE(taken);
+                Bench bench;
+                bench.handle(Start{});
+                advertise(bench.peer, block({"198.51.100.0/24"}));
+                bench.connect(side);
+                bench.receive(
+                    side, {stream.begin(), stream.begin() + static_cast<std::ptrdiff_t>(taken)});
+                std::vector<ByteView> views;
+                const std::size_t offered = bench.peer.produce(bench.now, side, 4096, views);
+                bench.peer.consumed(bench.now, side, std::min(offered, given));
+                bench.handle(TcpFailed{side, "connection reset by peer"});
+                CHECK(bench.peer.state() <= State::active);
+                CHECK_FALSE(bench.peer.wants_write(side));
+                CHECK(all<SessionUp>(bench.actions).size() ==
+                      all<SessionDown>(bench.actions).size());
+                bench.until_dial();
+                bench.connect(Side::dialled);
+                CHECK(types_in(bench.drain(Side::dialled)) == "O");
+                bench.receive(Side::dialled, neighbor_open() + encode_keepalive());
+                CHECK(types_in(bench.drain(Side::dialled)) == "KUU");
+            }
+        }
     }
 }
 

@@ -71,10 +71,12 @@ struct CloseTcp {
     Bytes last_words;
     bool reset = false;
 };
+/// Of the peer, whose state is that of its further advanced connection. Connect to Connect, once,
+/// when a dial is not answered.
 struct StateChanged {
     State from;
     State to;
-    std::string reason;
+    std::string reason;  ///< what happened; empty for a step of our own accord (a dial)
 };
 struct SessionUp {
     Negotiated negotiated;
