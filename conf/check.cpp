@@ -22,14 +22,16 @@ public:
     [[nodiscard]] bool has(std::initializer_list<std::string_view> keys) const {
         return origin_.has(keys);
     }
-    [[nodiscard]] Place place(std::initializer_list<std::string_view> keys) const {
-        return origin_.at(keys);
-    }
     void fault(std::initializer_list<std::string_view> keys, std::string message,
                std::string hint = {}) const {
         std::string path = origin_.path;
         for (const std::string_view key : keys) path = dotted(path, key);
         faults_.add(origin_.at(keys), path, std::move(message), std::move(hint));
+    }
+    /// A list or map that must have members, and has none or is not there at all.
+    void lacks(std::string_view key, std::string hint) const {
+        if (origin_.has({key})) return fault({key}, "has no members", std::move(hint));
+        fault({}, quote(key) + " is missing", std::move(hint));
     }
 
 private:
@@ -156,12 +158,15 @@ void check_carries(const Subject& subject, const Neighbor& neighbor, const Confi
         }
         const auto found = std::ranges::find(service.prefixes, family, &Prefix::family);
         if (found == service.prefixes.end()) continue;
-        const std::string remedy =
-            has_next_hop ? "add " + word + " to families" : "set " + next_hop_key(family);
+        const std::string lack =
+            has_next_hop ? word + " is not in families" : "no next hop for " + word;
+        std::string remedy = has_next_hop ? "" : "set " + next_hop_key(family);
+        if (subject.has({"families"}) && !offered) {
+            remedy += (remedy.empty() ? "add " : " and add ") + word + " to families";
+        }
         subject.fault({},
                       "cannot carry " + found->to_string() + " of service " + quote(service.name) +
-                          ": " +
-                          (has_next_hop ? word + " is not in families" : "no next hop for " + word),
+                          ": " + lack,
                       remedy + ", or list in services what this neighbor is sent");
         return;
     }
@@ -265,8 +270,7 @@ void check_collector(const Draft& draft, const Subject& root) {
 void check_owned(const Draft& draft, const Subject& root, Faults& faults) {
     if (!root.sound("owned")) return;
     if (draft.config.owned.empty() && !root.has({"collector"})) {
-        root.fault({"owned"}, root.has({"owned"}) ? "has no members" : "is missing",
-                   "nothing outside owned can be announced");
+        root.lacks("owned", "nothing outside owned can be announced");
         return;
     }
     const Node* list = draft.root.node->find("owned");
@@ -311,8 +315,7 @@ void check_rules(const Draft& draft, Faults& faults) {
     }
     const bool known = root.sound("neighbors") && root.sound("collector");
     if (known && draft.config.neighbors.empty()) {
-        root.fault({"neighbors"}, root.has({"neighbors"}) ? "has no members" : "is missing",
-                   "name at least one neighbor, or set collector");
+        root.lacks("neighbors", "name at least one neighbor, or set collector");
     }
     check_neighbors(draft, faults);
     check_checks(draft, faults);

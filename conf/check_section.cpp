@@ -124,7 +124,7 @@ const Node::Entry* find_probe(Faults& faults, const Section& section, const Orig
         return !faults.sound(section.path_of(type.name));
     });
     if (first == nullptr && !is_later && !named_badly && faults.sound(origin.path)) {
-        faults.add(origin.place, origin.path, "has no probe", "one of:" + probe_names());
+        faults.add(origin.at({}), origin.path, "has no probe", "one of:" + probe_names());
     }
     return first;
 }

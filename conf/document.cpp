@@ -100,6 +100,7 @@ private:
     }
 
     void put(Node node) {
+        node.named_at = node.place;
         if (stack_.empty()) {
             root_ = std::move(node);
             return;
@@ -122,6 +123,9 @@ private:
                         "a key must be plain text, found " + std::string{describe(key.kind)});
             return;
         }
+        value.named_at = key.place;
+        // Nothing has no place of its own; yaml-cpp gives that of what comes next.
+        if (value.kind == Node::Kind::nothing) value.place = key.place;
         map.node.entries.push_back({key.place, std::move(key.text), std::move(value)});
     }
 
@@ -179,6 +183,20 @@ std::optional<Node> read_all(const std::string& text, Faults& faults) {
     return first.take();
 }
 
+/// yaml-cpp has many words for a tab in the indentation, none of which names it.
+std::string tab_hint(std::string_view text) {
+    int line = 1;
+    bool is_indentation = true;
+    for (const char c : text) {
+        if (is_indentation && c == '\t') {
+            return "line " + std::to_string(line) + " is indented with a tab; YAML wants spaces";
+        }
+        if (c == '\n') ++line;
+        is_indentation = c == '\n' || (is_indentation && c == ' ');
+    }
+    return {};
+}
+
 }  // namespace
 
 const Node* Node::find(std::string_view key) const {
@@ -215,7 +233,8 @@ std::optional<Node> parse_document(const std::string& text, Faults& faults) {
         faults.add(limit.place, {}, limit.message, limit.hint);
     } catch (const YAML::Exception& error) {
         const bool placed = !error.mark.is_null();
-        faults.add(placed ? place_of(error.mark) : Place{1, 1}, {}, "not valid YAML: " + error.msg);
+        faults.add(placed ? place_of(error.mark) : Place{1, 1}, {}, "not valid YAML: " + error.msg,
+                   tab_hint(text));
     }
     return std::nullopt;
 }

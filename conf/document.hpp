@@ -17,6 +17,7 @@ struct Node {
     Kind kind = Kind::nothing;
     bool quoted = false;  ///< of a scalar
     Place place{};
+    Place named_at{};    ///< where its key stands; its own place if it has none
     std::string text{};  ///< of a scalar
     std::vector<Node> items{};
     std::vector<Entry> entries{};  ///< duplicates included, in the order of the file

@@ -1,6 +1,7 @@
 #include "conf/faults.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "swerve/base/escape.hpp"
@@ -70,7 +71,11 @@ std::string Faults::where(Place place) const {
 }
 
 Diagnostics Faults::take() {
-    std::ranges::stable_sort(faults_, {}, &Fault::anchor);
+    std::ranges::stable_sort(faults_, {}, [this](const Fault& fault) {
+        const Diagnostic& found = fault.diagnostic;
+        const bool elsewhere = found.file != file_;
+        return std::tuple{fault.anchor, elsewhere ? Place{found.line, found.column} : Place{}};
+    });
     Diagnostics out;
     for (auto& fault : faults_) {
         if (out.size() == max_diagnostics) break;

@@ -202,8 +202,7 @@ Result<std::shared_ptr<const Config>, Diagnostics> load_text(const std::string& 
         return fail(only(file, "is empty", "conf/examples/minimal.yaml is a start"));
     }
     if (!expect(faults, *document, {}, Node::Kind::map)) return fail(faults.take());
-    Draft draft{blank(file), {&*document, {}, document->place}, {}, {},
-                {},          {faults, directory_of(file)}};
+    Draft draft{blank(file), {&*document, {}}, {}, {}, {}, {faults, directory_of(file)}};
     read_everything({faults, *document, {}, schema()}, draft, faults);
     if (!faults.empty()) return fail(faults.take());
     return std::make_shared<const Config>(std::move(draft.config));

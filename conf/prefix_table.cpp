@@ -53,7 +53,7 @@ std::string PrefixTable::read(const Section& service) {
         read_file(service, *file);
     } else if (!misspelt && service.node().kind == Node::Kind::map &&
                faults_->sound(service.path())) {
-        service.fault("prefixes", "is missing", "name prefixes, or a prefixes_file");
+        service.missing("prefixes", "name prefixes, or a prefixes_file");
     }
     return sources_.back().file;
 }

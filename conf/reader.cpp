@@ -27,10 +27,10 @@ Place Origin::at(std::initializer_list<std::string_view> keys) const {
     const Node* current = node;
     for (const std::string_view key : keys) {
         const Node* next = current->find(key);
-        if (next == nullptr) return current == node ? place : current->place;
+        if (next == nullptr) break;
         current = next;
     }
-    return current->place;
+    return current->kind == Node::Kind::map ? current->named_at : current->place;
 }
 
 bool Origin::has(std::initializer_list<std::string_view> keys) const {
@@ -137,13 +137,16 @@ void Section::refuse_unknown(const Node::Entry& entry,
 
 void Section::check_missing() const {
     for (const Key& wanted : keys_) {
-        const std::string path = path_of(wanted.name);
-        if (!wanted.required || has(wanted.name) || !faults_->sound(path)) continue;
-        faults_->distrust(path);
-        faults_->add_elsewhere(node_->place,
-                               {faults_->file(), node_->place.line, node_->place.column, path_,
-                                quote(wanted.name) + " is missing", std::string{wanted.help}});
+        if (!wanted.required || has(wanted.name) || !faults_->sound(path_of(wanted.name))) continue;
+        missing(wanted.name, std::string{wanted.help});
     }
+}
+
+void Section::missing(std::string_view name, std::string hint) const {
+    const Place place = node_->named_at;
+    faults_->distrust(path_of(name));
+    faults_->add_elsewhere(place, {faults_->file(), place.line, place.column, path_,
+                                   quote(name) + " is missing", std::move(hint)});
 }
 
 const Key& Section::key(std::string_view name) const {
@@ -216,7 +219,7 @@ std::vector<Section::Entry> Section::entries(std::string_view name) const {
         if (const auto parsed = parse_value(name_key, entry.key, false); !parsed) {
             faults_->add(entry.place, entry_path, parsed.error().message, parsed.error().hint);
         }
-        out.push_back({entry.key, {&entry.value, entry_path, entry.place}});
+        out.push_back({entry.key, {&entry.value, entry_path}});
     }
     return out;
 }

@@ -21,9 +21,9 @@ namespace swerve::conf {
 struct Origin {
     const Node* node = nullptr;  ///< its value
     std::string path;
-    Place place;  ///< of its key
 
-    /// The value that `keys` lead to, or the nearest thing above it that was written down.
+    /// The value that `keys` lead to, or the nearest thing above it that was written down; of a map
+    /// its key.
     [[nodiscard]] Place at(std::initializer_list<std::string_view> keys) const;
     [[nodiscard]] bool has(std::initializer_list<std::string_view> keys) const;
 };
@@ -71,6 +71,7 @@ public:
     [[nodiscard]] std::vector<Entry> entries(std::string_view name) const;
 
     void fault(std::string_view name, std::string message, std::string hint = {}) const;
+    void missing(std::string_view name, std::string hint) const;
 
 private:
     /// Variants hold 64-bit integers; what a key's range allows fits the type it is read into.

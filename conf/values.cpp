@@ -101,7 +101,9 @@ Parsed parse_duration(const Key& key, std::string_view text) {
     }
     const auto unit = std::ranges::find(units, unit_name, &Unit::name);
     if (unit == units.end()) {
-        return refuse(text, "has no unit that is known", std::string{duration_hint});
+        const bool is_fraction = unit_name.starts_with('.') || unit_name.starts_with(',');
+        return refuse(text, is_fraction ? "is not a whole number" : "has no unit that is known",
+                      std::string{duration_hint});
     }
     std::int64_t count = 0;
     const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), count);

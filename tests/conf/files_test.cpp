@@ -1,0 +1,110 @@
+// Every file in tests/conf/good, tests/conf/bad and conf/examples is a test.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "swerve/conf/load.hpp"
+
+namespace swerve::conf {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path root{SWERVE_SOURCE_DIR};
+
+std::vector<fs::path> files_in(const fs::path& directory) {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(root / directory)) {
+        if (entry.path().extension() == ".yaml") files.push_back(entry.path());
+    }
+    std::ranges::sort(files);
+    return files;
+}
+
+std::string content_of(const fs::path& file) {
+    std::ifstream in{file, std::ios::binary};
+    std::ostringstream out;
+    out << in.rdbuf();
+    return out.str();
+}
+
+std::string without(std::string text, const std::string& part) {
+    for (auto at = text.find(part); at != std::string::npos; at = text.find(part)) {
+        text.erase(at, part.size());
+    }
+    return text;
+}
+
+/// The lines behind "# expect: ".
+std::vector<std::string> expected_of(const fs::path& file) {
+    static const std::string mark = "# expect: ";
+    std::istringstream in{content_of(file)};
+    std::vector<std::string> out;
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with(mark)) out.push_back(line.substr(mark.size()));
+    }
+    return out;
+}
+
+/// Diagnostics as they stand in "# expect: ": the directory and the file's own name left out.
+std::vector<std::string> found_in(const fs::path& file) {
+    std::vector<std::string> out;
+    const auto loaded = load(file.string());
+    if (loaded) return out;
+    for (const Diagnostic& diagnostic : loaded.error()) {
+        const std::string line = without(diagnostic.to_string(), file.parent_path().string() + "/");
+        const std::string own = file.filename().string() + ":";
+        out.push_back(line.starts_with(own) ? line.substr(own.size()) : line);
+    }
+    return out;
+}
+
+std::string lines(const std::vector<std::string>& members) {
+    std::string out;
+    for (const std::string& member : members) out += "# expect: " + member + "\n";
+    return out;
+}
+
+TEST_CASE("load: every bad file gets exactly the diagnostics it names") {
+    for (const auto& file : files_in("tests/conf/bad")) {
+        CAPTURE(file.filename().string());
+        CHECK(lines(found_in(file)) == lines(expected_of(file)));
+        CHECK_FALSE(expected_of(file).empty());
+    }
+}
+
+TEST_CASE("load: every good file and every example is accepted, and its print is equal to it") {
+    auto files = files_in("tests/conf/good");
+    std::ranges::copy(files_in("conf/examples"), std::back_inserter(files));
+    CHECK(files.size() >= 6);
+    for (const auto& file : files) {
+        CAPTURE(file.string());
+        const auto loaded = load(file.string());
+        CHECK(lines(found_in(file)).empty());
+        if (!loaded) continue;
+        const std::string printed = print(**loaded);
+        CAPTURE(printed);
+        const auto again = load_text(printed, "/nowhere/printed.yaml");
+        REQUIRE(again);
+        CHECK(**again == **loaded);
+        CHECK(print(**again) == printed);
+    }
+}
+
+TEST_CASE("reference: the page is up to date") {
+    const fs::path page = root / "docs" / "configuration.md";
+    if (std::getenv("SWERVE_WRITE_REFERENCE") != nullptr) {
+        std::ofstream{page, std::ios::binary} << reference();
+    }
+    INFO("write it anew: SWERVE_WRITE_REFERENCE=1 conf_test -tc='reference: the page*'");
+    CHECK(content_of(page) == reference());
+}
+
+}  // namespace
+}  // namespace swerve::conf
