@@ -1,0 +1,55 @@
+#pragma once
+// The calls of docs/api.md: from a request to its answer.
+
+#include <spdlog/logger.h>
+
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "daemon/main_port.hpp"
+#include "daemon/operations/audit_file.hpp"
+#include "daemon/operations/event_counters.hpp"
+#include "daemon/operations/event_ring.hpp"
+#include "daemon/operations/http_message.hpp"
+#include "daemon/operations/log_counter.hpp"
+#include "swerve/conf/config.hpp"
+
+namespace swerve::daemon {
+
+/// What the calls work with; lives as long as one of them is under way.
+struct ApiContext {
+    MainPort& main;
+    std::shared_ptr<const conf::Config> config;
+    Duration main_deadline;
+    std::shared_ptr<EventRing> events;
+    std::shared_ptr<AuditFile> audit;
+    std::shared_ptr<EventCounters> counters;
+    std::shared_ptr<LogCounter> log_counter;
+    std::shared_ptr<spdlog::logger> logger;
+};
+using ApiContextRef = std::shared_ptr<ApiContext>;
+
+/// A request whose path, method and parameters were found good.
+struct ApiCall {
+    std::string name;  ///< behind the path, where it takes one: /v1/checks/NAME; empty: none
+    std::map<std::string, std::string> parameters;
+    std::string body;
+    std::string who;  ///< user of the client's process
+    unsigned http_version = 11;
+};
+
+[[nodiscard]] boost::asio::awaitable<HttpResponse> answer_request(ApiContextRef context,
+                                                                  HttpRequest request);
+
+// The commands, in commands.cpp.
+[[nodiscard]] boost::asio::awaitable<HttpResponse> announce(ApiContextRef context, ApiCall call);
+[[nodiscard]] boost::asio::awaitable<HttpResponse> withdraw(ApiContextRef context, ApiCall call);
+[[nodiscard]] boost::asio::awaitable<HttpResponse> drain(ApiContextRef context, ApiCall call);
+[[nodiscard]] boost::asio::awaitable<HttpResponse> undrain(ApiContextRef context, ApiCall call);
+[[nodiscard]] boost::asio::awaitable<HttpResponse> clear(ApiContextRef context, ApiCall call);
+
+[[nodiscard]] HttpResponse main_silent(const ApiContext& context);
+
+}  // namespace swerve::daemon

@@ -1,0 +1,74 @@
+#include "daemon/operations/event_counters.hpp"
+
+#include <algorithm>
+
+#include "daemon/operations/json_text.hpp"
+
+namespace swerve::daemon {
+
+namespace {
+
+constexpr std::array detection_bounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                      0.5,   1.0,    2.5,   5.0,  10.0,  30.0, 60.0};
+constexpr std::array wire_bounds{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
+                                 0.005,   0.01,     0.025,   0.05,   0.1,     0.25,   0.5,   1.0};
+
+}  // namespace
+
+Histogram::Histogram(std::span<const double> upper_bounds)
+    : upper_bounds_(upper_bounds), buckets_(upper_bounds.size()) {}
+
+void Histogram::observe(double seconds) {
+    const auto bound = std::ranges::lower_bound(upper_bounds_, seconds);
+    if (bound != upper_bounds_.end()) {
+        ++buckets_[static_cast<std::size_t>(bound - upper_bounds_.begin())];
+    }
+    ++count_;
+    sum_ += seconds;
+}
+
+std::uint64_t Histogram::cumulative(std::size_t index) const {
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i <= index; ++i) total += buckets_[i];
+    return total;
+}
+
+EventCounters::Stages::Stages()
+    : detection(detection_bounds), written(wire_bounds), acknowledged(wire_bounds) {}
+
+void EventCounters::count(const Event& event, const conf::Config& config) {
+    if (const auto* session = std::get_if<SessionEvent>(&event.what)) {
+        ++sessions_[{session->name, session->up ? "up" : "down"}];
+        if (const auto& sent = session->notification) {
+            ++notifications_[{session->name, session->notification_sent, sent->code,
+                              sent->subcode}];
+        }
+    } else if (const auto* verdict = std::get_if<failover::VerdictChanged>(&event.what)) {
+        if (verdict->service < config.services.size()) {
+            ++services_[{config.services[verdict->service].name,
+                         std::string{failover::to_string(verdict->to)}}];
+        }
+    } else if (const auto* completed = std::get_if<FailoverCompleted>(&event.what)) {
+        count_failover(completed->record, config);
+    } else if (std::holds_alternative<failover::EvidenceLost>(event.what)) {
+        ++evidence_lost_;
+    } else if (const auto* daemon = std::get_if<DaemonEvent>(&event.what)) {
+        alarms_ += daemon->kind == DaemonEvent::Kind::alarm ? 1 : 0;
+    }
+}
+
+void EventCounters::count_failover(const failover::FailoverRecord& record,
+                                   const conf::Config& config) {
+    const bool of_service =
+        std::ranges::count(config.services, record.subject, &conf::Service::name) > 0;
+    Stages& stages = stages_[of_service ? record.subject : std::string{}];
+    stages.detection.observe(seconds(record.verdict - record.first_evidence));
+    for (const auto& neighbor : record.neighbors) {
+        if (!neighbor.written) continue;
+        stages.written.observe(seconds(*neighbor.written - record.verdict));
+        if (!neighbor.acknowledged) continue;
+        stages.acknowledged.observe(seconds(*neighbor.acknowledged - *neighbor.written));
+    }
+}
+
+}  // namespace swerve::daemon

@@ -1,0 +1,187 @@
+#include "daemon/operations/event_view.hpp"
+
+#include <fmt/format.h>
+
+#include "daemon/operations/json_text.hpp"
+#include "daemon/operations/views.hpp"
+#include "swerve/base/escape.hpp"
+#include "swerve/base/overloaded.hpp"
+
+namespace swerve::daemon {
+
+namespace json = boost::json;
+
+namespace {
+
+[[nodiscard]] json::value text_or_null(std::string_view text) {
+    if (text.empty()) return nullptr;
+    return json_string(text);
+}
+
+template <class State>
+[[nodiscard]] json::object change(const State& from, const State& to, std::string_view reason) {
+    return {{"from", json_string(to_string(from))},
+            {"to", json_string(to_string(to))},
+            {"reason", json_string(reason)}};
+}
+
+[[nodiscard]] std::string check_name(const conf::Config& config, failover::CheckId id) {
+    return id < config.checks.size() ? config.checks[id].name : fmt::format("check {}", id);
+}
+
+[[nodiscard]] std::string service_name(const conf::Config& config, failover::ServiceId id) {
+    return id < config.services.size() ? config.services[id].name : fmt::format("service {}", id);
+}
+
+[[nodiscard]] EventView view(const SessionEvent& event) {
+    json::object detail{{"neighbor", json_string(event.name)},
+                        {"reason", text_or_null(event.reason)},
+                        {"notification", nullptr},
+                        {"notification_sent", nullptr}};
+    if (event.notification) {
+        detail["notification"] = json_string(bgp::describe(*event.notification));
+        detail["notification_sent"] = event.notification_sent;
+    }
+    std::string text =
+        fmt::format("session with {} is {}{}{}", event.name, event.up ? "up" : "down",
+                    event.reason.empty() ? "" : ": ", event.reason);
+    return {event.up ? "session_up" : "session_down", event.up ? Severity::info : Severity::warning,
+            event.name, std::move(text), std::move(detail)};
+}
+
+[[nodiscard]] EventView view(const BestPathEvent& event) {
+    const std::string prefix = event.prefix.to_string();
+    std::string text =
+        event.to.empty()     ? fmt::format("{} is gone, last heard from {}", prefix, event.from)
+        : event.from.empty() ? fmt::format("{} is reachable through {}", prefix, event.to)
+                             : fmt::format("{} moved from {} to {}", prefix, event.from, event.to);
+    return {"best_path", event.to.empty() ? Severity::warning : Severity::info, prefix,
+            std::move(text),
+            json::object{{"prefix", json_string(prefix)},
+                         {"from", text_or_null(event.from)},
+                         {"to", text_or_null(event.to)}}};
+}
+
+[[nodiscard]] EventView view(const FailoverCompleted& event, const conf::Config& config) {
+    const failover::FailoverRecord& record = event.record;
+    json::object detail = views::failover(record, config);
+    const auto milliseconds = [&](std::string_view stage) -> std::string {
+        const auto* value = detail[stage].if_double();
+        return value == nullptr ? "not seen" : fmt::format("{:.3f} ms", *value * 1000);
+    };
+    std::string text = fmt::format(
+        "failover {} of {} ({} prefixes): detected in {}, written after {}, acknowledged after {}: "
+        "{}",
+        record.id, record.subject, record.prefixes, milliseconds("detection_s"),
+        milliseconds("written_s"), milliseconds("acknowledged_s"), record.reason);
+    return {"failover", Severity::warning, record.subject, std::move(text), std::move(detail)};
+}
+
+[[nodiscard]] EventView view(const DaemonEvent& event, const conf::Config& config) {
+    const bool alarm = event.kind == DaemonEvent::Kind::alarm;
+    const std::string_view kind = alarm                                      ? "alarm"
+                                  : event.kind == DaemonEvent::Kind::started ? "started"
+                                                                             : "stopping";
+    return {"daemon", alarm ? Severity::critical : Severity::info, config.site, event.text,
+            json::object{{"kind", json_string(kind)}}};
+}
+
+[[nodiscard]] EventView view(const failover::CheckChanged& event, const conf::Config& config) {
+    const std::string name = check_name(config, event.check);
+    const bool good = event.to == health::CheckState::pass;
+    return {"check", good ? Severity::info : Severity::warning, name,
+            fmt::format("check {}: {} -> {}: {}", name, health::to_string(event.from),
+                        health::to_string(event.to), event.reason),
+            change(event.from, event.to, event.reason)};
+}
+
+[[nodiscard]] EventView view(const failover::EvidenceLost& event, const conf::Config& config,
+                             TimePoint at) {
+    const std::string name = check_name(config, event.check);
+    const double held = seconds(std::max(Duration{}, event.until - at));
+    return {"evidence_lost", Severity::critical, name,
+            fmt::format("check {} has no evidence; its last verdict is held for {:.1f} s, then it "
+                        "counts as failed: {}",
+                        name, held, event.reason),
+            json::object{{"reason", json_string(event.reason)}, {"held_until_s", held}}};
+}
+
+[[nodiscard]] EventView view(const failover::VerdictChanged& event, const conf::Config& config) {
+    const std::string name = service_name(config, event.service);
+    const bool good = event.to == failover::Verdict::up;
+    return {"verdict", good ? Severity::info : Severity::critical, name,
+            fmt::format("service {}: verdict {} -> {}: {}", name, failover::to_string(event.from),
+                        failover::to_string(event.to), event.reason),
+            change(event.from, event.to, event.reason)};
+}
+
+[[nodiscard]] EventView view(const failover::IntentChanged& event, const conf::Config& config) {
+    const std::string name = service_name(config, event.service);
+    const bool good = event.to == failover::Intent::announce;
+    return {"intent", good ? Severity::info : Severity::warning, name,
+            fmt::format("service {}: intent {} -> {}: {}", name, failover::to_string(event.from),
+                        failover::to_string(event.to), event.reason),
+            change(event.from, event.to, event.reason)};
+}
+
+[[nodiscard]] EventView view(const failover::OverrideChanged& event, TimePoint at) {
+    json::object detail{{"kind", nullptr},
+                        {"reason", nullptr},
+                        {"who", nullptr},
+                        {"expires_s", nullptr},
+                        {"expired", event.expired}};
+    std::string text =
+        fmt::format("override on {} {}", event.subject, event.expired ? "expired" : "cleared");
+    if (event.value) {
+        detail["kind"] = json_string(failover::to_string(event.value->kind));
+        detail["reason"] = text_or_null(event.value->reason);
+        detail["who"] = json_string(event.value->who);
+        if (event.value->expires) detail["expires_s"] = seconds(*event.value->expires - at);
+        text = fmt::format("override {} on {} by {}{}{}", failover::to_string(event.value->kind),
+                           event.subject, event.value->who, event.value->reason.empty() ? "" : ": ",
+                           event.value->reason);
+    }
+    return {"override", Severity::info, event.subject, std::move(text), std::move(detail)};
+}
+
+}  // namespace
+
+std::string_view to_string(Severity severity) {
+    switch (severity) {
+        case Severity::info:
+            return "info";
+        case Severity::warning:
+            return "warning";
+        case Severity::critical:
+            break;
+    }
+    return "critical";
+}
+
+EventView view_of(const Event& event, const conf::Config& config) {
+    return std::visit(
+        Overloaded{[](const SessionEvent& what) { return view(what); },
+                   [](const BestPathEvent& what) { return view(what); },
+                   [&](const FailoverCompleted& what) { return view(what, config); },
+                   [&](const DaemonEvent& what) { return view(what, config); },
+                   [&](const failover::CheckChanged& what) { return view(what, config); },
+                   [&](const failover::EvidenceLost& what) { return view(what, config, event.at); },
+                   [&](const failover::VerdictChanged& what) { return view(what, config); },
+                   [&](const failover::IntentChanged& what) { return view(what, config); },
+                   [&](const failover::OverrideChanged& what) { return view(what, event.at); }},
+        event.what);
+}
+
+json::object to_json(const EventView& view, const Event& event, std::uint64_t id) {
+    return {{"schema", "swerve.event/1"},
+            {"id", id},
+            {"time", json_string(rfc3339(event.wall))},
+            {"boottime_ns", nanoseconds(event.at)},
+            {"type", json_string(view.type)},
+            {"severity", json_string(to_string(view.severity))},
+            {"subject", json_string(view.subject)},
+            {"text", json_string(view.text)},
+            {"detail", view.detail}};
+}
+
+}  // namespace swerve::daemon

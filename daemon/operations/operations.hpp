@@ -1,0 +1,56 @@
+#pragma once
+// The operations loop's part of the daemon: control API, metrics, log of events, audit file.
+
+#include <spdlog/logger.h>
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/events.hpp"
+#include "daemon/main_port.hpp"
+#include "daemon/operations/http_server.hpp"
+#include "swerve/base/result.hpp"
+#include "swerve/base/time.hpp"
+#include "swerve/conf/config.hpp"
+
+namespace swerve::daemon {
+
+struct OperationsOptions {
+    HttpLimits http = {};
+    Duration main_deadline = std::chrono::seconds{2};  ///< for main to answer
+    std::shared_ptr<spdlog::logger> logger = {};       ///< absent: the default one
+};
+
+/// To be made before the loops run and destroyed after they ended: it adds a counting sink to the
+/// logger, whose list of sinks is not guarded. Everything else is called on the operations loop.
+class Operations {
+public:
+    Operations(boost::asio::io_context& io, MainPort& main,
+               std::shared_ptr<const conf::Config> config, OperationsOptions options = {});
+    ~Operations();
+    Operations(const Operations&) = delete;
+    Operations& operator=(const Operations&) = delete;
+
+    /// Opens the control socket and, where configured, the read-only TCP listener. May be called
+    /// before the loop runs. The error is a sentence.
+    [[nodiscard]] Result<void, std::string> start();
+
+    /// Logs and audits an event, counts it, and hands it to followers.
+    void publish(const Event& event);
+
+    /// Removes the socket and takes no more connections; answers under way have half a second to
+    /// leave.
+    void stop();
+
+    /// Where the TCP listener is bound.
+    [[nodiscard]] const std::optional<Endpoint>& http_endpoint() const;
+
+private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace swerve::daemon

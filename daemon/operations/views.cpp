@@ -1,0 +1,461 @@
+#include "daemon/operations/views.hpp"
+
+#include <algorithm>
+
+#include "daemon/operations/json_text.hpp"
+#include "daemon/operations/route_state.hpp"
+#include "swerve/base/escape.hpp"
+#include "swerve/health/probe_fields.hpp"
+
+namespace swerve::daemon::views {
+
+namespace json = boost::json;
+using failover::SiteView;
+
+namespace {
+
+constexpr std::size_t prefixes_shown = 20;
+constexpr std::size_t longest_line = 1U << 20U;  // a list of prefixes is one line
+
+template <class T, class Render>
+[[nodiscard]] json::value or_null(const std::optional<T>& value, const Render& render) {
+    if (!value) return nullptr;
+    return render(*value);
+}
+
+[[nodiscard]] json::value text_or_null(std::string_view text) {
+    if (text.empty()) return nullptr;
+    return json_string(text);
+}
+
+/// The wall time of a moment on the boot clock, as far as the two run alike since.
+[[nodiscard]] json::value wall_of(const Snapshot& snapshot, TimePoint when) {
+    return json_string(rfc3339(snapshot.wall - (snapshot.now - when)));
+}
+
+template <class List>
+[[nodiscard]] json::array strings(const List& list) {
+    json::array out;
+    for (const auto& element : list) out.push_back(json_string(element.to_string()));
+    return out;
+}
+
+[[nodiscard]] json::array family_names(const bgp::FamilySet& families) {
+    json::array out;
+    for (const Family family : bgp::all_families) {
+        if (families.contains(family)) out.push_back(json_string(to_string(family)));
+    }
+    return out;
+}
+
+[[nodiscard]] json::object messages(const std::array<std::uint64_t, 6>& counts) {
+    return {{"open", counts[1]},
+            {"update", counts[2]},
+            {"notification", counts[3]},
+            {"keepalive", counts[4]},
+            {"route_refresh", counts[5]}};
+}
+
+[[nodiscard]] json::object neighbor(const Snapshot& snapshot, const NeighborView& view) {
+    const bool established = view.state == bgp::State::established;
+    const auto seconds_of = [](Duration duration) { return json::value(seconds(duration)); };
+    json::object out;
+    out["name"] = json_string(view.name);
+    out["description"] = text_or_null(view.description);
+    out["address"] = json_string(view.address.to_string());
+    out["port"] = view.port;
+    out["remote_as"] = or_null(view.remote_as, [](Asn asn) { return json::value(asn.value()); });
+    out["state"] = json_string(state_word(view.state));
+    out["since"] = wall_of(snapshot, view.since);
+    out["up_s"] = established ? json::value(seconds(snapshot.now - view.since)) : nullptr;
+    out["local_address"] = or_null(view.local_address, [](const Address& address) {
+        return json_string(address.to_string());
+    });
+    out["passive"] = view.passive;
+    out["hold_time_s"] = or_null(
+        view.negotiated, [&](const auto& session) { return seconds_of(session.hold_time); });
+    out["keepalive_s"] = or_null(
+        view.negotiated, [&](const auto& session) { return seconds_of(session.keepalive); });
+    out["families"] = view.negotiated ? family_names(view.negotiated->families) : json::array{};
+    out["prefixes_advertised"] =
+        json::object{{"ipv4", view.advertised[0]}, {"ipv6", view.advertised[1]}};
+    out["prefixes_received"] = view.received;
+    out["pending_withdrawals"] = view.pending_withdrawals;
+    out["pending_announcements"] = view.pending_announcements;
+    out["unsent_octets"] = view.unsent_octets;
+    out["updates_sent"] = view.updates_sent;
+    out["messages_sent"] = messages(view.counters.sent);
+    out["messages_received"] = messages(view.counters.received);
+    out["established_count"] = view.counters.established;
+    out["next_retry_s"] = or_null(view.next_retry, [&](TimePoint when) {
+        return seconds_of(std::max(Duration{}, when - snapshot.now));
+    });
+    out["last_error"] = text_or_null(view.last_error);
+    return out;
+}
+
+[[nodiscard]] json::object service(const Snapshot& snapshot, const SiteView::Service& view) {
+    std::size_t count = 0;
+    json::array prefixes;
+    for (const auto& block : view.prefixes) {
+        count += block->size();
+        for (std::uint32_t id = 0; id < block->size() && prefixes.size() < prefixes_shown; ++id) {
+            prefixes.push_back(json_string(block->at(id).to_string()));
+        }
+    }
+    const auto established =
+        std::ranges::count(snapshot.neighbors, bgp::State::established, &NeighborView::state);
+    const auto check_name = [&](std::uint32_t check) -> std::string_view {
+        return check < snapshot.site.checks.size() ? snapshot.site.checks[check].name : "?";
+    };
+    json::object out;
+    out["name"] = json_string(view.name);
+    out["verdict"] = json_string(failover::to_string(view.verdict));
+    out["verdict_reason"] = json_string(view.verdict_reason);
+    out["verdict_since"] = wall_of(snapshot, view.verdict_since);
+    out["intent"] = json_string(failover::to_string(view.intent));
+    out["intent_reason"] = json_string(view.intent_reason);
+    out["intent_since"] = wall_of(snapshot, view.intent_since);
+    out["healthy_when"] = json_string(health::to_string(view.healthy_when, check_name));
+    out["prefix_count"] = count;
+    out["prefixes"] = std::move(prefixes);
+    out["drain"] = override_of(view.drain, snapshot.now);
+    out["sent_to"] = holders(snapshot, view);
+    out["established_neighbors"] = established;
+    return out;
+}
+
+[[nodiscard]] json::object last_outcome(const Snapshot& snapshot, const health::Outcome& outcome) {
+    json::object out;
+    out["result"] = json_string(health::to_string(outcome.result));
+    out["reason"] = json_string(outcome.reason);
+    out["finished"] = wall_of(snapshot, outcome.finished);
+    out["duration_s"] = seconds(outcome.finished - outcome.started);
+    out["age_s"] = seconds(snapshot.now - outcome.finished);
+    return out;
+}
+
+[[nodiscard]] json::object check(const Snapshot& snapshot, std::size_t index) {
+    const SiteView::Check& view = snapshot.site.checks[index];
+    const health::ProbeSpec& probe = snapshot.config->checks[index].probe;
+    const health::ProbeType* type = health::find_probe_type(probe.type);
+    json::array services;
+    for (const auto& of : snapshot.site.services) {
+        if (std::ranges::binary_search(health::checks_of(of.healthy_when), index)) {
+            services.push_back(json_string(of.name));
+        }
+    }
+    json::object out;
+    out["name"] = json_string(view.name);
+    out["type"] = json_string(probe.type);
+    out["target"] = type == nullptr ? nullptr : text_or_null(type->target(probe.fields));
+    out["state"] = json_string(health::to_string(view.state));
+    out["reason"] = json_string(view.reason);
+    out["since"] = wall_of(snapshot, view.since);
+    out["interval_s"] = seconds(view.policy.interval);
+    out["fast_interval_s"] = seconds(view.policy.fast_interval);
+    out["timeout_s"] = seconds(view.policy.timeout);
+    out["rise"] = view.policy.rise;
+    out["fall"] = view.policy.fall;
+    out["window"] =
+        json::object{{"failures", view.policy.window_failures}, {"of", view.policy.window_of}};
+    out["detection_bound_s"] = seconds(health::detection_bound(view.policy));
+    out["consecutive_passes"] = view.passes;
+    out["consecutive_failures"] = view.failures;
+    out["window_failures"] = view.window_failures;
+    out["last"] = or_null(view.last, [&](const health::Outcome& outcome) {
+        return json::value(last_outcome(snapshot, outcome));
+    });
+    out["held_until_s"] = or_null(view.held_until, [&](TimePoint until) {
+        return json::value(seconds(std::max(Duration{}, until - snapshot.now)));
+    });
+    out["results"] = json::object{
+        {"pass", view.results[0]}, {"fail", view.results[1]}, {"unknown", view.results[2]}};
+    out["caveat"] = type == nullptr ? nullptr : text_or_null(type->caveat(probe.fields));
+    out["services"] = std::move(services);
+    return out;
+}
+
+[[nodiscard]] std::string_view origin_word(bgp::Origin origin) {
+    switch (origin) {
+        case bgp::Origin::igp:
+            return "igp";
+        case bgp::Origin::egp:
+            return "egp";
+        case bgp::Origin::incomplete:
+            break;
+    }
+    return "incomplete";
+}
+
+[[nodiscard]] json::object received_route(const Snapshot& snapshot, const RouteView& view) {
+    const bgp::PathAttributes& attributes = *view.route.attributes;
+    const auto number = [](std::uint32_t value) { return json::value(value); };
+    json::object out;
+    out["prefix"] = json_string(view.prefix.to_string());
+    out["neighbor"] = json_string(view.neighbor);
+    out["best"] = view.best;
+    out["next_hop"] = json_string(view.route.next_hop.to_string());
+    out["as_path"] = json_string(attributes.as_path.to_string());
+    out["origin"] = json_string(origin_word(attributes.origin));
+    out["local_pref"] = or_null(attributes.local_pref, number);
+    out["med"] = or_null(attributes.med, number);
+    out["communities"] = strings(attributes.communities);
+    out["large_communities"] = strings(attributes.large_communities);
+    out["own_as_in_path"] = view.route.own_as_in_path;
+    out["age_s"] = seconds(snapshot.now - view.route.since);
+    return out;
+}
+
+[[nodiscard]] json::object site_route(const Snapshot& snapshot, const SiteRoute& route) {
+    json::object out;
+    out["prefix"] = json_string(route.prefix.to_string());
+    out["service"] = route.service == nullptr ? nullptr : json_string(route.service->name);
+    out["intent"] = json_string(failover::to_string(route.intent));
+    out["reason"] = json_string(route.reason);
+    out["override"] = override_of(route.override_value, snapshot.now);
+    out["sent_to"] = route.sent_to;
+    return out;
+}
+
+/// Whether a neighbor is one to whom this prefix goes at all.
+[[nodiscard]] bool carries(const Snapshot& snapshot, std::size_t index, const Prefix& prefix) {
+    if (index >= snapshot.config->neighbors.size()) return false;  // a collector's
+    const conf::Neighbor& neighbor = snapshot.config->neighbors[index];
+    const auto& session = snapshot.neighbors[index].negotiated;
+    if (session && !session->families.contains(prefix.family())) return false;
+    const auto service = service_of(snapshot.site, prefix);
+    return service ? conf::carries(neighbor, *service, prefix.family())
+                   : neighbor.families.contains(prefix.family());
+}
+
+[[nodiscard]] std::vector<failover::NeighborFacts> neighbor_facts(const Snapshot& snapshot,
+                                                                  const Prefix& prefix) {
+    std::vector<failover::NeighborFacts> out;
+    for (std::size_t i = 0; i < snapshot.neighbors.size(); ++i) {
+        const NeighborView& view = snapshot.neighbors[i];
+        const bool established = view.state == bgp::State::established;
+        std::string detail{state_word(view.state)};
+        if (!established && !view.last_error.empty()) detail += ": " + escape(view.last_error);
+        out.push_back({.name = view.name,
+                       .established = established,
+                       .carries = carries(snapshot, i, prefix),
+                       .advertised = view.sent_prefix.value_or(holds(view, prefix)),
+                       .detail = std::move(detail)});
+    }
+    return out;
+}
+
+[[nodiscard]] std::string_view mark_word(failover::ExplainStep::Mark mark) {
+    switch (mark) {
+        case failover::ExplainStep::Mark::ok:
+            return "ok";
+        case failover::ExplainStep::Mark::blocked:
+            return "blocked";
+        case failover::ExplainStep::Mark::info:
+            break;
+    }
+    return "info";
+}
+
+/// From the verdict to the last neighbor's `stage`; nothing while one is missing. A neighbor whose
+/// session was lost needs neither.
+[[nodiscard]] json::value last_stage(
+    const failover::FailoverRecord& record,
+    std::optional<TimePoint> failover::FailoverRecord::Neighbor::* stage) {
+    std::optional<TimePoint> last;
+    for (const auto& neighbor : record.neighbors) {
+        if (neighbor.session_lost && !(neighbor.*stage)) continue;
+        if (!(neighbor.*stage)) return nullptr;
+        last = std::max(last.value_or(*(neighbor.*stage)), *(neighbor.*stage));
+    }
+    return or_null(last,
+                   [&](TimePoint when) { return json::value(seconds(when - record.verdict)); });
+}
+
+}  // namespace
+
+json::object envelope(std::string_view schema, WallTime wall, TimePoint now) {
+    return {{"schema", json_string(schema)},
+            {"time", json_string(rfc3339(wall))},
+            {"boottime_ns", nanoseconds(now)}};
+}
+
+json::object envelope(std::string_view schema, const Snapshot& snapshot) {
+    return envelope(schema, snapshot.wall, snapshot.now);
+}
+
+json::array neighbors(const Snapshot& snapshot, Only only) {
+    json::array out;
+    for (const auto& view : snapshot.neighbors) {
+        if (!only || *only == view.name) out.push_back(neighbor(snapshot, view));
+    }
+    return out;
+}
+
+json::array services(const Snapshot& snapshot, Only only) {
+    json::array out;
+    for (const auto& view : snapshot.site.services) {
+        if (!only || *only == view.name) out.push_back(service(snapshot, view));
+    }
+    return out;
+}
+
+json::array checks(const Snapshot& snapshot, Only only) {
+    json::array out;
+    for (std::size_t i = 0; i < snapshot.site.checks.size(); ++i) {
+        if (!only || *only == snapshot.site.checks[i].name) out.push_back(check(snapshot, i));
+    }
+    return out;
+}
+
+json::array failovers(const Snapshot& snapshot, std::optional<std::uint64_t> only) {
+    json::array out;
+    for (auto record = snapshot.failovers.rbegin(); record != snapshot.failovers.rend(); ++record) {
+        if (!only || *only == record->id) out.push_back(failover(*record, *snapshot.config));
+    }
+    return out;
+}
+
+json::object routes(const Snapshot& snapshot, const std::optional<Prefix>& overlapping,
+                    std::size_t limit) {
+    json::object out = envelope("swerve.routes/1", snapshot);
+    bool cut = snapshot.received_cut;
+    json::array own;
+    for_each_route(snapshot, overlapping, [&](const SiteRoute& route) {
+        if (own.size() == limit) {
+            cut = true;
+            return false;
+        }
+        own.push_back(site_route(snapshot, route));
+        return true;
+    });
+    json::array received;
+    for (const auto& view : snapshot.received) received.push_back(received_route(snapshot, view));
+    out["routes"] = std::move(own);
+    out["received"] = std::move(received);
+    out["cut"] = cut;
+    return out;
+}
+
+json::object status(const Snapshot& snapshot, json::array events) {
+    const conf::Config& config = *snapshot.config;
+    json::object out = envelope("swerve.status/1", snapshot);
+    out["version"] = SWERVE_VERSION;
+    out["site"] = json_string(config.site);
+    out["local_as"] = config.local_as.value();
+    out["router_id"] = json_string(config.router_id.to_string());
+    out["mode"] = config.collector ? "collector" : "site";
+    out["stopping"] = snapshot.site.stopping;
+    out["started"] = json_string(rfc3339(snapshot.started_wall));
+    out["uptime_s"] = seconds(snapshot.now - snapshot.started);
+    out["neighbors"] = neighbors(snapshot);
+    out["services"] = services(snapshot);
+    out["checks"] = checks(snapshot);
+    out["events"] = std::move(events);
+    return out;
+}
+
+json::object explain(const Snapshot& snapshot, const Prefix& prefix) {
+    std::vector<std::string> caveats;
+    for (const auto& check : snapshot.config->checks) {
+        const auto* type = health::find_probe_type(check.probe.type);
+        caveats.push_back(type == nullptr ? std::string{} : type->caveat(check.probe.fields));
+    }
+    const failover::Explanation explanation =
+        failover::explain(snapshot.site, prefix, neighbor_facts(snapshot, prefix), caveats);
+    json::array steps;
+    for (const auto& step : explanation.steps) {
+        steps.push_back(json::object{{"stage", json_string(step.stage)},
+                                     {"mark", json_string(mark_word(step.mark))},
+                                     {"text", json_string(step.text)}});
+    }
+    json::object out = envelope("swerve.explain/1", snapshot);
+    out["prefix"] = json_string(explanation.prefix.to_string());
+    out["announced"] = explanation.announced;
+    out["wanted"] = explanation.wanted;
+    out["summary"] = json_string(explanation.summary);
+    out["steps"] = std::move(steps);
+    return out;
+}
+
+json::object failover(const failover::FailoverRecord& record, const conf::Config& config) {
+    const auto since_verdict = [&](TimePoint when) {
+        return json::value(seconds(when - record.verdict));
+    };
+    const auto raw = [](TimePoint when) { return json::value(nanoseconds(when)); };
+    json::array per_neighbor;
+    for (const auto& neighbor : record.neighbors) {
+        per_neighbor.push_back(
+            json::object{{"name", json_string(neighbor_name(config, neighbor.neighbor))},
+                         {"written_boottime_ns", or_null(neighbor.written, raw)},
+                         {"acknowledged_boottime_ns", or_null(neighbor.acknowledged, raw)},
+                         {"written_s", or_null(neighbor.written, since_verdict)},
+                         {"acknowledged_s", or_null(neighbor.acknowledged, since_verdict)},
+                         {"session_lost", neighbor.session_lost}});
+    }
+    json::object out;
+    out["id"] = record.id;
+    out["subject"] = json_string(record.subject);
+    out["reason"] = json_string(record.reason);
+    out["prefixes"] = record.prefixes;
+    out["time"] = json_string(rfc3339(record.wall));
+    out["complete"] = record.complete();
+    out["first_evidence_boottime_ns"] = nanoseconds(record.first_evidence);
+    out["verdict_boottime_ns"] = nanoseconds(record.verdict);
+    out["detection_s"] = seconds(record.verdict - record.first_evidence);
+    out["written_s"] = last_stage(record, &failover::FailoverRecord::Neighbor::written);
+    out["acknowledged_s"] = last_stage(record, &failover::FailoverRecord::Neighbor::acknowledged);
+    out["neighbors"] = std::move(per_neighbor);
+    return out;
+}
+
+json::value override_of(const std::optional<failover::Override>& value, TimePoint now) {
+    return or_null(value, [&](const failover::Override& set) {
+        return json::value(json::object{{"kind", json_string(failover::to_string(set.kind))},
+                                        {"reason", text_or_null(set.reason)},
+                                        {"who", json_string(set.who)},
+                                        {"set_at", json_string(rfc3339(set.set_at))},
+                                        {"expires_s", or_null(set.expires, [&](TimePoint when) {
+                                             return json::value(
+                                                 seconds(std::max(Duration{}, when - now)));
+                                         })}});
+    });
+}
+
+json::value text_lines(std::string_view text) {
+    json::string out;
+    while (!text.empty()) {
+        const std::size_t end = text.find('\n');
+        out += escape(text.substr(0, end), longest_line);
+        if (end == std::string_view::npos) break;
+        out += '\n';
+        text.remove_prefix(end + 1);
+    }
+    return out;
+}
+
+std::string_view state_word(bgp::State state) {
+    switch (state) {
+        case bgp::State::idle:
+            return "idle";
+        case bgp::State::connect:
+            return "connect";
+        case bgp::State::active:
+            return "active";
+        case bgp::State::open_sent:
+            return "open_sent";
+        case bgp::State::open_confirm:
+            return "open_confirm";
+        case bgp::State::established:
+            break;
+    }
+    return "established";
+}
+
+std::string neighbor_name(const conf::Config& config, failover::NeighborId id) {
+    if (id < config.neighbors.size()) return config.neighbors[id].name;
+    return "neighbor " + std::to_string(id);
+}
+
+}  // namespace swerve::daemon::views
