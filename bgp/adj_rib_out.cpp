@@ -101,11 +101,11 @@ void AdjRibOut::withdraw(const BlockRef& block, IdRange range) {
                  [](Segment& segment) { segment.desired.reset(); });
 }
 
-void AdjRibOut::session_up(SessionEncoding encoding) {
+void AdjRibOut::session_up(const SessionEncoding& encoding) {
     assert(!session_is_up());
     Parts& parts = *parts_;
     parts.packer.clear();
-    parts.encoder.emplace(std::move(encoding));
+    parts.encoder.emplace(encoding);
     for (const Family family : all_families) {
         parts.end_of_rib_due[static_cast<std::size_t>(family)] = parts.encoder->negotiated(family);
     }

@@ -17,7 +17,7 @@ using EncodedAttributes = std::shared_ptr<const Bytes>;
 /// messages carry it.
 class RouteEncoder {
 public:
-    explicit RouteEncoder(SessionEncoding session) : session_(std::move(session)) {}
+    explicit RouteEncoder(const SessionEncoding& session) : session_(session) {}
 
     [[nodiscard]] bool negotiated(Family family) const {
         return session_.families.contains(family);

@@ -62,7 +62,7 @@ public:
 
     /// A session came up: nothing has been sent on it yet; End-of-RIB follows the first
     /// announcements of each family.
-    void session_up(SessionEncoding encoding);
+    void session_up(const SessionEncoding& encoding);
     void session_down();
     [[nodiscard]] bool session_is_up() const;
     /// RFC 2918: sends what is advertised in this family once more.
