@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -74,12 +75,31 @@ class Tree(unittest.TestCase):
     def test_commands_in_the_documents_exist(self):
         helped = subprocess.run([os.environ["SWERVECTL"], "--help"], capture_output=True, text=True, check=True).stdout
         known = {line.split()[0] for line in helped.split("Commands:")[1].splitlines() if line.strip()}
-        executable = lambda path: os.access(ROOT / path, os.X_OK) or path.startswith("build/")
+
+        def executable(path):
+            return os.access(ROOT / path, os.X_OK) or path.startswith("build/")
+
         pages = ["README.md", "CONTRIBUTING.md", "docs/operations.md", "docs/api.md"]
         commands = [command for page in pages for command in rules.shell_commands(text_of(page))]
         self.assertIn("./tools/demo", commands)
         self.assertIn("./tools/check", commands)
         self.assert_none(rules.command_faults(commands, executable, known))
+
+    def test_the_configuration_in_the_readme_is_valid(self):
+        blocks = rules.blocks(text_of("README.md"), "yaml")
+        self.assertEqual(1, len(blocks))
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+            file.write(blocks[0])
+            file.flush()
+            checked = subprocess.run([os.environ["SWERVECTL"], "config", "check", file.name], capture_output=True, text=True,
+                                     check=False)
+        self.assertEqual(0, checked.returncode, checked.stdout)
+
+    def test_links_between_documents_lead_somewhere(self):
+        pages = [name for name in tree() if name.endswith(".md")]
+        self.assertIn("docs/architecture.md", pages)
+        self.assert_none([f"{page}: {target} does not exist" for page in pages for target in rules.links(text_of(page))
+                          if not (ROOT / page).parent.joinpath(target).exists()])
 
 
 class Rules(unittest.TestCase):
@@ -103,6 +123,7 @@ class Rules(unittest.TestCase):
         for path, target in [("health/tracker.cpp", '"swerve/bgp/peer.hpp"'), ("bgp/peer.cpp", '"swerve/failover/site.hpp"'),
                              ("include/swerve/net/asn.hpp", '"swerve/bgp/open.hpp"'), ("conf/load.cpp", '"daemon/events.hpp"'),
                              ("include/swerve/base/time.hpp", '"swerve/net/asn.hpp"'),
+                             ("daemon/run.cpp", '"tools/swervectl/client.hpp"'),
                              ("health/tracker.cpp", '"swerve/health/probe.hpp"'), ("failover/site.cpp", '"swerve/conf/config.hpp"')]:
             self.assertTrue(self.includes(path, target), (path, target))
 
@@ -158,6 +179,9 @@ class Rules(unittest.TestCase):
         self.assertEqual(["./tools/demo", "sudo swervectl --socket /x status"], commands)
         self.assertFalse(rules.command_faults(commands, lambda path: path == "tools/demo", {"status"}))
         self.assertEqual(2, len(rules.command_faults(commands, lambda path: False, {"show"})))
+
+    def test_links_leave_out_other_sites_and_anchors(self):
+        self.assertEqual(["a.md", "b"], rules.links("[x](a.md#part) [y](https://x.example) [z](#here) [w](b)"))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ USES = {
     "failover": {"base", "net", "bgp", "health", "failover"},
     "conf": {"base", "net", "bgp", "health", "probes", "failover", "conf"},
     "daemon": {"base", "net", "bgp", "health", "probes", "failover", "conf", "daemon"},
-    "tools": {"base", "net", "bgp", "health", "probes", "failover", "conf", "daemon"},
+    "tools": {"base", "net", "bgp", "health", "probes", "failover", "conf", "daemon", "tools"},
 }
 PURE = {"base", "net", "bgp", "health", "failover"}
 # The one header of base that reads a clock; adapters include it.
@@ -115,10 +115,21 @@ def preset_faults(presets):
     return faults
 
 
+def blocks(markdown, language):
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL)
+
+
+def links(markdown):
+    """Targets of links within the repository, without their anchors."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", markdown)
+    return [target.split("#")[0] for target in targets if not target.startswith(("http://", "https://", "#"))]
+
+
 def shell_commands(markdown):
     """The commands in the ```sh blocks of a page, without prompts, comments and continuation lines."""
     commands = []
-    for block in re.findall(r"^```sh\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL):
+    for block in blocks(markdown, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
             line = line.strip().removeprefix("$ ")
             line = re.sub(r"(^|\s)#.*$", "", line).strip()
