@@ -42,6 +42,8 @@ public:
     }
     /// Textual form of RFC 4291 or dotted quad; leading zeros in a quad are refused.
     [[nodiscard]] static std::optional<Address> parse(std::string_view text) {
+        // inet_pton reads up to a NUL and would take what stands before one inside the text.
+        if (text.find('\0') != std::string_view::npos) return std::nullopt;
         const std::string copy{text};
         Address out{Family::ipv4};
         if (::inet_pton(AF_INET, copy.c_str(), out.octets_.data()) == 1) return out;
