@@ -205,7 +205,7 @@ std::optional<std::string> unusable_target(const Address& address) {
     if (address.is_ipv6_link_local()) return text + "is link-local and would need an interface";
     // An IPv4-mapped target would slip past the IPv4 prefixes in `owned`.
     static const Prefix mapped = *Prefix::parse("::ffff:0.0.0.0/96");
-    if (mapped.contains(address)) return text + "is an IPv4 address in IPv6 clothes";
+    if (mapped.contains(address)) return text + "is an IPv4 address written as IPv6";
     // A cloud's metadata service answers at every site and proves nothing.
     if (address == Address::v4(0xa9fea9feU)) return text + "is a cloud's metadata service";
     return std::nullopt;

@@ -82,7 +82,8 @@ private:
         }
     }
 
-    Outcome ended(const boost::system::error_code& error, const std::string& answer) const {
+    [[nodiscard]] Outcome ended(const boost::system::error_code& error,
+                                const std::string& answer) const {
         const std::string got = answer.empty() ? "" : ", only " + quoted(answer);
         if (error == asio::error::eof) {
             return failed(target_.to_string() + " closed before sending " + quoted(expect_) + got);

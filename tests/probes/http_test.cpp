@@ -228,6 +228,7 @@ TEST_CASE("http: a server that hangs is a fail at the deadline") {
 TEST_CASE("https: chain and name are verified") {
     Loop loop;
     const std::string ca = certificates().file("ca.pem");
+    CHECK(loop.attempt("http", with_url(nginx().tls_url("/healthz"))).reason == "HTTP 200");
     // The URL's own address, then the name in `host`.
     CHECK(loop.attempt("http", trusting(nginx().tls_url("/healthz"), ca)).reason == "HTTP 200");
     FieldMap values = trusting(nginx().tls_url("/request"), ca);
@@ -252,7 +253,8 @@ TEST_CASE("https: certificates that prove nothing") {
     CHECK(loop.attempt("http", values).reason ==
           "certificate of " + at + " refused: IP address mismatch, it is not for '127.0.0.2'");
 
-    outcome = loop.attempt("http", with_url(nginx().tls_url("/healthz")));
+    const std::string other = certificates().file("other.pem");
+    outcome = loop.attempt("http", trusting(nginx().tls_url("/healthz"), other));
     CHECK(outcome.result == ProbeResult::fail);
     CHECK(outcome.reason ==
           "certificate of " + at + " refused: unable to get local issuer certificate");

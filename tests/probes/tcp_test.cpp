@@ -199,7 +199,7 @@ TEST_CASE("tcp: values that make no probe") {
     CHECK(fault_of("tcp", endpoint("[fe80::1]:80")) ==
           "endpoint: 'fe80::1' is link-local and would need an interface");
     CHECK(fault_of("tcp", endpoint("[::ffff:198.51.100.1]:80")) ==
-          "endpoint: '::ffff:198.51.100.1' is an IPv4 address in IPv6 clothes");
+          "endpoint: '::ffff:198.51.100.1' is an IPv4 address written as IPv6");
     CHECK(fault_of("tcp", endpoint("169.254.169.254:80")) ==
           "endpoint: '169.254.169.254' is a cloud's metadata service");
     CHECK(fault_of("tcp", endpoint("169.254.169.253:80")) == "none");

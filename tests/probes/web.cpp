@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 namespace swerve::health::testing {
 namespace {
 
@@ -61,10 +63,14 @@ std::string loopback_url(std::string_view scheme, std::string_view host, std::ui
 }  // namespace
 
 Certificates::Certificates() {
-    REQUIRE(run_program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                         "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-                         "/CN=Test Authority", "-keyout", file("ca.key"), "-out",
-                         file("ca.pem")}) == 0);
+    for (const std::string name : {"ca", "other"}) {
+        REQUIRE(run_program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                             "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                             "/CN=Authority " + name, "-keyout", file(name + ".key"), "-out",
+                             file(name + ".pem")}) == 0);
+    }
+    // OpenSSL takes this for the system's certificates.
+    ::setenv("SSL_CERT_FILE", file("ca.pem").c_str(), 1);
     dir_.write("names", "subjectAltName=DNS:portal.example,IP:127.0.0.1\n");
     issue("good", "1");
     issue("expired", "-1");
