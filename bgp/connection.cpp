@@ -67,8 +67,8 @@ std::size_t Outbox::consumed(std::size_t count, PeerCounters& counters) {
 
 Bytes Outbox::rest() const { return begun() ? messages_.front().octets : Bytes{}; }
 
-Connection::Connection(ConnectionConfig config, PeerCounters& counters)
-    : config_(std::move(config)), counters_(counters), random_(config_.seed) {}
+Connection::Connection(const ConnectionConfig& config, PeerCounters& counters)
+    : config_(config), counters_(counters), random_(config_.seed) {}
 
 void Connection::handle(TimePoint now, const ConnectionEvent& event, ConnectionActions& out) {
     const Turn turn{now, out};
@@ -163,7 +163,7 @@ void Connection::in_open_sent(const ConnectionEvent& event, Turn turn) {
     std::visit(
         Overloaded{
             [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
-            [&](const Stop& event_) { stop(event_, turn); },
+            [&](const Stop& order) { stop(order, turn); },
             [&](const CollisionDump&) { dump(turn); },
             [&](const TcpDown& down) {
                 if (config_.side == Side::dialled || config_.listens) {
@@ -190,7 +190,7 @@ void Connection::in_open_confirm(const ConnectionEvent& event, Turn turn) {
     std::visit(
         Overloaded{
             [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
-            [&](const Stop& event_) { stop(event_, turn); },
+            [&](const Stop& order) { stop(order, turn); },
             [&](const CollisionDump&) { dump(turn); },
             [&](const TcpDown& down) { tcp_lost(Ended::Cause::error, down, turn); },
             [&](const HoldExpired&) { hold_expired(turn); },
@@ -213,7 +213,7 @@ void Connection::in_established(const ConnectionEvent& event, Turn turn) {
     std::visit(
         Overloaded{
             [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
-            [&](const Stop& event_) { stop(event_, turn); },
+            [&](const Stop& order) { stop(order, turn); },
             [&](const CollisionDump&) { dump(turn); },
             [&](const TcpDown& down) { tcp_lost(Ended::Cause::lost, down, turn); },
             [&](const HoldExpired&) { hold_expired(turn); },
@@ -372,7 +372,7 @@ void Connection::open_received(ByteView body, Turn turn) {
     if (!theirs) return fail(std::move(theirs.error()), turn);
     auto agreed = negotiate(config_.open, *theirs);
     if (!agreed) return fail(std::move(agreed.error()), turn);
-    negotiated_ = std::move(*agreed);
+    negotiated_ = *agreed;
     enter(State::open_confirm, "OPEN received", turn);
 }
 

@@ -123,7 +123,7 @@ struct ConnectionConfig {
 class Connection {
 public:
     /// `counters` must outlive the connection.
-    Connection(ConnectionConfig config, PeerCounters& counters);
+    Connection(const ConnectionConfig& config, PeerCounters& counters);
 
     void handle(TimePoint now, const ConnectionEvent& event, ConnectionActions& out);
     void tick(TimePoint now, ConnectionActions& out);

@@ -46,8 +46,8 @@ struct Peer::Parts {
         PeerActions& out;
     };
 
-    explicit Parts(PeerConfig given)
-        : config(std::move(given)),
+    explicit Parts(const PeerConfig& given)
+        : config(given),
           dialled(connection_config(Side::dialled, config), counters),
           accepted(connection_config(Side::accepted, config), counters),
           random(config.seed + 2),
@@ -56,17 +56,21 @@ struct Peer::Parts {
     Parts& operator=(const Parts&) = delete;
     ~Parts() = default;
 
-    Connection& at(Side side) { return side == Side::dialled ? dialled : accepted; }
-    const Connection& at(Side side) const { return side == Side::dialled ? dialled : accepted; }
-    Connection& other(const Connection& one) { return &one == &dialled ? accepted : dialled; }
+    [[nodiscard]] Connection& at(Side side) { return side == Side::dialled ? dialled : accepted; }
+    [[nodiscard]] const Connection& at(Side side) const {
+        return side == Side::dialled ? dialled : accepted;
+    }
+    [[nodiscard]] Connection& other(const Connection& one) {
+        return &one == &dialled ? accepted : dialled;
+    }
     /// The one that a retry starts.
-    Connection& starter() { return config.passive ? accepted : dialled; }
+    [[nodiscard]] Connection& starter() { return config.passive ? accepted : dialled; }
 
-    State state() const { return std::max(dialled.state(), accepted.state()); }
-    bool output_pending(const Connection& one) const {
+    [[nodiscard]] State state() const { return std::max(dialled.state(), accepted.state()); }
+    [[nodiscard]] bool output_pending(const Connection& one) const {
         return !one.outbox().empty() || (session == one.side() && rib.pending());
     }
-    std::optional<Notification> refusal() const;
+    [[nodiscard]] std::optional<Notification> refusal() const;
 
     void start(Turn turn);
     void stop(const Stop& event, Turn turn);
@@ -270,7 +274,7 @@ void Peer::Parts::watch_output(TimePoint now) {
     }
 }
 
-Peer::Peer(PeerConfig config) : parts_(std::make_unique<Parts>(std::move(config))) {}
+Peer::Peer(const PeerConfig& config) : parts_(std::make_unique<Parts>(config)) {}
 Peer::~Peer() = default;
 Peer::Peer(Peer&&) noexcept = default;
 Peer& Peer::operator=(Peer&&) noexcept = default;

@@ -20,7 +20,7 @@ constexpr Duration tick_size{1};
 OpenPolicy local_policy() {
     return {.local_as = *Asn::from(64500),
             .router_id = *RouterId::parse("192.0.2.1"),
-            .remote_as = *Asn::from(64496),
+            .remote_as = Asn::from(64496),
             .hold_time = 9s,
             .families = {Family::ipv4}};
 }
@@ -28,7 +28,7 @@ OpenPolicy local_policy() {
 OpenPolicy remote_policy() {
     return {.local_as = *Asn::from(64496),
             .router_id = *RouterId::parse("192.0.2.254"),
-            .remote_as = *Asn::from(64500),
+            .remote_as = Asn::from(64500),
             .hold_time = 9s,
             .families = {Family::ipv4}};
 }
@@ -71,12 +71,12 @@ struct Bench {
         return out;
     }
     template <class Action>
-    std::size_t count() const {
+    [[nodiscard]] std::size_t count() const {
         return static_cast<std::size_t>(std::ranges::count_if(
             actions, [](const auto& action) { return std::holds_alternative<Action>(action); }));
     }
     template <class Action>
-    const Action& last() const {
+    [[nodiscard]] const Action& last() const {
         for (auto at = actions.rbegin(); at != actions.rend(); ++at) {
             if (const auto* found = std::get_if<Action>(&*at)) return *found;
         }
@@ -125,13 +125,6 @@ struct Row {
     std::array<Expected, 6> after;  ///< from Idle, Connect, Active, OpenSent, OpenConfirm, Est.
 };
 
-constexpr State I = State::idle;
-constexpr State C = State::connect;
-constexpr State A = State::active;
-constexpr State OS = State::open_sent;
-constexpr State OC = State::open_confirm;
-constexpr State E = State::established;
-
 const Bytes good_open = body_of(encode(make_open(remote_policy())));
 const Bytes bad_open = [] {
     Bytes body = good_open;
@@ -146,61 +139,66 @@ const Bytes refresh = body_of(encode_route_refresh(Family::ipv4));
 // where Swerve departs stand in connection.cpp with their reasons.
 std::vector<Row> rfc_table() {
     using Event = ConnectionEvent;
+    using enum State;
     const Notification shutdown = cease(subcode::administrative_shutdown);
     const Notification marker{ErrorCode::message_header, subcode::connection_not_synchronized};
     return {
-        {"1, 3 start", [] { return Event{StartDialling{}}; }, {{{C}, {C}, {A}, {OS}, {OC}, {E}}}},
+        {"1, 3 start",
+         [] { return Event{StartDialling{}}; },
+         {{{connect}, {connect}, {active}, {open_sent}, {open_confirm}, {established}}}},
         {"4, 5 passive start",
          [] { return Event{StartListening{}}; },
-         {{{A}, {C}, {A}, {OS}, {OC}, {E}}}},
+         {{{active}, {connect}, {active}, {open_sent}, {open_confirm}, {established}}}},
         {"2, 8 stop",
          [=] { return Event{Stop{shutdown}}; },
-         {{{I}, {I}, {I}, {I, "6/2"}, {I, "6/2"}, {I, "6/2"}}}},
+         {{{idle}, {idle}, {idle}, {idle, "6/2"}, {idle, "6/2"}, {idle, "6/2"}}}},
         {"23 collision dump",
          [] { return Event{CollisionDump{}}; },
-         {{{I}, {I}, {I}, {I, "6/7"}, {I, "6/7"}, {I, "6/7"}}}},
+         {{{idle}, {idle}, {idle}, {idle, "6/7"}, {idle, "6/7"}, {idle, "6/7"}}}},
         {"16, 17 TCP connected",
          [] { return Event{TcpUp{*Address::parse("192.0.2.1")}}; },
-         {{{I}, {OS}, {OS}, {OS}, {OC}, {E}}}},
+         {{{idle}, {open_sent}, {open_sent}, {open_sent}, {open_confirm}, {established}}}},
         {"18 TCP fails",
          [] { return Event{TcpDown{"reset"}}; },
-         {{{I}, {A}, {I}, {A}, {I}, {I}}}},  // Connect: departure 1
+         {{{idle}, {active}, {idle}, {active}, {idle}, {idle}}}},  // Connect: departure 1
         {"9 connect retry",
          [] { return Event{ConnectRetryExpired{}}; },
-         {{{I}, {C}, {C}, {I, "5/0"}, {I, "5/0"}, {I, "5/0"}}}},
+         {{{idle}, {connect}, {connect}, {idle, "5/0"}, {idle, "5/0"}, {idle, "5/0"}}}},
         {"10 hold",
          [] { return Event{HoldExpired{}}; },
-         {{{I}, {I}, {I}, {I, "4/0"}, {I, "4/0"}, {I, "4/0"}}}},
+         {{{idle}, {idle}, {idle}, {idle, "4/0"}, {idle, "4/0"}, {idle, "4/0"}}}},
         {"11 keepalive",
          [] { return Event{KeepaliveExpired{}}; },
-         {{{I}, {I}, {I}, {I, "5/0"}, {OC}, {E}}}},
+         {{{idle}, {idle}, {idle}, {idle, "5/0"}, {open_confirm}, {established}}}},
         {"29 send hold",
          [] { return Event{SendHoldExpired{}}; },
-         {{{I}, {I}, {I}, {I, "5/0"}, {I, "5/0"}, {I, "8/0"}}}},
+         {{{idle}, {idle}, {idle}, {idle, "5/0"}, {idle, "5/0"}, {idle, "8/0"}}}},
         {"21 header error",
          [=] { return Event{HeaderError{marker, true}}; },
-         {{{I}, {I}, {I}, {I, "1/1"}, {I, "1/1"}, {I, "1/1"}}}},  // Established: departure 2
+         {{{idle}, {idle}, {idle}, {idle, "1/1"}, {idle, "1/1"}, {idle, "1/1"}}}},  // Established:
+                                                                                    // departure 2
         {"19 OPEN",
          [] { return Event{OpenMessage{good_open}}; },
-         {{{I}, {I}, {I}, {OC}, {I, "5/2"}, {I, "5/3"}}}},
+         {{{idle}, {idle}, {idle}, {open_confirm}, {idle, "5/2"}, {idle, "5/3"}}}},
         {"22 wrong OPEN",
          [] { return Event{OpenMessage{bad_open}}; },
-         {{{I}, {I}, {I}, {I, "2/1"}, {I, "5/2"}, {I, "5/3"}}}},  // OpenConfirm: departure 3
+         {{{idle}, {idle}, {idle}, {idle, "2/1"}, {idle, "5/2"}, {idle, "5/3"}}}},  // OpenConfirm:
+                                                                                    // departure 3
         {"24, 25 NOTIFICATION",
          [=] { return Event{NotificationMessage{shutdown}}; },
-         {{{I}, {I}, {I}, {I}, {I}, {I}}}},
+         {{{idle}, {idle}, {idle}, {idle}, {idle}, {idle}}}},
         {"26 KEEPALIVE",
          [] { return Event{KeepaliveMessage{}}; },
-         {{{I}, {I}, {I}, {I, "5/1"}, {E}, {E}}}},
+         {{{idle}, {idle}, {idle}, {idle, "5/1"}, {established}, {established}}}},
         {"27 UPDATE",
          [] { return Event{UpdateMessage{empty_update}}; },
-         {{{I}, {I}, {I}, {I, "5/1"}, {I, "5/2"}, {E}}}},
+         {{{idle}, {idle}, {idle}, {idle, "5/1"}, {idle, "5/2"}, {established}}}},
         {"28 wrong UPDATE",
          [] { return Event{UpdateMessage{bad_update}}; },
-         {{{I}, {I}, {I}, {I, "5/1"}, {I, "5/2"}, {I, "3/1"}}}},
+         {{{idle}, {idle}, {idle}, {idle, "5/1"}, {idle, "5/2"}, {idle, "3/1"}}}},
         {"ROUTE-REFRESH",
          [] { return Event{RouteRefreshMessage{refresh}}; },
-         {{{I}, {I}, {I}, {I, "5/1"}, {I, "5/2"}, {E}}}},
+         {{{idle}, {idle}, {idle}, {idle, "5/1"}, {idle, "5/2"}, {established}}}},
     };
 }
 
@@ -224,10 +222,10 @@ TEST_CASE("connection: every event in every state does what RFC 4271 §8.2.2 say
                                          ? ""
                                          : notification_in(bench.last<CloseTcp>().last_words);
             CHECK(sent == expected.sent);
-            const bool went_idle = expected.state == I && all_states[i] != I;
+            const bool went_idle = expected.state == State::idle && all_states[i] != State::idle;
             CHECK(bench.count<Ended>() == (went_idle ? 1 : 0));
             // Nothing runs in Idle and nothing is left to be sent.
-            if (expected.state == I) {
+            if (expected.state == State::idle) {
                 CHECK_FALSE(bench.connection.next_deadline());
                 CHECK(bench.connection.outbox().empty());
             }

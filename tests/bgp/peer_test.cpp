@@ -23,7 +23,7 @@ const Address local_address = *Address::parse("192.0.2.1");
 OpenPolicy policy(std::uint32_t as, std::string_view id, std::uint32_t remote_as) {
     return {.local_as = *Asn::from(as),
             .router_id = *RouterId::parse(id),
-            .remote_as = *Asn::from(remote_as),
+            .remote_as = Asn::from(remote_as),
             .hold_time = 9s,
             .families = {Family::ipv4}};
 }
@@ -66,9 +66,16 @@ std::vector<Action> all(const PeerActions& actions) {
     return found;
 }
 
+template <class Action>
+Action last(const PeerActions& actions) {
+    const auto found = all<Action>(actions);
+    REQUIRE_FALSE(found.empty());
+    return found.back();
+}
+
 /// One peer with a scripted neighbor.
 struct Bench {
-    explicit Bench(PeerConfig config = local_config()) : peer(std::move(config)) {}
+    explicit Bench(const PeerConfig& config = local_config()) : peer(config) {}
 
     void handle(const PeerEvent& event) { peer.handle(now, event, actions); }
     void receive(Side side, const Bytes& bytes) { handle(BytesReceived{side, bytes}); }
@@ -120,17 +127,12 @@ struct Bench {
         return now - began;
     }
     /// The last NOTIFICATION that was sent.
-    Notification sent() const {
-        const auto exchanged = all<NotificationExchanged>(actions);
-        REQUIRE_FALSE(exchanged.empty());
-        REQUIRE(exchanged.back().sent);
-        return exchanged.back().notification;
+    [[nodiscard]] Notification sent() const {
+        const auto exchanged = last<NotificationExchanged>(actions);
+        REQUIRE(exchanged.sent);
+        return exchanged.notification;
     }
-    CloseTcp closed() const {
-        const auto closes = all<CloseTcp>(actions);
-        REQUIRE_FALSE(closes.empty());
-        return closes.back();
-    }
+    [[nodiscard]] CloseTcp closed() const { return last<CloseTcp>(actions); }
 
     Peer peer;
     PeerActions actions;
@@ -139,6 +141,7 @@ struct Bench {
 
 BlockRef block(const std::vector<std::string>& prefixes) {
     std::vector<Prefix> parsed;
+    parsed.reserve(prefixes.size());
     for (const std::string& text : prefixes) parsed.push_back(*Prefix::parse(text));
     return std::make_shared<const PrefixBlock>(parsed);
 }
@@ -146,6 +149,7 @@ BlockRef block(const std::vector<std::string>& prefixes) {
 /// Distinct /24s.
 BlockRef large_block(std::uint32_t count) {
     std::vector<Prefix> prefixes;
+    prefixes.reserve(count);
     for (std::uint32_t i = 0; i < count; ++i) {
         prefixes.push_back(
             *Prefix::parse(Address::v4(0x0a000000U + (i << 8U)).to_string() + "/24"));
@@ -316,7 +320,7 @@ TEST_CASE("peer: a refused dial is repeated after connect retry, without backoff
     for (int i = 0; i < 10; ++i) {
         bench.handle(TcpFailed{Side::dialled, "connection refused"});
         CHECK(bench.peer.state() == State::active);
-        CHECK(all<StateChanged>(bench.actions).back().reason == "connection refused");
+        CHECK(last<StateChanged>(bench.actions).reason == "connection refused");
         CHECK(bench.peer.next_retry() == bench.peer.next_deadline());
         const Duration wait = bench.until_dial();
         CHECK(wait >= 3750ms);
@@ -412,7 +416,7 @@ TEST_CASE("peer: a session lost without a word is dialled again after connect re
     bench.live(Side::dialled, 10min);
     bench.handle(TcpFailed{Side::dialled, "connection reset by peer"});
     CHECK(bench.peer.state() == State::idle);
-    CHECK(all<SessionDown>(bench.actions).back().reason == "connection reset by peer");
+    CHECK(last<SessionDown>(bench.actions).reason == "connection reset by peer");
     const Duration wait = bench.until_dial();
     CHECK(wait >= 3750ms);
     CHECK(wait <= 5s);
@@ -551,7 +555,7 @@ TEST_CASE("peer: an accepted OPEN cancels the pending dial") {
         CHECK_FALSE(bench.peer.next_retry());
         bench.receive(Side::accepted, encode_keepalive());
         CHECK(bench.peer.state() == State::established);
-        CHECK(all<SessionUp>(bench.actions).back().side == Side::accepted);
+        CHECK(last<SessionUp>(bench.actions).side == Side::accepted);
         // When that session ends we dial again.
         bench.receive(Side::accepted, encode(cease(subcode::administrative_reset)));
         CHECK(bench.until_dial() <= 1s);
@@ -590,7 +594,7 @@ TEST_CASE("peer: of two connections in open_confirm the dominant speaker's survi
             bench.receive(one.kept, encode_keepalive());
             CHECK(bench.peer.state() == State::established);
             CHECK(all<SessionUp>(bench.actions).size() == 1);
-            CHECK(all<SessionUp>(bench.actions)[0].side == one.kept);
+            CHECK(last<SessionUp>(bench.actions).side == one.kept);
             CHECK_FALSE(bench.peer.next_retry());
         }
     }
@@ -718,7 +722,7 @@ TEST_CASE("peer: a neighbor that never reads is dropped after twice the hold tim
     pass_until(began + 18s);
     CHECK(bench.peer.state() == State::idle);
     CHECK(bench.closed().reset);
-    CHECK(all<SessionDown>(bench.actions).back().reason == "send hold timer expired");
+    CHECK(last<SessionDown>(bench.actions).reason == "send hold timer expired");
 }
 
 TEST_CASE("peer: ROUTE-REFRESH sends the family once more, an unknown family nothing") {
@@ -735,8 +739,8 @@ TEST_CASE("peer: ROUTE-REFRESH sends the family once more, an unknown family not
 }
 
 TEST_CASE("peer: the next hop is the configured one, else the session's own address") {
-    const auto next_hop = [](PeerConfig config) {
-        Bench bench(std::move(config));
+    const auto next_hop = [](const PeerConfig& config) {
+        Bench bench(config);
         bench.establish();
         advertise(bench.peer, block({"198.51.100.0/24"}));
         const Bytes sent = bench.drain(Side::dialled);
@@ -855,7 +859,7 @@ TEST_CASE("peer: a side that stalls loses the session and gets it back") {
     REQUIRE(pair.run_until([&] { return pair.both_established(); }, 10s));
     pair.set_reads(Pair::End::right, false);
     REQUIRE(pair.run_until([&] { return !all<SessionDown>(pair.left().log).empty(); }, 60s));
-    CHECK(all<SessionDown>(pair.left().log).back().reason == "peer sent Hold Timer Expired");
+    CHECK(last<SessionDown>(pair.left().log).reason == "peer sent Hold Timer Expired");
     pair.set_reads(Pair::End::right, true);
     CHECK(pair.run_until([&] { return pair.both_established(); }, 2min));
 }
@@ -866,5 +870,5 @@ TEST_CASE("peer: it can be moved, timers and all") {
     Peer moved = std::move(bench.peer);
     PeerActions actions;
     moved.tick(bench.now + 9s, actions);
-    CHECK(all<SessionDown>(actions).back().reason == "hold timer expired");
+    CHECK(last<SessionDown>(actions).reason == "hold timer expired");
 }

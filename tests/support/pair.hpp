@@ -8,9 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,8 +37,7 @@ public:
     using Side = bgp::Side;
 
     struct Site {
-        explicit Site(bgp::PeerConfig config, Address where)
-            : peer(std::move(config)), address(where) {}
+        Site(const bgp::PeerConfig& config, Address where) : peer(config), address(where) {}
 
         bgp::Peer peer;
         Address address;
@@ -50,12 +47,12 @@ public:
         std::array<std::uint64_t, 2> tcp{};  ///< connection by Side, 0 is none
     };
 
-    Pair(bgp::PeerConfig left, bgp::PeerConfig right, std::uint64_t seed = 1,
+    Pair(const bgp::PeerConfig& left, const bgp::PeerConfig& right, std::uint64_t seed = 1,
          LinkConditions conditions = {})
         : conditions_(conditions),
           random_(seed),
-          sites_{Site{std::move(left), *Address::parse("192.0.2.1")},
-                 Site{std::move(right), *Address::parse("192.0.2.2")}} {}
+          sites_{Site{left, *Address::parse("192.0.2.1")},
+                 Site{right, *Address::parse("192.0.2.2")}} {}
 
     [[nodiscard]] TimePoint now() const { return now_; }
     [[nodiscard]] Site& at(End end) { return sites_[index(end)]; }

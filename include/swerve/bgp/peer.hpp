@@ -111,7 +111,7 @@ class Connection;
 
 class Peer {
 public:
-    explicit Peer(PeerConfig config);
+    explicit Peer(const PeerConfig& config);
     ~Peer();
     Peer(Peer&&) noexcept;
     Peer& operator=(Peer&&) noexcept;
