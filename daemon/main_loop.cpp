@@ -32,7 +32,8 @@ MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config, Even
 MainLoop::~MainLoop() = default;
 
 void MainLoop::start() {
-    events_.publish({BootClock::now(), wall_now(), DaemonEvent{DaemonEvent::Kind::started, {}}});
+    events_.publish(
+        {BootClock::now(), wall_now(), DaemonEvent{DaemonEvent::Kind::started, "started"}});
     neighbors_.start();
     probes_.start();
     turn(failover::Begin{});

@@ -35,6 +35,8 @@ public:
     [[nodiscard]] Result<void, std::string> listen() { return neighbors_.listen(); }
     /// First turn: sessions are dialled, first attempts start.
     void start();
+    /// Ends the attempts under way, so that the probes loop runs out of work. From any thread.
+    void end_probes() { probes_.stop(); }
     /// Withdraws everything, waits until the neighbors' TCP has acknowledged (at most `grace`),
     /// sends Cease/Administrative Shutdown and calls `stopped`. A second call skips the wait.
     void stop(std::string reason, std::function<void()> stopped);

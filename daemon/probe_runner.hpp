@@ -1,8 +1,11 @@
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,14 +33,25 @@ public:
     void start();
     /// Starts one attempt; called on the main loop.
     void attempt(failover::CheckId check, std::uint64_t attempt, Duration timeout);
+    /// Ends what runs and starts nothing more; the probes loop then runs out of work. From any
+    /// thread.
+    void stop();
 
 private:
+    using Signals = std::list<boost::asio::cancellation_signal>;
+
+    /// Runs a coroutine of a probe so that stop() can end it; `done` is its completion handler.
+    template <class Result, class Done>
+    void spawn(boost::asio::awaitable<Result> work, Done done);
+
     boost::asio::io_context& probes_io_;
     boost::asio::io_context& main_;
     Hooks hooks_;
     health::ProbeContext context_;
     std::vector<std::string> names_;
     std::vector<std::unique_ptr<health::Probe>> probes_;
+    Signals running_;       ///< one for each coroutine; touched on the probes loop only
+    bool stopped_ = false;  ///< likewise
 };
 
 }  // namespace swerve::daemon

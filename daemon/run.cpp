@@ -9,7 +9,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
-#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -57,33 +56,25 @@ std::uint64_t fresh_seed() {
 class Loops {
 public:
     io_context main{1};
+    io_context probes{1};
     io_context operations{1};
 
-    [[nodiscard]] io_context& probes() { return *probes_; }
-
     void start_threads() {
-        probes_thread_ = std::jthread{[this] { probes_->run(); }};
+        probes_thread_ = std::jthread{[this] { probes.run(); }};
         operations_thread_ = std::jthread{[this] { operations.run(); }};
     }
-    /// Attempts under way are given up, their coroutines destroyed while the probes they belong to
-    /// still live.
-    void end_probes() {
-        probes_->stop();
-        if (probes_thread_.joinable()) probes_thread_.join();
+    /// Waits until both have done what they have been told.
+    void join() {
         probes_work_.reset();
-        probes_.reset();
-    }
-    /// Operations finishes what it has been told.
-    void end_operations() {
         operations_work_.reset();
-        if (operations_thread_.joinable()) operations_thread_.join();
+        probes_thread_.join();
+        operations_thread_.join();
     }
 
 private:
     using Guard = boost::asio::executor_work_guard<io_context::executor_type>;
 
-    std::optional<io_context> probes_{std::in_place, 1};
-    std::optional<Guard> probes_work_{probes_->get_executor()};
+    Guard probes_work_{probes.get_executor()};
     Guard operations_work_{operations.get_executor()};
     std::jthread probes_thread_;
     std::jthread operations_thread_;
@@ -103,8 +94,8 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     Loops loops;
     PostedEvents events{loops.operations};
     Watchdog watchdog{
-        loops.operations, {{"main", loops.main}, {"probes", loops.probes()}}, end_hung_process};
-    MainLoop main{{loops.main, loops.probes(), loops.operations},
+        loops.operations, {{"main", loops.main}, {"probes", loops.probes}}, end_hung_process};
+    MainLoop main{{loops.main, loops.probes, loops.operations},
                   config,
                   events,
                   [&watchdog] { return watchdog.view(); },
@@ -138,12 +129,12 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     loops.start_threads();
     loops.main.run();  // returns when the last session has taken its last words
 
+    main.end_probes();
     boost::asio::post(loops.operations, [&] {
         watchdog.stop();
         operations.stop();
     });
-    loops.end_operations();
-    loops.end_probes();
+    loops.join();
     return EXIT_SUCCESS;
 }
 
