@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <exception>
 #include <system_error>
+#include <tuple>
 #include <utility>
 #include <variant>
 

@@ -9,8 +9,8 @@
 
 namespace swerve::health::testing {
 
-/// An authority that this program takes for the system's (ca.pem), another one (other.pem), and
-/// from the first two certificates for portal.example and 127.0.0.1: good.pem and expired.pem.
+/// An authority that this program takes for the system's (ca.pem) and another one (other.pem); and
+/// two certificates of the first for portal.example and 127.0.0.1: good.pem and expired.pem.
 class Certificates {
 public:
     Certificates();

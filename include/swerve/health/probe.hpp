@@ -30,8 +30,9 @@ public:
     virtual ~Probe() = default;
 
     /// One attempt. The runner cancels it at `deadline` and reports the timeout itself, so an
-    /// implementation only has to stop at cancellation. Never throws for what a server or the
-    /// system does: that is a fail or an unknown with its reason.
+    /// implementation only has to stop at cancellation; the reason it returns then ("connecting to
+    /// 192.0.2.1:80") says in the report what it was waiting for. Never throws for what a server or
+    /// the system does: that is a fail or an unknown with its reason.
     virtual boost::asio::awaitable<Outcome> run(const ProbeContext& context,
                                                 TimePoint deadline) = 0;
 
