@@ -202,8 +202,8 @@ std::string why_none(const Facts& facts) {
 }
 
 ExplainStep sessions_step(const Facts& facts) {
-    const std::string count = fmt::format("{} of {} established neighbors {} it", facts.holding,
-                                          facts.able, facts.able == 1 ? "holds" : "hold");
+    const std::string count =
+        fmt::format("{} of {} established neighbors hold it", facts.holding, facts.able);
     if (!facts.decision.announces()) {
         const bool held = facts.holding > 0;
         return {"sessions", Mark::info,

@@ -1,0 +1,84 @@
+#include "swerve/failover/record.hpp"
+
+#include <doctest/doctest.h>
+
+namespace swerve::failover {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+using Ids = std::vector<std::uint64_t>;
+
+TimePoint at(Duration since) { return TimePoint{since}; }
+
+}  // namespace
+
+TEST_CASE("recorder: a record is complete when every holder acknowledged or lost its session") {
+    Recorder recorder;
+    const auto id = recorder.open({.subject = "portal"}, {0, 1});
+    CHECK(id == 1);
+    recorder.written(at(1s), 0);
+    recorder.written(at(2s), 1);
+    recorder.acknowledged(at(3s), 0, at(1s));
+    CHECK_FALSE(recorder.find(id)->complete());
+    CHECK(recorder.take_completed().empty());
+    recorder.session_lost(1);
+    CHECK(recorder.find(id)->complete());
+    CHECK(recorder.take_completed() == Ids{id});
+    CHECK(recorder.take_completed().empty());
+    const FailoverRecord& record = *recorder.find(id);
+    CHECK(record.neighbors[0].written == at(1s));
+    CHECK(record.neighbors[0].acknowledged == at(3s));
+    CHECK_FALSE(record.neighbors[0].session_lost);
+    CHECK(record.neighbors[1].written == at(2s));
+    CHECK_FALSE(record.neighbors[1].acknowledged);
+    CHECK(record.neighbors[1].session_lost);
+}
+
+TEST_CASE("recorder: an acknowledgement counts for what was written up to it") {
+    Recorder recorder;
+    recorder.open({}, {0});
+    recorder.written(at(1s), 0);
+    recorder.open({}, {0});
+    recorder.written(at(2s), 0);
+    CHECK(recorder.find(1)->neighbors[0].written == at(1s));  // the first time stays
+    recorder.acknowledged(at(3s), 0, at(2s) - 1ns);
+    CHECK(recorder.take_completed() == Ids{1});
+    recorder.acknowledged(at(4s), 0, at(2s));
+    CHECK(recorder.take_completed() == Ids{2});
+    CHECK(recorder.find(1)->neighbors[0].acknowledged == at(3s));
+}
+
+TEST_CASE("recorder: nothing is acknowledged before it was written") {
+    Recorder recorder;
+    recorder.open({}, {0});
+    recorder.acknowledged(at(1s), 0, at(1s));
+    CHECK_FALSE(recorder.find(1)->neighbors[0].acknowledged);
+    recorder.written(at(2s), 1);  // another neighbor
+    CHECK_FALSE(recorder.find(1)->neighbors[0].written);
+}
+
+TEST_CASE("recorder: a record that nobody held is complete at once") {
+    Recorder recorder;
+    recorder.open({}, {});
+    CHECK(recorder.take_completed() == Ids{1});
+}
+
+TEST_CASE("recorder: the last 256 are kept, open or not") {
+    Recorder recorder;
+    for (int i = 0; i < 256; ++i) recorder.open({}, {0});
+    CHECK(recorder.records().size() == 256);
+    CHECK(recorder.find(1) != nullptr);
+    recorder.open({}, {0});
+    CHECK(recorder.records().size() == 256);
+    CHECK(recorder.find(1) == nullptr);
+    CHECK(recorder.find(257)->id == 257);
+    CHECK(recorder.find(258) == nullptr);
+    recorder.session_lost(0);
+    const Ids completed = recorder.take_completed();
+    CHECK(completed.size() == 256);
+    CHECK(completed.front() == 2);
+}
+
+}  // namespace swerve::failover
