@@ -169,6 +169,19 @@ public:
     }
 };
 
+/// What stands behind the first document: another one, or what yaml-cpp stumbled over without a
+/// word.
+void refuse_rest(std::string_view text, Place place, Faults& faults) {
+    std::size_t begin = 0;
+    for (int line = 1; line < place.line; ++line) begin = text.find('\n', begin) + 1;
+    if (text.substr(begin).starts_with("---")) {
+        faults.add(place, {}, "a second document starts here",
+                   "one file holds one document; remove the '---'");
+    } else {
+        faults.add(place, {}, "not valid YAML: the document ends before this");
+    }
+}
+
 std::optional<Node> read_all(const std::string& text, Faults& faults) {
     View view{text};
     std::istream stream{&view};
@@ -177,8 +190,7 @@ std::optional<Node> read_all(const std::string& text, Faults& faults) {
     if (!parser.HandleNextDocument(first)) return Node{.place = {1, 1}};
     Builder second{faults};
     if (parser.HandleNextDocument(second)) {
-        faults.add(second.start(), {}, "a second document starts here",
-                   "one file holds one document; remove the '---'");
+        refuse_rest(text, second.start(), faults);
     }
     return first.take();
 }

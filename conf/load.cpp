@@ -199,6 +199,7 @@ Result<std::shared_ptr<const Config>, Diagnostics> load_text(const std::string& 
     const auto document = parse_document(text, faults);
     if (!document) return fail(faults.take());
     if (document->kind == Node::Kind::nothing) {
+        if (!faults.empty()) return fail(faults.take());
         return fail(only(file, "is empty", "conf/examples/minimal.yaml is a start"));
     }
     if (!expect(faults, *document, {}, Node::Kind::map)) return fail(faults.take());

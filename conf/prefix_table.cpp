@@ -81,6 +81,7 @@ void PrefixTable::read_file(const Section& service, const std::string& given) {
     source.path = service.path_of("prefixes_file");
     source.place = service.find("prefixes_file")->place;
     source.file = path.lexically_normal().string();
+    if (full_) return;
     const auto text = read_text(source.file, max_prefixes_file_octets);
     if (!text) {
         service.fault("prefixes_file", quote(source.file) + " " + text.error());
@@ -130,6 +131,8 @@ void PrefixTable::read_lines(const std::string& text) {
 }
 
 void PrefixTable::settle(std::vector<Prefix> owned, std::vector<Service>& services) {
+    // Nothing can be said about prefixes of which the last ones were not read.
+    if (full_) return;
     const std::vector<Prefix> cover = without_covered(std::move(owned));
     std::ranges::sort(listed_, [](const Listed& a, const Listed& b) {
         return std::tie(a.prefix, a.source, a.position) < std::tie(b.prefix, b.source, b.position);

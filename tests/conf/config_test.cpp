@@ -1,0 +1,116 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "swerve/conf/load.hpp"
+
+namespace swerve::conf {
+namespace {
+
+const std::string text = R"(site: fra1
+local_as: 64500
+router_id: 192.0.2.1
+owned: [10.0.0.0/8, "2001:db8::/32"]
+neighbors:
+  a: {address: 192.0.2.254, remote_as: 64496, hold_time: 30s, connect_retry: 2s, export: {next_hop: {ipv6: "2001:db8::1"}}}
+  b: {address: 192.0.2.253, remote_as: 64500, passive: true, services: [q]}
+bgp: {listen: ["192.0.2.1:179"]}
+checks:
+  web: {tcp: {endpoint: "10.0.0.1:80"}, rise: 2}
+services:
+  p: {prefixes: [10.2.0.0/16, "2001:db8:1::/48", 10.1.0.0/16], healthy_when: web}
+  q: {prefixes: [10.3.0.0/16], healthy_when: web}
+)";
+
+Config example() {
+    const auto loaded = load_text(text, "swerve.yaml");
+    REQUIRE(loaded);
+    return **loaded;
+}
+
+TEST_CASE("merge: lists add up, service first and each member once; the neighbor's scalars win") {
+    const Community a{1};
+    const Community b{2};
+    const Community c{3};
+    const ExportAttributes service{.prepend = 2,
+                                   .med = 10,
+                                   .local_pref = {},
+                                   .communities = {b, a, b},
+                                   .large_communities = {{1, 1, 1}}};
+    const ExportAttributes neighbor{.prepend = 0,
+                                    .med = {},
+                                    .local_pref = 300,
+                                    .communities = {c, a},
+                                    .large_communities = {{1, 1, 1}, {1, 1, 2}}};
+    const bgp::RouteAttributes merged = merge(service, neighbor);
+    CHECK(merged.origin == bgp::Origin::igp);
+    CHECK(merged.prepend == 0);
+    CHECK(merged.med == 10U);
+    CHECK(merged.local_pref == 300U);
+    CHECK(merged.communities == std::vector{b, a, c});
+    CHECK(merged.large_communities == std::vector<LargeCommunity>{{1, 1, 1}, {1, 1, 2}});
+    CHECK(merge({}, {}) == bgp::RouteAttributes{});
+}
+
+TEST_CASE("carries: a family offered, and a service listed or no list at all") {
+    const Config config = example();
+    const Neighbor& a = config.neighbors[0];
+    const Neighbor& b = config.neighbors[1];
+    CHECK(carries(a, 0, Family::ipv4));
+    CHECK(carries(a, 0, Family::ipv6));
+    CHECK(carries(a, 1, Family::ipv4));
+    CHECK_FALSE(carries(b, 0, Family::ipv4));
+    CHECK(carries(b, 1, Family::ipv4));
+    CHECK_FALSE(carries(b, 1, Family::ipv6));
+}
+
+TEST_CASE("site_policy: one block per family and service, in the order of the file") {
+    const failover::SitePolicy policy = site_policy(example(), 7);
+    CHECK(policy.site == "fra1");
+    CHECK(policy.seed == 7);
+    CHECK(policy.owned.size() == 2);
+    CHECK(policy.neighbors == std::vector<std::string>{"a", "b"});
+    REQUIRE(policy.checks.size() == 1);
+    CHECK(policy.checks[0].name == "web");
+    CHECK(policy.checks[0].tracker.rise == 2);
+    REQUIRE(policy.services.size() == 2);
+    REQUIRE(policy.services[0].prefixes.size() == 2);
+    const bgp::PrefixBlock& ipv4 = *policy.services[0].prefixes[0];
+    CHECK(ipv4.family() == Family::ipv4);
+    REQUIRE(ipv4.size() == 2);
+    CHECK(ipv4.at(0).to_string() == "10.1.0.0/16");
+    CHECK(ipv4.at(1).to_string() == "10.2.0.0/16");
+    CHECK(policy.services[0].prefixes[1]->family() == Family::ipv6);
+    CHECK(policy.services[1].prefixes.size() == 1);
+}
+
+TEST_CASE("peer_config: what a session needs, and a seed of its own") {
+    const Config config = example();
+    const bgp::PeerConfig a = peer_config(config, config.neighbors[0], 7);
+    CHECK(a.open.local_as.value() == 64500);
+    CHECK(a.open.router_id.to_string() == "192.0.2.1");
+    CHECK(a.open.remote_as == Asn::from(64496));
+    CHECK(a.open.hold_time == std::chrono::seconds{30});
+    CHECK(a.open.families == bgp::FamilySet{Family::ipv4, Family::ipv6});
+    CHECK(a.connect_retry == std::chrono::seconds{2});
+    CHECK_FALSE(a.passive);
+    CHECK_FALSE(a.next_hop_ipv4);
+    CHECK(a.next_hop_ipv6 == Address::parse("2001:db8::1"));
+    const bgp::PeerConfig b = peer_config(config, config.neighbors[1], 7);
+    CHECK(b.passive);
+    CHECK(a.seed != b.seed);
+    CHECK(a.seed == peer_config(config, config.neighbors[0], 7).seed);
+    CHECK(a.seed != peer_config(config, config.neighbors[0], 8).seed);
+}
+
+TEST_CASE("config: equality leaves out where the file lay, and nothing else that is printed") {
+    const Config config = example();
+    Config other = config;
+    other.file = "elsewhere.yaml";
+    CHECK(config == other);
+    other.services[0].announce.med = 1;
+    CHECK_FALSE(config == other);
+}
+
+}  // namespace
+}  // namespace swerve::conf
