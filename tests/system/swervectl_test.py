@@ -36,7 +36,7 @@ CHECK = {
     "last": {"result": "pass", "reason": "200", "finished": "2026-11-21T05:29:59Z", "duration_s": 0.0012, "age_s": 0.4},
     "held_until_s": None, "results": {"pass": 90, "fail": 0, "unknown": 0}, "caveat": None, "services": ["portal"]}
 EVENT = {"schema": "swerve.event/1", "id": 17, "time": "2026-11-21T05:28:14.102000Z", "boottime_ns": 1, "type": "verdict",
-         "severity": "critical", "subject": "portal", "text": "verdict up -> down: web fails", "detail": {}}
+         "severity": "critical", "subject": "portal", "text": "service portal: verdict up -> down: web fails", "detail": {}}
 FAILOVER = {
     "id": 3, "subject": "portal", "reason": "web: refused", "prefixes": 1, "time": "2026-11-21T05:28:14Z", "complete": True,
     "first_evidence_boottime_ns": 1, "verdict_boottime_ns": 2, "detection_s": 0.25, "written_s": 0.00009,
@@ -251,7 +251,7 @@ class Tables(Case):
         self.assertRegex(text, r"\n  upstream-a +90us +2.1ms +kept\n$")
         for words in (["show", "events"], ["events"], ["show", "events", "portal"]):
             text = self.show(words, "/v1/events", document("events", events=[EVENT]))
-            self.assertRegex(text, r"\n17 +2026-11-21T05:28:14.102000Z +verdict +portal +verdict up -> down: web fails\n$")
+            self.assertRegex(text, r"\n17 +2026-11-21T05:28:14.102000Z +verdict +portal +service portal: verdict up -> down: web fails\n$")
         self.assertEqual("no event is kept\n",
                          self.show(["show", "events", "other"], "/v1/events", document("events", events=[EVENT])))
         self.show(["events", "--since", "16"], "/v1/events?since=16", document("events", events=[EVENT]))
@@ -284,7 +284,7 @@ class Tables(Case):
         self.assertTrue(text.startswith("fra1  site  AS64500  router id 192.0.2.1  up 3d04h  swerved 0.1.0\n\n"), text)
         for part in ["upstream-a", "portal", "http://198.51.100.1/healthz", "verdict up -> down"]:
             self.assertIn(part, text)
-        self.assertNotIn("service", self.show(["status"], "/v1/status", COLLECTOR))
+        self.assertNotIn("VERDICT", self.show(["status"], "/v1/status", COLLECTOR))
         self.assertIn("STOPPING", self.show(["status"], "/v1/status", {**STATUS, "stopping": True}))
 
     def test_explain_is_a_chain(self):
@@ -346,7 +346,7 @@ class Commands(Case):
                     self.assertEqual("stream_ended", json.loads(rest)["error"]["code"])
                     self.assertIn("since=16", daemon.requests[0][1])
                 else:
-                    self.assertEqual("2026-11-21T05:28:14.102000Z  verdict        portal: verdict up -> down: web fails\n",
+                    self.assertEqual("2026-11-21T05:28:14.102000Z  verdict        service portal: verdict up -> down: web fails\n",
                                      lines[0])
                     self.assertIn("the daemon ended the event stream", said)
 

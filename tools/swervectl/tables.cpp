@@ -159,9 +159,9 @@ std::string events_table(const json::object& answer, const Palette& palette) {
 
 std::string event_line(const json::object& event, const Palette& palette) {
     const std::string type = fmt::format("{:<13}", text_at(event, "type"));
-    return fmt::format("{}  {}  {}: {}\n", text_at(event, "time"),
+    return fmt::format("{}  {}  {}\n", text_at(event, "time"),
                        palette.paint(type, style_of(text_at(event, "severity"))),
-                       text_at(event, "subject"), text_at(event, "text"));
+                       text_at(event, "text"));
 }
 
 }  // namespace swerve::ctl

@@ -18,7 +18,7 @@ namespace swerve::ctl {
                                           const Palette& palette);
 [[nodiscard]] std::string events_table(const boost::json::object& answer, const Palette& palette);
 
-/// One line per event, for a live view.
+/// One line per event, for a live view; the text names the subject.
 [[nodiscard]] std::string event_line(const boost::json::object& event, const Palette& palette);
 
 // Every object of the answer at length, for `show OBJECT NAME`.
