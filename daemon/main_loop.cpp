@@ -40,6 +40,7 @@ void MainLoop::start() {
 }
 
 void MainLoop::turn(const failover::SiteEvent& event) {
+    if (phase_ == Phase::stopped) return;  // an attempt that was still under way
     failover::SiteActions actions;
     site_.handle(BootClock::now(), event, actions);
     carry_out(actions);
@@ -111,8 +112,8 @@ void MainLoop::tell(const failover::SiteActions& actions) {
 }
 
 void MainLoop::stop(std::string reason, std::function<void()> stopped) {
-    if (stopped_) return finish_stop();
-    if (!stop_reason_.empty()) return;
+    if (phase_ != Phase::running) return finish_stop();
+    phase_ = Phase::stopping;
     stop_reason_ = std::move(reason);
     stopped_ = std::move(stopped);
     turn(failover::StopAnnouncing{stop_reason_});
@@ -123,13 +124,13 @@ void MainLoop::stop(std::string reason, std::function<void()> stopped) {
 }
 
 void MainLoop::finish_stop() {
-    if (!stopped_) return;
-    const auto stopped = std::exchange(stopped_, nullptr);
+    if (phase_ == Phase::stopped) return;
+    phase_ = Phase::stopped;
     stop_timer_.arm(std::nullopt);
     timer_.arm(std::nullopt);
     neighbors_.stop(
         bgp::cease(bgp::subcode::administrative_shutdown, config_->site + ": " + stop_reason_));
-    stopped();
+    stopped_();
 }
 
 void MainLoop::snapshot(SnapshotRequest request,

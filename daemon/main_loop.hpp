@@ -3,6 +3,7 @@
 // the wire and tells everybody else afterwards.
 
 #include <boost/asio/io_context.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -70,8 +71,10 @@ private:
     ProbeRunner probes_;
     DeadlineTimer timer_;
 
+    enum class Phase : std::uint8_t { running, stopping, stopped };
+    Phase phase_ = Phase::running;
     std::string stop_reason_;
-    std::function<void()> stopped_;  ///< set while a stop is under way
+    std::function<void()> stopped_;
     DeadlineTimer stop_timer_;
 };
 

@@ -251,7 +251,11 @@ bool PeerDriver::withdrawals_settled() const {
 void PeerDriver::close(const bgp::CloseTcp& order) {
     const LinkPtr current = std::exchange(link(order.side), nullptr);
     if (!current || !current->open) return;
-    if (order.reset) return reset(current->socket.take());
+    if (order.reset) {
+        // As far as the kernel takes them: whoever does not read cannot be waited for.
+        (void)current->socket.write({ByteView{order.last_words}}, false);
+        return reset(current->socket.take());
+    }
     say_farewell(current->socket.take(), order.last_words);
 }
 

@@ -110,6 +110,7 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     std::function<void()> await_signal = [&] {
         signals.async_wait([&](const boost::system::error_code& error, int signal) {
             if (error) return;
+            await_signal();  // first, for a stop that has nothing to wait for cancels it
             if (signal == SIGHUP) {
                 events.publish({BootClock::now(), wall_now(),
                                 DaemonEvent{DaemonEvent::Kind::alarm,
@@ -118,7 +119,6 @@ int run(const std::shared_ptr<const conf::Config>& config) {
             } else {
                 main.stop(signal == SIGTERM ? "stopped by SIGTERM" : "stopped by SIGINT", stopped);
             }
-            await_signal();
         });
     };
     boost::asio::post(loops.main, [&] {

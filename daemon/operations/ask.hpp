@@ -26,9 +26,12 @@ boost::asio::awaitable<std::optional<T>> ask(Duration deadline,
     const auto executor = co_await boost::asio::this_coro::executor;
     auto pending = std::make_shared<Pending>(
         Pending{boost::asio::steady_timer{executor, deadline}, std::nullopt});
-    start([pending](T answer) {
-        pending->answer = std::move(answer);
-        pending->timer.cancel();
+    // Main may keep the function longer than this loop lives.
+    start([weak = std::weak_ptr{pending}](T answer) {
+        if (const auto held = weak.lock()) {
+            held->answer = std::move(answer);
+            held->timer.cancel();
+        }
     });
     if (!pending->answer) {
         co_await pending->timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));

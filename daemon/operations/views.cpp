@@ -105,8 +105,8 @@ template <class List>
     }
     const auto established =
         std::ranges::count(snapshot.neighbors, bgp::State::established, &NeighborView::state);
-    const auto check_name = [&](std::uint32_t check) -> std::string_view {
-        return check < snapshot.site.checks.size() ? snapshot.site.checks[check].name : "?";
+    const auto check_name = [&](std::uint32_t check) {
+        return std::string_view{snapshot.site.checks.at(check).name};
     };
     json::object out;
     out["name"] = json_string(view.name);

@@ -197,6 +197,10 @@ class Stop(Speaker):
         self.assertEqual(self.daemon.process.wait(10.0), 0)
         self.assertFalse(pathlib.Path(self.daemon.control.path).exists())
 
+    def test_sigterm_without_any_session_ends_at_once(self):
+        self.daemon.process.signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.process.wait(10.0), 0)
+
     def test_sigkill_takes_the_routes_with_it(self):
         good = self.establish_good()
         self.daemon.process.signal(signal.SIGKILL)

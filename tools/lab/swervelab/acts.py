@@ -34,6 +34,7 @@ class Act:
             self.faults.append(f"{name}: never seen")
             return
         self.stages.append((name, (at_ns - self.start_ns) / 1e6))
+        self.stages.sort(key=lambda stage: stage[1])
 
     def fault(self, text: str):
         self.faults.append(text)
