@@ -1,0 +1,57 @@
+#pragma once
+// Stands in for main: answers on the operations loop with what the test prepared, or not at all.
+// Written before the loop runs or in a turn of it.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "daemon/main_port.hpp"
+
+namespace swerve::test {
+
+class FakeMainPort final : public daemon::MainPort {
+public:
+    struct Set {
+        SubjectId subject;
+        failover::Override value;
+        std::optional<Duration> lasting;
+    };
+    struct Clear {
+        SubjectId subject;
+        std::optional<failover::OverrideKind> only;
+    };
+
+    void snapshot(daemon::SnapshotRequest request,
+                  std::function<void(std::shared_ptr<const daemon::Snapshot>)> done) override {
+        requests.push_back(request);
+        if (silent) {
+            unanswered.push_back(std::move(done));
+        } else {
+            done(answer);
+        }
+    }
+    void set_override(SubjectId subject, failover::Override value, std::optional<Duration> lasting,
+                      std::function<void(std::optional<failover::Refusal>)> done) override {
+        sets.push_back({subject, std::move(value), lasting});
+        if (!silent) done(refusal);
+    }
+    void clear_overrides(SubjectId subject, std::optional<failover::OverrideKind> only,
+                         std::function<void(std::size_t)> done) override {
+        clears.push_back({subject, only});
+        if (!silent) done(cleared);
+    }
+
+    std::shared_ptr<const daemon::Snapshot> answer;
+    std::optional<failover::Refusal> refusal;
+    std::size_t cleared = 1;
+    bool silent = false;
+
+    std::vector<daemon::SnapshotRequest> requests;
+    std::vector<Set> sets;
+    std::vector<Clear> clears;
+    std::vector<std::function<void(std::shared_ptr<const daemon::Snapshot>)>> unanswered;
+};
+
+}  // namespace swerve::test

@@ -1,0 +1,91 @@
+#pragma once
+// Operations on its own thread, with a real control socket, before a main that is a fake.
+
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "daemon/operations/operations.hpp"
+#include "tests/support/fake_main_port.hpp"
+#include "tests/support/snapshot.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+namespace swerve::test {
+
+class RunningOperations {
+public:
+    explicit RunningOperations(daemon::OperationsOptions options = {}, bool with_http = false)
+        : main(std::make_unique<FakeMainPort>()),
+          operations_(io_, *main, config(with_http), with_log(std::move(options))) {
+        main->answer = std::make_shared<const daemon::Snapshot>(sample_snapshot());
+        started = operations_.start();
+        thread_ = std::jthread{[this] { io_.run(); }};
+    }
+    ~RunningOperations() { stop(); }
+    RunningOperations(const RunningOperations&) = delete;
+    RunningOperations& operator=(const RunningOperations&) = delete;
+
+    /// Runs on the operations loop and waits for its end.
+    void on_loop(const std::function<void()>& work) {
+        std::promise<void> done;
+        boost::asio::post(io_, [&] {
+            work();
+            done.set_value();
+        });
+        done.get_future().wait();
+    }
+    void publish(const daemon::Event& event) {
+        on_loop([&] { operations_.publish(event); });
+    }
+    void stop() {
+        if (!thread_.joinable()) return;
+        on_loop([&] { operations_.stop(); });
+        work_.reset();
+        thread_.join();
+    }
+
+    [[nodiscard]] std::string socket() const { return directory.path() + "/run/control.sock"; }
+    [[nodiscard]] std::string audit_path() const { return directory.path() + "/audit.jsonl"; }
+    [[nodiscard]] std::string audit() const {
+        std::ostringstream out;
+        out << std::ifstream{audit_path()}.rdbuf();
+        return out.str();
+    }
+    [[nodiscard]] Endpoint http() const { return operations_.http_endpoint().value(); }
+
+    TemporaryDirectory directory;
+    std::ostringstream log;  ///< to be read in on_loop() or after stop()
+    std::unique_ptr<FakeMainPort> main;
+    Result<void, std::string> started;
+
+private:
+    [[nodiscard]] std::shared_ptr<const conf::Config> config(bool with_http) const {
+        conf::Config out = sample_config();
+        out.state_dir = directory.path();
+        out.control_socket = socket();
+        if (with_http) out.http_listen = Endpoint{Address::v4(0x7f000001), 0};
+        return std::make_shared<const conf::Config>(std::move(out));
+    }
+    [[nodiscard]] daemon::OperationsOptions with_log(daemon::OperationsOptions options) {
+        const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(log);
+        options.logger = std::make_shared<spdlog::logger>("test", sink);
+        options.logger->set_pattern("%l %v");
+        return options;
+    }
+
+    boost::asio::io_context io_{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
+        io_.get_executor()};
+    daemon::Operations operations_;
+    std::jthread thread_;
+};
+
+}  // namespace swerve::test
