@@ -90,9 +90,11 @@ Notification cease(std::uint8_t sub, std::string_view message) {
     // A text that is not UTF-8 has no boundary to find and is cut where the room ends.
     while (size > most_shutdown_octets - 3 && continues(size)) --size;
     if (continues(size)) size = most_shutdown_octets;
+    out.data.reserve(size + 1);
     out.data.push_back(static_cast<std::uint8_t>(size));
-    out.data.insert(out.data.end(), message.begin(),
-                    message.begin() + static_cast<std::ptrdiff_t>(size));
+    for (const char c : message.substr(0, size)) {
+        out.data.push_back(static_cast<std::uint8_t>(c));
+    }
     return out;
 }
 

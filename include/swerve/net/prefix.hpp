@@ -23,10 +23,10 @@ public:
         if (length > address_bits(address.family())) return std::nullopt;
         std::array<std::uint8_t, 16> octets{};
         const auto source = address.octets();
-        for (std::size_t i = 0; i < source.size(); ++i) {
-            const unsigned bits =
-                std::min(8U, length - std::min(length, static_cast<unsigned>(i) * 8U));
-            octets[i] = static_cast<std::uint8_t>(source[i] & (0xff00U >> bits));
+        const std::size_t whole = length / 8;
+        std::ranges::copy(source.first(whole), octets.begin());
+        if (whole < source.size()) {
+            octets[whole] = static_cast<std::uint8_t>(source[whole] & (0xff00U >> (length % 8)));
         }
         const auto clean = Address::from_octets({octets.data(), source.size()});
         return Prefix{*clean, static_cast<std::uint8_t>(length)};
