@@ -253,13 +253,13 @@ void check_services(const Draft& draft, Faults& faults) {
     }
 }
 
-void check_collector(const Draft& draft, const Subject& root) {
+void check_collector(const Collector& collector, const Subject& root) {
     for (const std::string_view section : {"neighbors", "checks", "services"}) {
         if (!root.has({section})) continue;
         root.fault({section}, "cannot stand beside collector",
                    "a collector announces nothing and takes every neighbor");
     }
-    if (draft.config.collector->accept.empty() && root.sound("collector.accept")) {
+    if (collector.accept.empty() && root.sound("collector.accept")) {
         root.fault({"collector", "accept"}, "has no members");
     }
     if (!root.has({"bgp"}) && root.sound("bgp")) {
@@ -273,7 +273,7 @@ void check_owned(const Draft& draft, const Subject& root, Faults& faults) {
         root.lacks("owned", "nothing outside owned can be announced");
         return;
     }
-    const Node* list = draft.root.node->find("owned");
+    const YamlNode* list = draft.root.node->find("owned");
     std::map<Prefix, std::size_t> seen;
     for (std::size_t i = 0; i < draft.config.owned.size(); ++i) {
         const auto [first, is_new] = seen.emplace(draft.config.owned[i], i);
@@ -293,7 +293,7 @@ void check_listeners(const Draft& draft, const Subject& root, Faults& faults) {
     for (std::size_t i = 0; i < config.bgp_listen.size(); ++i) {
         const auto before = config.bgp_listen.begin() + static_cast<std::ptrdiff_t>(i);
         if (std::find(config.bgp_listen.begin(), before, config.bgp_listen[i]) == before) continue;
-        const Node& item = draft.root.node->find("bgp")->find("listen")->items[i];
+        const YamlNode& item = draft.root.node->find("bgp")->find("listen")->items[i];
         faults.add(item.place, "bgp.listen[" + std::to_string(i) + "]",
                    quote(item.text) + " is given twice");
     }
@@ -309,10 +309,7 @@ void check_rules(const Draft& draft, Faults& faults) {
     const Subject root{draft.root, faults};
     check_owned(draft, root, faults);
     check_listeners(draft, root, faults);
-    if (root.has({"collector"})) {
-        check_collector(draft, root);
-        return;
-    }
+    if (draft.config.collector) return check_collector(*draft.config.collector, root);
     const bool known = root.sound("neighbors") && root.sound("collector");
     if (known && draft.config.neighbors.empty()) {
         root.lacks("neighbors", "name at least one neighbor, or set collector");

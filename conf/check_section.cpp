@@ -19,10 +19,10 @@ constexpr Duration fast_interval_limit = std::chrono::milliseconds{200};
 FieldMap read_fields(const Section& section, std::span<const Field> fields);
 
 std::optional<FieldValue> read_group(const Section& section, const Field& field) {
-    const Node* given = section.find(field.name);
+    const YamlNode* given = section.find(field.name);
     const bool needs_words = std::ranges::any_of(field.members, &Field::required);
     if (given == nullptr && needs_words) return std::nullopt;
-    static const Node none{.kind = Node::Kind::map};
+    static const YamlNode none{.kind = YamlNode::Kind::map};
     const auto keys = keys_of(field.members);
     const Section group{section.faults(), given == nullptr ? none : *given,
                         section.path_of(field.name), keys};
@@ -69,12 +69,12 @@ FieldMap read_fields(const Section& section, std::span<const Field> fields) {
 }
 
 /// Places a probe's own complaint at the key it names, as deep as that was written down.
-void report(const health::FieldFault& fault, const Node& node, const std::string& path,
+void report(const health::FieldFault& fault, const YamlNode& node, const std::string& path,
             Faults& faults) {
-    const Node* at = &node;
+    const YamlNode* at = &node;
     for (std::string_view rest = fault.path; !rest.empty();) {
         const auto dot = rest.find('.');
-        const Node* next = at->find(rest.substr(0, dot));
+        const YamlNode* next = at->find(rest.substr(0, dot));
         if (next == nullptr) break;
         at = next;
         rest = dot == std::string_view::npos ? std::string_view{} : rest.substr(dot + 1);
@@ -83,7 +83,7 @@ void report(const health::FieldFault& fault, const Node& node, const std::string
                fault.hint);
 }
 
-health::ProbeSpec read_probe(Faults& faults, const Node& node, const std::string& path,
+health::ProbeSpec read_probe(Faults& faults, const YamlNode& node, const std::string& path,
                              const health::ProbeType& type) {
     const auto keys = keys_of(type.fields);
     const Section section{faults, node, path, keys};
@@ -100,8 +100,8 @@ std::string probe_names() {
 }
 
 /// The entry that names the probe; a fault where there is none, two, or one of a later version.
-const Node::Entry* find_probe(Faults& faults, const Section& section, const Origin& origin) {
-    const Node::Entry* first = nullptr;
+const YamlNode::Entry* find_probe(Faults& faults, const Section& section, const Origin& origin) {
+    const YamlNode::Entry* first = nullptr;
     bool is_later = false;
     for (const auto& entry : section.node().entries) {
         const auto later = later_probes();

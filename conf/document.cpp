@@ -36,33 +36,33 @@ class Builder final : public YAML::EventHandler {
 public:
     explicit Builder(Faults& faults) : faults_(faults) {}
 
-    [[nodiscard]] Node take() { return std::move(root_); }
+    [[nodiscard]] YamlNode take() { return std::move(root_); }
     [[nodiscard]] Place start() const { return start_; }
 
     void OnDocumentStart(const YAML::Mark& mark) override { start_ = place_of(mark); }
     void OnDocumentEnd() override {}
     void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
-        put({.kind = Node::Kind::nothing, .place = place_of(mark)});
+        put({.kind = YamlNode::Kind::nothing, .place = place_of(mark)});
     }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-        put({.kind = Node::Kind::alias, .place = place_of(mark)});
+        put({.kind = YamlNode::Kind::alias, .place = place_of(mark)});
     }
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                   const std::string& value) override {
         refuse_tag(mark, tag);
-        put({.kind = Node::Kind::scalar,
+        put({.kind = YamlNode::Kind::scalar,
              .quoted = tag == "!",
              .place = place_of(mark),
              .text = value});
     }
     void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                          YAML::EmitterStyle::value) override {
-        open(mark, tag, Node::Kind::list);
+        open(mark, tag, YamlNode::Kind::list);
     }
     void OnSequenceEnd() override { close(); }
     void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                     YAML::EmitterStyle::value) override {
-        open(mark, tag, Node::Kind::map);
+        open(mark, tag, YamlNode::Kind::map);
     }
     void OnMapEnd() override { close(); }
     void OnAnchor(const YAML::Mark& mark, const std::string& name) override {
@@ -72,8 +72,8 @@ public:
 
 private:
     struct Open {
-        Node node;
-        std::optional<Node> key;  ///< of a map: the key whose value comes next
+        YamlNode node;
+        std::optional<YamlNode> key;  ///< of a map: the key whose value comes next
     };
 
     void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
@@ -83,7 +83,7 @@ private:
                     "remove the tag");
     }
 
-    void open(const YAML::Mark& mark, const std::string& tag, Node::Kind kind) {
+    void open(const YAML::Mark& mark, const std::string& tag, YamlNode::Kind kind) {
         refuse_tag(mark, tag);
         if (stack_.size() == max_depth) {
             throw Unreadable{place_of(mark),
@@ -94,44 +94,43 @@ private:
     }
 
     void close() {
-        Node done = std::move(stack_.back().node);
+        YamlNode done = std::move(stack_.back().node);
         stack_.pop_back();
         put(std::move(done));
     }
 
-    void put(Node node) {
+    void put(YamlNode node) {
         node.named_at = node.place;
         if (stack_.empty()) {
             root_ = std::move(node);
             return;
         }
         Open& top = stack_.back();
-        if (top.node.kind == Node::Kind::list) {
+        if (top.node.kind == YamlNode::Kind::list) {
             top.node.items.push_back(std::move(node));
-        } else if (!top.key) {
-            top.key = std::move(node);
+        } else if (top.key) {
+            add_entry(top, std::move(*top.key), std::move(node));
+            top.key.reset();
         } else {
-            add_entry(top, std::move(node));
+            top.key = std::move(node);
         }
     }
 
-    void add_entry(Open& map, Node value) {
-        Node key = std::move(*map.key);
-        map.key.reset();
-        if (key.kind != Node::Kind::scalar) {
+    void add_entry(Open& map, YamlNode key, YamlNode value) {
+        if (key.kind != YamlNode::Kind::scalar) {
             faults_.add(key.place, {},
                         "a key must be plain text, found " + std::string{describe(key.kind)});
             return;
         }
         value.named_at = key.place;
         // Nothing has no place of its own; yaml-cpp gives that of what comes next.
-        if (value.kind == Node::Kind::nothing) value.place = key.place;
+        if (value.kind == YamlNode::Kind::nothing) value.place = key.place;
         map.node.entries.push_back({key.place, std::move(key.text), std::move(value)});
     }
 
     Faults& faults_;
     std::vector<Open> stack_;
-    Node root_;
+    YamlNode root_;
     Place start_;
 };
 
@@ -182,12 +181,12 @@ void refuse_rest(std::string_view text, Place place, Faults& faults) {
     }
 }
 
-std::optional<Node> read_all(const std::string& text, Faults& faults) {
+std::optional<YamlNode> read_all(const std::string& text, Faults& faults) {
     View view{text};
     std::istream stream{&view};
     YAML::Parser parser{stream};
     Builder first{faults};
-    if (!parser.HandleNextDocument(first)) return Node{.place = {1, 1}};
+    if (!parser.HandleNextDocument(first)) return YamlNode{.place = {1, 1}};
     Builder second{faults};
     if (parser.HandleNextDocument(second)) {
         refuse_rest(text, second.start(), faults);
@@ -211,30 +210,30 @@ std::string tab_hint(std::string_view text) {
 
 }  // namespace
 
-const Node* Node::find(std::string_view key) const {
+const YamlNode* YamlNode::find(std::string_view key) const {
     for (const Entry& entry : entries) {
         if (entry.key == key) return &entry.value;
     }
     return nullptr;
 }
 
-std::string_view describe(Node::Kind kind) {
+std::string_view describe(YamlNode::Kind kind) {
     switch (kind) {
-        case Node::Kind::nothing:
+        case YamlNode::Kind::nothing:
             return "nothing";
-        case Node::Kind::scalar:
+        case YamlNode::Kind::scalar:
             return "a single value";
-        case Node::Kind::list:
+        case YamlNode::Kind::list:
             return "a list";
-        case Node::Kind::map:
+        case YamlNode::Kind::map:
             return "a map";
-        case Node::Kind::alias:
+        case YamlNode::Kind::alias:
             break;
     }
     return "an alias";
 }
 
-std::optional<Node> parse_document(const std::string& text, Faults& faults) {
+std::optional<YamlNode> parse_document(const std::string& text, Faults& faults) {
     if (const auto foreign = find_foreign_octet(text)) {
         faults.add(foreign->place, {}, foreign->message, foreign->hint);
         return std::nullopt;

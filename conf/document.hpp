@@ -10,7 +10,7 @@
 namespace swerve::conf {
 
 /// A YAML value as it stands in the file: text is not interpreted, every node knows its place.
-struct Node {
+struct YamlNode {
     enum class Kind : std::uint8_t { nothing, scalar, list, map, alias };
     struct Entry;
 
@@ -19,25 +19,25 @@ struct Node {
     Place place{};
     Place named_at{};    ///< where its key stands; its own place if it has none
     std::string text{};  ///< of a scalar
-    std::vector<Node> items{};
-    std::vector<Entry> entries{};  ///< duplicates included, in the order of the file
+    std::vector<YamlNode> items{};
+    std::vector<Entry> entries;  ///< duplicates included, in the order of the file
 
     /// The first entry of this key; null if there is none or this is no map.
-    [[nodiscard]] const Node* find(std::string_view key) const;
+    [[nodiscard]] const YamlNode* find(std::string_view key) const;
 };
 
-struct Node::Entry {
+struct YamlNode::Entry {
     Place place;  ///< of the key
     std::string key;
-    Node value;
+    YamlNode value;
 };
 
 /// "nothing", "a value", "a list", "a map": what stands at a node, for messages.
-[[nodiscard]] std::string_view describe(Node::Kind kind);
+[[nodiscard]] std::string_view describe(YamlNode::Kind kind);
 
 /// Parses one YAML document, strictly: control characters, invalid UTF-8, tags, anchors, complex
 /// keys, deep nesting, a second document and whatever yaml-cpp refuses are faults. Nothing is
 /// returned when the document cannot be read to its end.
-[[nodiscard]] std::optional<Node> parse_document(const std::string& text, Faults& faults);
+[[nodiscard]] std::optional<YamlNode> parse_document(const std::string& text, Faults& faults);
 
 }  // namespace swerve::conf

@@ -34,7 +34,8 @@ struct Draft {
 [[nodiscard]] Check read_check(Faults& faults, const Section::Entry& entry);
 
 /// `healthy_when`. Without `checks` (their section cannot be trusted) names are not looked up.
-[[nodiscard]] std::optional<health::Expression> read_expression(Faults& faults, const Node& node,
+[[nodiscard]] std::optional<health::Expression> read_expression(Faults& faults,
+                                                                const YamlNode& node,
                                                                 const std::string& path,
                                                                 const Names* checks);
 

@@ -21,9 +21,10 @@ struct Context {
     const Names* checks;
 };
 
-std::optional<Expression> read(const Context& context, const Node& node, const std::string& path);
+std::optional<Expression> read(const Context& context, const YamlNode& node,
+                               const std::string& path);
 
-std::optional<Expression> read_name(const Context& context, const Node& node,
+std::optional<Expression> read_name(const Context& context, const YamlNode& node,
                                     const std::string& path) {
     const auto name = read_value(context.faults, name_key, node, path);
     if (!name) return std::nullopt;
@@ -39,9 +40,9 @@ std::optional<Expression> read_name(const Context& context, const Node& node,
 }
 
 /// Reads all members even when one is faulty, so that all faults are reported.
-std::optional<std::vector<Expression>> read_members(const Context& context, const Node& node,
+std::optional<std::vector<Expression>> read_members(const Context& context, const YamlNode& node,
                                                     const std::string& path) {
-    if (!expect(context.faults, node, path, Node::Kind::list)) return std::nullopt;
+    if (!expect(context.faults, node, path, YamlNode::Kind::list)) return std::nullopt;
     if (node.items.empty()) {
         context.faults.add(node.place, path, "has no members", "name at least one check");
         return std::nullopt;
@@ -58,24 +59,25 @@ std::optional<std::vector<Expression>> read_members(const Context& context, cons
 constexpr Key at_least_keys[] = {
     {.name = "count",
      .type = Type::integer,
-     .help = "how many of them must pass",
      .required = true,
+     .help = "how many of them must pass",
      .least = 1,
      .most = 65535},
     {.name = "of",
      .type = Type::expression,
-     .help = "a list of checks or expressions",
-     .required = true},
+     .required = true,
+     .help = "a list of checks or expressions"},
 };
 
-std::optional<Expression> read_at_least(const Context& context, const Node& node,
+std::optional<Expression> read_at_least(const Context& context, const YamlNode& node,
                                         const std::string& path) {
     const Section section{context.faults, node, path, at_least_keys};
     const auto count = section.get<std::uint32_t>("count");
-    const Node* of = section.find("of");
+    const YamlNode* of = section.find("of");
     if (of == nullptr) return std::nullopt;
     auto members = read_members(context, *of, section.path_of("of"));
-    if (count && of->kind == Node::Kind::list && *count > of->items.size() && !of->items.empty()) {
+    if (count && of->kind == YamlNode::Kind::list && *count > of->items.size() &&
+        !of->items.empty()) {
         section.fault("count", std::to_string(*count) + " of " + std::to_string(of->items.size()) +
                                    " can never pass");
         return std::nullopt;
@@ -84,10 +86,10 @@ std::optional<Expression> read_at_least(const Context& context, const Node& node
     return Expression{Expression::Op::at_least, 0, *count, *std::move(members)};
 }
 
-std::optional<Expression> read_operator(const Context& context, const Node::Entry& entry,
+std::optional<Expression> read_operator(const Context& context, const YamlNode::Entry& entry,
                                         const std::string& parent) {
     const std::string path = dotted(parent, entry.key);
-    const Node& value = entry.value;
+    const YamlNode& value = entry.value;
     if (entry.key == "at_least") return read_at_least(context, value, path);
     if (entry.key == "not") {
         auto inner = read(context, value, path);
@@ -106,9 +108,10 @@ std::optional<Expression> read_operator(const Context& context, const Node::Entr
     return std::nullopt;
 }
 
-std::optional<Expression> read(const Context& context, const Node& node, const std::string& path) {
-    if (node.kind == Node::Kind::scalar) return read_name(context, node, path);
-    if (node.kind != Node::Kind::map) {
+std::optional<Expression> read(const Context& context, const YamlNode& node,
+                               const std::string& path) {
+    if (node.kind == YamlNode::Kind::scalar) return read_name(context, node, path);
+    if (node.kind != YamlNode::Kind::map) {
         context.faults.add(
             node.place, path,
             "expected a check or an expression, found " + std::string{describe(node.kind)},
@@ -140,8 +143,8 @@ std::optional<std::uint32_t> resolve(Faults& faults, const Names& names, std::st
     return std::nullopt;
 }
 
-std::optional<Expression> read_expression(Faults& faults, const Node& node, const std::string& path,
-                                          const Names* checks) {
+std::optional<Expression> read_expression(Faults& faults, const YamlNode& node,
+                                          const std::string& path, const Names* checks) {
     return read({faults, checks}, node, path);
 }
 

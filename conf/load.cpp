@@ -13,11 +13,17 @@ namespace {
 constexpr auto too_large = "is larger than 1 MiB";
 static_assert(max_file_octets == 1U << 20U);
 
+// Stand in for what is missing or faulty in a draft that is never handed out.
+// NOLINTBEGIN(bugprone-unchecked-optional-access): 1 is a valid number of both kinds
+const Asn some_as = *Asn::from(1);
+const RouterId some_router_id = *RouterId::from(1);
+// NOLINTEND(bugprone-unchecked-optional-access)
+
 Config blank(const std::string& file) {
     return {.file = file,
             .site = {},
-            .local_as = *Asn::from(1),
-            .router_id = *RouterId::from(1),
+            .local_as = some_as,
+            .router_id = some_router_id,
             .state_dir = {},
             .control_socket = {},
             .http_listen = {},
@@ -70,7 +76,7 @@ bgp::FamilySet read_families(const Section& section, const Neighbor& neighbor) {
 
 std::optional<std::vector<failover::ServiceId>> read_services(const Section& section,
                                                               const Names* services) {
-    const Node* given = section.find("services");
+    const YamlNode* given = section.find("services");
     const auto words = section.list<std::string>("services");
     if (!words) return std::nullopt;
     std::vector<failover::ServiceId> out;
@@ -101,7 +107,7 @@ Neighbor read_neighbor(Faults& faults, const Section::Entry& entry, const Names*
         .description = section.get<std::string>("description").value_or(""),
         .address = section.get<Address>("address").value_or(Address::v4(0)),
         .port = section.get<std::uint16_t>("port").value_or(std::uint16_t{0}),
-        .remote_as = section.get<Asn>("remote_as").value_or(*Asn::from(1)),
+        .remote_as = section.get<Asn>("remote_as").value_or(some_as),
         .local_address = section.get<Address>("local_address"),
         .passive = section.get<bool>("passive").value_or(false),
         .multihop = section.get<unsigned>("multihop"),
@@ -125,7 +131,7 @@ void read_service(Draft& draft, Faults& faults, const Section::Entry& entry, con
                     .prefixes_file = draft.prefixes.read(section),
                     .healthy_when = {},
                     .announce = read_attributes(section.child("announce"))};
-    if (const Node* expression = section.find("healthy_when")) {
+    if (const YamlNode* expression = section.find("healthy_when")) {
         auto read = read_expression(faults, *expression, section.path_of("healthy_when"), checks);
         if (read) service.healthy_when = *std::move(read);
     }
@@ -198,11 +204,11 @@ Result<std::shared_ptr<const Config>, Diagnostics> load_text(const std::string& 
     Faults faults{file};
     const auto document = parse_document(text, faults);
     if (!document) return fail(faults.take());
-    if (document->kind == Node::Kind::nothing) {
+    if (document->kind == YamlNode::Kind::nothing) {
         if (!faults.empty()) return fail(faults.take());
         return fail(only(file, "is empty", "conf/examples/minimal.yaml is a start"));
     }
-    if (!expect(faults, *document, {}, Node::Kind::map)) return fail(faults.take());
+    if (!expect(faults, *document, {}, YamlNode::Kind::map)) return fail(faults.take());
     Draft draft{blank(file), {&*document, {}}, {}, {}, {}, {faults, directory_of(file)}};
     read_everything({faults, *document, {}, schema()}, draft, faults);
     if (!faults.empty()) return fail(faults.take());

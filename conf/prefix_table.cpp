@@ -38,7 +38,7 @@ std::string_view trimmed(std::string_view line) {
 }  // namespace
 
 std::string PrefixTable::read(const Section& service) {
-    const Node* list = service.find("prefixes");
+    const YamlNode* list = service.find("prefixes");
     const auto file = service.get<std::string>("prefixes_file");
     const bool misspelt = !faults_->sound(service.path_of("prefixes")) ||
                           !faults_->sound(service.path_of("prefixes_file"));
@@ -51,7 +51,7 @@ std::string PrefixTable::read(const Section& service) {
         read_list(service);
     } else if (file) {
         read_file(service, *file);
-    } else if (!misspelt && service.node().kind == Node::Kind::map &&
+    } else if (!misspelt && service.node().kind == YamlNode::Kind::map &&
                faults_->sound(service.path())) {
         service.missing("prefixes", "name prefixes, or a prefixes_file");
     }
@@ -60,10 +60,10 @@ std::string PrefixTable::read(const Section& service) {
 
 void PrefixTable::read_list(const Section& service) {
     static const Key& key = *find_key(find_key(schema(), "services")->members, "prefixes");
-    const Node& list = *service.find("prefixes");
+    const YamlNode& list = *service.find("prefixes");
     Source& source = sources_.back();
     source.place = list.place;
-    if (!expect(*faults_, list, source.path, Node::Kind::list)) return;
+    if (!expect(*faults_, list, source.path, YamlNode::Kind::list)) return;
     source.list = &list;
     if (list.items.empty()) service.fault("prefixes", "has no members");
     for (std::uint32_t i = 0; i < list.items.size(); ++i) {

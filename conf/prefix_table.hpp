@@ -30,9 +30,9 @@ public:
 private:
     /// Where the prefixes of one service stand.
     struct Source {
-        std::string path;  ///< of the key
-        Place place;       ///< of its value
-        const Node* list;  ///< null for a file
+        std::string path;      ///< of the key
+        Place place;           ///< of its value
+        const YamlNode* list;  ///< null for a file
         std::string file;
     };
     struct Listed {

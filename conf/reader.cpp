@@ -8,33 +8,33 @@ namespace swerve::conf {
 
 namespace {
 
-const Node& no_entries() {
-    static const Node node{.kind = Node::Kind::map};
+const YamlNode& no_entries() {
+    static const YamlNode node{.kind = YamlNode::Kind::map};
     return node;
 }
 
 /// A default is written as people write it, so it is read by the same code as theirs.
-std::optional<Node> parse_default(const Key& key) {
+YamlNode parse_default(const Key& key) {
     Faults none{{}};
     auto node = parse_document(std::string{key.fallback}, none);
     assert(node && none.empty());
-    return node;
+    return std::move(node).value_or(YamlNode{});
 }
 
 }  // namespace
 
 Place Origin::at(std::initializer_list<std::string_view> keys) const {
-    const Node* current = node;
+    const YamlNode* current = node;
     for (const std::string_view key : keys) {
-        const Node* next = current->find(key);
+        const YamlNode* next = current->find(key);
         if (next == nullptr) break;
         current = next;
     }
-    return current->kind == Node::Kind::map ? current->named_at : current->place;
+    return current->kind == YamlNode::Kind::map ? current->named_at : current->place;
 }
 
 bool Origin::has(std::initializer_list<std::string_view> keys) const {
-    const Node* current = node;
+    const YamlNode* current = node;
     for (const std::string_view key : keys) {
         current = current->find(key);
         if (current == nullptr) return false;
@@ -46,16 +46,16 @@ std::string dotted(const std::string& path, std::string_view name) {
     return path.empty() ? std::string{name} : path + "." + std::string{name};
 }
 
-bool expect(Faults& faults, const Node& node, const std::string& path, Node::Kind kind) {
+bool expect(Faults& faults, const YamlNode& node, const std::string& path, YamlNode::Kind kind) {
     if (node.kind == kind) return true;
-    if (node.kind == Node::Kind::alias) {
+    if (node.kind == YamlNode::Kind::alias) {
         faults.add(node.place, path, "aliases are not supported", "write the value out");
         return false;
     }
     std::string hint;
-    if (node.kind == Node::Kind::nothing) {
+    if (node.kind == YamlNode::Kind::nothing) {
         hint = "remove the key or give it a value";
-    } else if (kind == Node::Kind::list && node.kind == Node::Kind::scalar) {
+    } else if (kind == YamlNode::Kind::list && node.kind == YamlNode::Kind::scalar) {
         hint = "write [" + node.text + "]";
     }
     faults.add(
@@ -65,20 +65,20 @@ bool expect(Faults& faults, const Node& node, const std::string& path, Node::Kin
     return false;
 }
 
-std::optional<Value> read_value(Faults& faults, const Key& key, const Node& node,
+std::optional<Value> read_value(Faults& faults, const Key& key, const YamlNode& node,
                                 const std::string& path) {
-    if (!expect(faults, node, path, Node::Kind::scalar)) return std::nullopt;
+    if (!expect(faults, node, path, YamlNode::Kind::scalar)) return std::nullopt;
     auto value = parse_value(key, node.text, node.quoted);
     if (value) return *std::move(value);
     faults.add(node.place, path, value.error().message, value.error().hint);
     return std::nullopt;
 }
 
-Section::Section(Faults& faults, const Node& node, std::string path, std::span<const Key> keys,
+Section::Section(Faults& faults, const YamlNode& node, std::string path, std::span<const Key> keys,
                  std::span<const std::string_view> others)
     : faults_(&faults), node_(&node), path_(std::move(path)), keys_(keys) {
     if (node_ == &no_entries()) return;
-    if (!expect(faults, node, path_, Node::Kind::map)) {
+    if (!expect(faults, node, path_, YamlNode::Kind::map)) {
         node_ = &no_entries();
         return;
     }
@@ -89,14 +89,14 @@ Section::Section(Faults& faults, const Node& node, std::string path, std::span<c
 std::string Section::path_of(std::string_view name) const { return dotted(path_, name); }
 
 void Section::fault(std::string_view name, std::string message, std::string hint) const {
-    const Node* value = find(name);
+    const YamlNode* value = find(name);
     faults_->add(value != nullptr ? value->place : node_->place, path_of(name), std::move(message),
                  std::move(hint));
 }
 
 void Section::check_entries(std::span<const std::string_view> others) const {
     std::map<std::string_view, Place> seen;
-    for (const Node::Entry& entry : node_->entries) {
+    for (const YamlNode::Entry& entry : node_->entries) {
         const auto [first, is_new] = seen.emplace(entry.key, entry.place);
         if (!is_new) {
             faults_->add(entry.place, path_of(entry.key), "this key is given twice",
@@ -112,7 +112,7 @@ void Section::check_entries(std::span<const std::string_view> others) const {
     }
 }
 
-void Section::refuse_unknown(const Node::Entry& entry,
+void Section::refuse_unknown(const YamlNode::Entry& entry,
                              std::span<const std::string_view> others) const {
     const std::string path = path_of(entry.key);
     if (entry.key == "<<") {
@@ -157,25 +157,24 @@ const Key& Section::key(std::string_view name) const {
 
 std::optional<Value> Section::scalar(std::string_view name) const {
     const Key& wanted = key(name);
-    if (const Node* given = find(name)) {
+    if (const YamlNode* given = find(name)) {
         return read_value(*faults_, wanted, *given, path_of(name));
     }
     if (wanted.fallback.empty()) return std::nullopt;
-    const auto given = parse_default(wanted);
-    return read_value(*faults_, wanted, *given, path_of(name));
+    return read_value(*faults_, wanted, parse_default(wanted), path_of(name));
 }
 
 std::optional<std::vector<Value>> Section::scalars(std::string_view name) const {
     const Key& wanted = key(name);
-    const Node* given = find(name);
-    std::optional<Node> standing_in;
+    const YamlNode* given = find(name);
+    YamlNode standing_in;
     if (given == nullptr) {
         if (wanted.fallback.empty()) return std::nullopt;
         standing_in = parse_default(wanted);
-        given = &*standing_in;
+        given = &standing_in;
     }
     const std::string path = path_of(name);
-    if (!expect(*faults_, *given, path, Node::Kind::list)) return std::nullopt;
+    if (!expect(*faults_, *given, path, YamlNode::Kind::list)) return std::nullopt;
     const bool counted = wanted.type != Type::integer && wanted.most > 0;
     if (counted && std::ssize(given->items) > wanted.most) {
         faults_->add(given->place, path,
@@ -197,18 +196,18 @@ std::optional<std::vector<Value>> Section::scalars(std::string_view name) const 
 }
 
 Section Section::child(std::string_view name) const {
-    const Node* given = find(name);
+    const YamlNode* given = find(name);
     return {*faults_, given == nullptr ? no_entries() : *given, path_of(name), key(name).members};
 }
 
 std::vector<Section::Entry> Section::entries(std::string_view name) const {
-    const Node* given = find(name);
+    const YamlNode* given = find(name);
     const std::string path = path_of(name);
-    if (given == nullptr || !expect(*faults_, *given, path, Node::Kind::map)) return {};
+    if (given == nullptr || !expect(*faults_, *given, path, YamlNode::Kind::map)) return {};
     static constexpr Key name_key{.name = "", .type = Type::name};
     std::vector<Entry> out;
     std::map<std::string_view, Place> seen;
-    for (const Node::Entry& entry : given->entries) {
+    for (const YamlNode::Entry& entry : given->entries) {
         const std::string entry_path = dotted(path, entry.key);
         const auto [first, is_new] = seen.emplace(entry.key, entry.place);
         if (!is_new) {

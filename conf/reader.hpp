@@ -19,7 +19,7 @@ namespace swerve::conf {
 
 /// Where an object stands, for the rules that look at it once everything is read.
 struct Origin {
-    const Node* node = nullptr;  ///< its value
+    const YamlNode* node = nullptr;  ///< its value
     std::string path;
 
     /// The value that `keys` lead to, or the nearest thing above it that was written down; of a map
@@ -33,14 +33,14 @@ struct Origin {
 class Section {
 public:
     /// `others`: keys that are known besides `keys`, because the caller reads them itself.
-    Section(Faults& faults, const Node& node, std::string path, std::span<const Key> keys,
+    Section(Faults& faults, const YamlNode& node, std::string path, std::span<const Key> keys,
             std::span<const std::string_view> others = {});
 
-    [[nodiscard]] const Node* find(std::string_view name) const { return node_->find(name); }
+    [[nodiscard]] const YamlNode* find(std::string_view name) const { return node_->find(name); }
     [[nodiscard]] bool has(std::string_view name) const { return find(name) != nullptr; }
     [[nodiscard]] std::string path_of(std::string_view name) const;
     [[nodiscard]] const std::string& path() const { return path_; }
-    [[nodiscard]] const Node& node() const { return *node_; }
+    [[nodiscard]] const YamlNode& node() const { return *node_; }
     [[nodiscard]] Faults& faults() const { return *faults_; }
 
     /// The value given, else the default; nothing where there is neither or the value is faulty.
@@ -90,21 +90,22 @@ private:
     [[nodiscard]] std::optional<Value> scalar(std::string_view name) const;
     [[nodiscard]] std::optional<std::vector<Value>> scalars(std::string_view name) const;
     void check_entries(std::span<const std::string_view> others) const;
-    void refuse_unknown(const Node::Entry& entry, std::span<const std::string_view> others) const;
+    void refuse_unknown(const YamlNode::Entry& entry,
+                        std::span<const std::string_view> others) const;
     void check_missing() const;
 
     Faults* faults_;
-    const Node* node_;
+    const YamlNode* node_;
     std::string path_;
     std::span<const Key> keys_;
 };
 
 /// Whether a node is of the kind that is wanted; a fault if not.
-[[nodiscard]] bool expect(Faults& faults, const Node& node, const std::string& path,
-                          Node::Kind kind);
+[[nodiscard]] bool expect(Faults& faults, const YamlNode& node, const std::string& path,
+                          YamlNode::Kind kind);
 
 /// Reads one scalar node.
-[[nodiscard]] std::optional<Value> read_value(Faults& faults, const Key& key, const Node& node,
+[[nodiscard]] std::optional<Value> read_value(Faults& faults, const Key& key, const YamlNode& node,
                                               const std::string& path);
 
 [[nodiscard]] std::string dotted(const std::string& path, std::string_view name);

@@ -42,14 +42,14 @@ constexpr Key local_pref{.name = "local_pref",
                          .most = max_u32};
 constexpr Key communities{.name = "communities",
                           .type = Type::community,
-                          .help = "Communities (RFC 1997) that the routes carry.",
                           .list = true,
+                          .help = "Communities (RFC 1997) that the routes carry.",
                           .otherwise = "none",
                           .most = max_communities};
 constexpr Key large_communities{.name = "large_communities",
                                 .type = Type::large_community,
-                                .help = "Large communities (RFC 8092) that the routes carry.",
                                 .list = true,
+                                .help = "Large communities (RFC 8092) that the routes carry.",
                                 .otherwise = "none",
                                 .most = max_communities};
 
@@ -86,8 +86,8 @@ constexpr Key announce_keys[] = {
 constexpr Key neighbor_keys[] = {
     {.name = "address",
      .type = Type::address,
-     .help = "Address of the neighbor; names are not resolved.",
-     .required = true},
+     .required = true,
+     .help = "Address of the neighbor; names are not resolved."},
     {.name = "port",
      .type = Type::integer,
      .help = "TCP port that is dialled.",
@@ -96,8 +96,8 @@ constexpr Key neighbor_keys[] = {
      .most = 65535},
     {.name = "remote_as",
      .type = Type::asn,
-     .help = "AS of the neighbor; equal to `local_as` makes the session iBGP.",
-     .required = true},
+     .required = true,
+     .help = "AS of the neighbor; equal to `local_as` makes the session iBGP."},
     {.name = "local_address",
      .type = Type::address,
      .help = "Source address of the session.",
@@ -127,14 +127,14 @@ constexpr Key neighbor_keys[] = {
     {.name = "description", .type = Type::text, .help = "Free text for people.", .most = 255},
     {.name = "families",
      .type = Type::choice,
-     .help = "Address families offered to the neighbor.",
      .list = true,
+     .help = "Address families offered to the neighbor.",
      .otherwise = "that of `address`, and those with an explicit `export.next_hop`",
      .choices = "ipv4|ipv6"},
     {.name = "services",
      .type = Type::name,
-     .help = "The services whose prefixes this neighbor is sent.",
      .list = true,
+     .help = "The services whose prefixes this neighbor is sent.",
      .otherwise = "all"},
     {.name = "export",
      .type = Type::map,
@@ -228,10 +228,10 @@ constexpr Key check_keys[] = {
 constexpr Key service_keys[] = {
     {.name = "prefixes",
      .type = Type::prefix,
+     .list = true,
      .help =
          "The prefixes whose announcement follows this service; each within `owned`, and of one "
-         "service only.",
-     .list = true},
+         "service only."},
     {.name = "prefixes_file",
      .type = Type::path,
      .help = "Instead of `prefixes`: a file with one prefix per line, `#` starts a comment; a "
@@ -240,9 +240,9 @@ constexpr Key service_keys[] = {
      .most = 4095},
     {.name = "healthy_when",
      .type = Type::expression,
+     .required = true,
      .help = "Which checks must pass: NAME, or `{all: […]}`, `{any: […]}`, `{not: …}`, "
-             "`{at_least: {count: N, of: […]}}`, nested as needed.",
-     .required = true},
+             "`{at_least: {count: N, of: […]}}`, nested as needed."},
     {.name = "announce",
      .type = Type::map,
      .help = "What the routes of this service carry; lists add up with those of the neighbor, of "
@@ -274,43 +274,43 @@ constexpr Key control_keys[] = {
 constexpr Key http_keys[] = {
     {.name = "listen",
      .type = Type::endpoint,
-     .help = "Where metrics and health of the daemon are served, read-only.",
-     .required = true},
+     .required = true,
+     .help = "Where metrics and health of the daemon are served, read-only."},
     later("tls"),
 };
 
 constexpr Key bgp_keys[] = {
     {.name = "listen",
      .type = Type::endpoint,
-     .help = "Where connections of neighbors are accepted.",
      .list = true,
      .required = true,
+     .help = "Where connections of neighbors are accepted.",
      .most = 64},
 };
 
 constexpr Key collector_keys[] = {
     {.name = "accept",
      .type = Type::prefix,
-     .help = "Where neighbors may come from.",
      .list = true,
-     .required = true},
+     .required = true,
+     .help = "Where neighbors may come from."},
 };
 
 constexpr Key file_keys[] = {
     {.name = "site",
      .type = Type::name,
-     .help = "Name of the place that this daemon speaks for.",
-     .required = true},
-    {.name = "local_as", .type = Type::asn, .help = "AS of this site.", .required = true},
+     .required = true,
+     .help = "Name of the place that this daemon speaks for."},
+    {.name = "local_as", .type = Type::asn, .required = true, .help = "AS of this site."},
     {.name = "router_id",
      .type = Type::router_id,
-     .help = "BGP Identifier, unique within the AS (RFC 6286).",
-     .required = true},
+     .required = true,
+     .help = "BGP Identifier, unique within the AS (RFC 6286)."},
     {.name = "owned",
      .type = Type::prefix,
+     .list = true,
      .help = "The operator's prefixes; nothing outside them can ever be announced. Required unless "
-             "`collector` is given.",
-     .list = true},
+             "`collector` is given."},
     {.name = "state_dir",
      .type = Type::absolute_path,
      .help = "Directory of what must survive a restart; one daemon runs per directory.",
@@ -404,9 +404,9 @@ std::vector<Key> keys_of(std::span<const health::Field> fields) {
     for (const health::Field& field : fields) {
         keys.push_back({.name = field.name,
                         .type = types[static_cast<std::size_t>(field.kind)].second,
-                        .help = field.help,
                         .list = field.kind == health::FieldKind::integer_list,
                         .required = field.required,
+                        .help = field.help,
                         .fallback = field.fallback,
                         .least = field.least,
                         .most = field.most});

@@ -39,9 +39,9 @@ enum class Type : std::uint8_t {
 struct Key {
     std::string_view name;
     Type type;
-    std::string_view help = {};  ///< one sentence
-    bool list = false;           ///< a list of values of `type`
+    bool list = false;  ///< a list of values of `type`
     bool required = false;
+    std::string_view help = {};       ///< one sentence
     std::string_view fallback = {};   ///< the default as people write it; empty: none
     std::string_view otherwise = {};  ///< what an absent key means, where `fallback` cannot say it
     std::int64_t least = 0;           ///< of integers; of durations in ms; of text in octets

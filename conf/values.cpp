@@ -162,6 +162,7 @@ Parsed parse_community(std::string_view text) {
     const auto community = Community::parse(text);
     if (community) return *community;
     std::vector<std::string_view> names;
+    names.reserve(swerve::detail::well_known_communities.size());
     for (const auto& known : swerve::detail::well_known_communities) names.push_back(known.name);
     return refuse(text,
                   "is not a community (0..65535:0..65535, or a well-known name such as no_export)",
@@ -199,6 +200,16 @@ Parsed parse_name(std::string_view text) {
     if (is_name(text)) return std::string{text};
     return refuse(text, "is not a name",
                   "letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63");
+}
+
+constexpr std::string_view prefix_hint = "like 198.51.100.0/24 or 2001:db8::/32";
+
+/// `digits` was found to be a length of the address's family.
+std::string without_host_bits(const Address& address, std::string_view digits) {
+    unsigned length = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), length);
+    const auto prefix = Prefix::masked(address, length);
+    return prefix ? prefix->to_string() : std::string{};
 }
 
 }  // namespace
@@ -264,24 +275,23 @@ Result<Prefix, Refusal> parse_prefix(std::string_view text) {
     if (prefix) return *prefix;
     const auto slash = text.find('/');
     const auto address = Address::parse(text.substr(0, slash));
+    if (!address) {
+        return fail(Refusal{quote(text) + " is not a prefix", std::string{prefix_hint}});
+    }
+    const unsigned bits = address_bits(address->family());
     switch (prefix.error()) {
-        case Prefix::ParseError::host_bits: {
-            const auto digits = text.substr(slash + 1);
-            unsigned length = 0;
-            std::from_chars(digits.data(), digits.data() + digits.size(), length);
+        case Prefix::ParseError::host_bits:
             return fail(Refusal{quote(text) + " has host bits set",
-                                "write " + Prefix::masked(*address, length)->to_string()});
-        }
+                                "write " + without_host_bits(*address, text.substr(slash + 1))});
         case Prefix::ParseError::length:
-            return fail(
-                Refusal{quote(text) + " is longer than its family allows",
-                        "lengths are 0.." + std::to_string(address_bits(address->family()))});
+            return fail(Refusal{quote(text) + " is longer than its family allows",
+                                "lengths are 0.." + std::to_string(bits)});
         case Prefix::ParseError::syntax:
             break;
     }
-    std::string hint = "like 198.51.100.0/24 or 2001:db8::/32";
-    if (slash == std::string_view::npos && address) {
-        hint = "write " + std::string{text} + "/" + std::to_string(address_bits(address->family()));
+    std::string hint{prefix_hint};
+    if (slash == std::string_view::npos) {
+        hint = "write " + std::string{text} + "/" + std::to_string(bits);
     }
     return fail(Refusal{quote(text) + " is not a prefix", std::move(hint)});
 }
