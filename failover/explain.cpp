@@ -91,7 +91,7 @@ std::string nearest(const Facts& facts) {
             if (block->family() != facts.prefix.family()) continue;
             for (unsigned length = facts.prefix.length(); length-- > 0;) {
                 const auto cover = Prefix::masked(facts.prefix.address(), length);
-                if (block->find(*cover)) {
+                if (cover && block->find(*cover)) {
                     return fmt::format("; {} of service {} covers it", cover->to_string(),
                                        service.name);
                 }
@@ -173,6 +173,7 @@ void check_steps(const Facts& facts, std::vector<ExplainStep>& out) {
                                service.verdict_reason, outranked ? " (outranked)" : "")});
 
     std::vector<CheckState> states;
+    states.reserve(facts.site.checks.size());
     for (const SiteView::Check& check : facts.site.checks) states.push_back(check.state);
     const auto deciding = deciding_checks(service.healthy_when, states);
     for (const std::uint32_t id : health::checks_of(service.healthy_when)) {

@@ -284,9 +284,10 @@ void Site::Parts::stop(TimePoint now, const StopAnnouncing& event, SiteActions& 
 }
 
 void Site::Parts::drop_drain(ServiceId id, bool expired, SiteActions& out) {
-    Service& service = services[id];
-    expires(id, &*service.drain, nullptr);
-    service.drain.reset();
+    std::optional<Override>& drain = services[id].drain;
+    if (!drain) return;
+    expires(id, &*drain, nullptr);
+    drain.reset();
     out.emplace_back(OverrideChanged{policy.services[id].name, std::nullopt, expired});
 }
 

@@ -82,8 +82,7 @@ void Tracker::tick(TimePoint now, TrackerActions& out) {
     if (deadlines_.take_expired(Timer::stale, now)) {
         says_nothing(now, "no result for " + seconds(freshness(policy_)), out);
     }
-    const auto until = deadlines_.get(Timer::hold);
-    if (deadlines_.take_expired(Timer::hold, now)) {
+    if (const auto until = held_until(); until && deadlines_.take_expired(Timer::hold, now)) {
         flip(CheckState::fail,
              fmt::format("no evidence for {}: {}", seconds(unknown_hold), lost_reason_),
              *until - unknown_hold, out);
