@@ -194,8 +194,8 @@ void record(const ApiContext& context, const Command& command, std::string_view 
     line["reason"] = command.reason.empty() ? nullptr : json_string(command.reason);
     line["outcome"] = json_string(outcome);
     context.audit->append(to_text(line));
-    context.logger->info("event=command command={} subject={} who=\"{}\" text=\"{}\"", command.verb,
-                         escape(command.subject, 64), command.who, escape(outcome));
+    context.logger->info("event=command command={} subject={} who={} text={}", command.verb,
+                         quoted(command.subject), quoted(command.who), quoted(outcome));
 }
 
 [[nodiscard]] HttpResponse fault_response(const ApiContext& context, const Command& command,

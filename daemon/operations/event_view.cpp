@@ -70,10 +70,11 @@ template <class State>
         return value == nullptr ? "not seen" : fmt::format("{:.3f} ms", *value * 1000);
     };
     std::string text = fmt::format(
-        "failover {} of {} ({} prefixes): detected in {}, written after {}, acknowledged after {}: "
+        "failover {} of {} ({} prefix{}): detected in {}, written after {}, acknowledged after {}: "
         "{}",
-        record.id, record.subject, record.prefixes, milliseconds("detection_s"),
-        milliseconds("written_s"), milliseconds("acknowledged_s"), record.reason);
+        record.id, record.subject, record.prefixes, record.prefixes == 1 ? "" : "es",
+        milliseconds("detection_s"), milliseconds("written_s"), milliseconds("acknowledged_s"),
+        record.reason);
     return {"failover", Severity::warning, record.subject, std::move(text), std::move(detail)};
 }
 

@@ -164,7 +164,7 @@ asio::awaitable<void> discard_input(ConnectionRef connection, std::size_t most) 
 }
 
 /// Ends a connection whose answer is written. The client may still be sending; to close at once
-/// would discard the answer together with what was not read.
+/// could make its system throw the answer away (RFC 9112 §9.6).
 asio::awaitable<void> end(ConnectionRef connection, HttpLimits limits) {
     error_code ignored;
     connection->socket.shutdown(Socket::shutdown_send, ignored);

@@ -86,4 +86,13 @@ json::value json_string(std::string_view text) {
     return json::string{escape(text, longest_string)};
 }
 
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char octet : escape(text, 2048)) {
+        if (octet == '"' || octet == '\\') out += '\\';
+        out += octet;
+    }
+    return out + '"';
+}
+
 }  // namespace swerve::daemon

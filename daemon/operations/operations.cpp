@@ -45,16 +45,6 @@ namespace {
     return spdlog::level::critical;
 }
 
-/// key="value" with quotes and backslashes escaped, so that a line can be taken apart again.
-[[nodiscard]] std::string quoted(std::string_view text) {
-    std::string out = "\"";
-    for (const char octet : escape(text, 2048)) {
-        if (octet == '"' || octet == '\\') out += '\\';
-        out += octet;
-    }
-    return out + '"';
-}
-
 void log(spdlog::logger& logger, const EventView& view, std::uint64_t id) {
     const auto level = level_of(view);
     if (!logger.should_log(level)) return;

@@ -243,6 +243,14 @@ TEST_CASE("api: a refusal of main is named, hinted and audited") {
     CHECK(outside.hint() == "owned: 198.51.100.0/24, 2001:db8::/32");
     check_error(withdraw(failover::Refusal::stopping), 409, "refused");
     check_error(withdraw(failover::Refusal::no_such_object), 404, "no_such_object");
+    running.on_loop([&] { running.main->refusal.reset(); });
+    const auto forged = ask_http(running.socket(), "POST", "/v1/auto",
+                                 R"({"subject":"x\" text=\"done\u000aevent=forged"})");
+    check_error(forged, 404, "no_such_object");
+    running.on_loop([&] {
+        CHECK(running.log.str().find(R"(subject="x\" text=\"done\\x0aevent=forged")") !=
+              std::string::npos);
+    });
     CHECK(running.audit().find("refused: 203.0.113.0/24 lies outside 'owned'") !=
           std::string::npos);
 }
