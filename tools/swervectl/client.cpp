@@ -46,7 +46,7 @@ Outcome<Socket> connected(asio::io_context& context, const std::string& path) {
     }
     Socket socket{context};
     error_code why;
-    socket.connect(asio::local::stream_protocol::endpoint{path}, why);
+    (void)socket.connect(asio::local::stream_protocol::endpoint{path}, why);
     if (why) return fail(unreachable(path, why));
     return socket;
 }
@@ -74,7 +74,7 @@ Outcome<void> bounded(asio::io_context& context, Socket& socket, Start start) {
     context.run_for(answer_within);
     if (!result) {
         error_code ignored;
-        socket.close(ignored);
+        (void)socket.close(ignored);
         context.restart();
         context.run();
         return fail(Failure{Exit::failed, "no_answer", "the daemon gave no answer within 5 s",
@@ -152,6 +152,7 @@ Outcome<Reply> exchange(const std::string& path, http::request<http::string_body
 }  // namespace
 
 struct EventStream::Parts {
+    /// First, so that it goes last: a read that is pending at the end is destroyed with it, unrun.
     asio::io_context context;
     Socket socket{context};
     boost::beast::flat_buffer buffer;
@@ -159,17 +160,6 @@ struct EventStream::Parts {
     std::string partial;
     std::deque<std::string> lines;
     std::optional<error_code> ended;
-
-    Parts() = default;
-    Parts(const Parts&) = delete;
-    Parts& operator=(const Parts&) = delete;
-    ~Parts() {
-        // The pending read refers to these parts; it is reaped before they go.
-        error_code ignored;
-        socket.close(ignored);
-        context.restart();
-        context.run();
-    }
 
     void take_lines() {
         partial += std::exchange(parser.get().body(), {});

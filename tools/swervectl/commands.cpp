@@ -64,12 +64,12 @@ Outcome<void> require_prefix(const std::string& text) {
     if (prefix) return {};
     if (prefix.error() == Prefix::ParseError::host_bits) {
         const auto slash = text.find('/');
-        const auto address = Address::parse(text.substr(0, slash));
+        const auto address = Address::parse(std::string_view{text}.substr(0, slash));
         unsigned length = 0;
         std::from_chars(text.data() + slash + 1, text.data() + text.size(), length);
-        const auto meant = Prefix::masked(*address, length);
+        const auto meant = address ? Prefix::masked(*address, length) : std::nullopt;
         return fail(usage(fmt::format("'{}' has bits set behind its length", escape(text)),
-                          fmt::format("did you mean {}?", meant->to_string())));
+                          meant ? fmt::format("did you mean {}?", meant->to_string()) : ""));
     }
     return fail(usage(fmt::format("'{}' is no prefix", escape(text)),
                       "write 198.51.100.0/24 or 2001:db8::/48"));

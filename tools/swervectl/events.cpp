@@ -16,14 +16,15 @@ Outcome<Exit> live(const Context& context, std::optional<std::uint64_t> since) {
     while (true) {
         const auto line = stream->next(std::nullopt);
         if (!line) return fail(line.error());
-        if (!*line) continue;
+        const std::optional<std::string>& text = *line;
+        if (!text) continue;
         boost::system::error_code why;
-        const json::value event = json::parse(**line, why);
+        const json::value event = json::parse(*text, why);
         if (why || !event.is_object()) {
             return fail(Failure{Exit::failed, "bad_answer", "an event is no JSON object", ""});
         }
         if (context.json) {
-            print_json(**line);
+            print_json(*text);
         } else {
             std::fputs(event_line(event.get_object(), context.palette).c_str(), stdout);
         }
