@@ -31,7 +31,7 @@ json::object document(std::string_view schema) {
     std::array<char, 32> date{};
     std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &tm);
     return {{"schema", schema},
-            {"time", fmt::format("{}.{:06}Z", date.data(), nanoseconds / 1000 % 1'000'000)},
+            {"time", fmt::format("{}.{:03}Z", date.data(), nanoseconds / 1'000'000 % 1000)},
             {"boottime_ns", BootClock::now().time_since_epoch().count()}};
 }
 
