@@ -18,7 +18,7 @@ Notification malformed() { return {ErrorCode::open_message, subcode::unspecific}
 Result<void, Notification> decode_multiprotocol(ByteView value, Capabilities& out) {
     if (value.size() != 4) return fail(malformed());
     Reader reader{value};
-    const std::uint16_t afi = *reader.u16();
+    const std::uint16_t afi = reader.u16().value_or(0);
     const std::uint8_t safi = value[3];
     out.has_multiprotocol = true;
     // The capability may stand more than once, once for each family; they add up.
@@ -28,7 +28,7 @@ Result<void, Notification> decode_multiprotocol(ByteView value, Capabilities& ou
 
 Result<void, Notification> decode_four_octet_as(ByteView value, Capabilities& out) {
     if (value.size() != 4) return fail(malformed());
-    const std::uint32_t number = *Reader{value}.u32();
+    const std::uint32_t number = Reader{value}.u32().value_or(0);
     const auto as = Asn::from(number);
     // RFC 7607 §2: AS 0 is refused. RFC 6793 §9: nobody's own number is AS_TRANS.
     if (!as || number == Asn::trans) return fail(bad_peer_as(number));
@@ -62,7 +62,7 @@ Result<void, Notification> decode_capabilities(ByteView parameter, Capabilities&
         const auto code = reader.u8();
         const auto size = reader.u8();
         const auto value = size ? reader.take(*size) : std::nullopt;
-        if (!value) return fail(malformed());
+        if (!code || !value) return fail(malformed());
         if (auto done = decode_capability(*code, *value, out); !done) return done;
     }
     return {};

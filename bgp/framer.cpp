@@ -40,8 +40,8 @@ std::optional<Notification> header_fault(ByteView header) {
     }
     const ByteView length_octets = header.subspan(marker_size, 2);
     const std::size_t length = static_cast<std::size_t>(length_octets[0]) << 8U | length_octets[1];
-    const Notification bad_length{ErrorCode::message_header, subcode::bad_message_length,
-                                  Bytes(length_octets.begin(), length_octets.end())};
+    Notification bad_length{ErrorCode::message_header, subcode::bad_message_length,
+                            Bytes(length_octets.begin(), length_octets.end())};
     if (length < header_size || length > max_message_size) return bad_length;
     const auto allowed = lengths_of(header[18]);
     if (!allowed) {

@@ -60,7 +60,7 @@ Result<Capabilities, Notification> decode_parameters(const ParameterField& field
             size = reader.u8();
         }
         const auto value = size ? reader.take(*size) : std::nullopt;
-        if (!value) return fail(open_error(subcode::unspecific));
+        if (!type || !value) return fail(open_error(subcode::unspecific));
         if (*type != capabilities_parameter) {
             return fail(open_error(subcode::unsupported_optional_parameter));
         }
@@ -95,7 +95,7 @@ Result<Open, Notification> decode_open(ByteView body) {
     const auto as_field = reader.u16();
     const auto hold_time_s = reader.u16();
     const auto identifier = reader.u32();
-    if (!identifier) return fail(open_error(subcode::unspecific));
+    if (!as_field || !hold_time_s || !identifier) return fail(open_error(subcode::unspecific));
     if (*as_field == 0) return fail(bad_peer_as(0));
     // RFC 4271 §6.2: a hold time of 1 or 2 s is refused.
     if (*hold_time_s != 0 && *hold_time_s < least_hold_time_s) {

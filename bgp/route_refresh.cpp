@@ -7,7 +7,7 @@ namespace swerve::bgp {
 std::optional<Family> decode_route_refresh(ByteView body) {
     // RFC 2918 §3: AFI, one octet that RFC 7313 §3.2 made the message subtype, SAFI.
     if (body.size() != 4 || body[2] != 0) return std::nullopt;
-    return unicast_family(*Reader{body}.u16(), body[3]);
+    return unicast_family(Reader{body}.u16().value_or(0), body[3]);
 }
 
 Bytes encode_route_refresh(Family family) {

@@ -57,7 +57,9 @@ bool decode_prefixes(Family family, ByteView field, std::vector<Prefix>& out) {
         const ByteView octets = field.subspan(at + 1, octets_for(bits));
         std::array<std::uint8_t, 16> address{};
         std::ranges::copy(octets, address.begin());
-        out.push_back(*Prefix::masked(*Address::from_octets({address.data(), size}), bits));
+        const auto whole = Address::from_octets({address.data(), size});
+        const auto prefix = whole ? Prefix::masked(*whole, bits) : std::nullopt;
+        if (prefix) out.push_back(*prefix);
         at += 1 + octets.size();
     }
     return true;
@@ -86,7 +88,7 @@ std::optional<Address> decode_mp_next_hop(Family family, ByteView octets) {
     }
     if (octets.size() != 16 && octets.size() != 32) return std::nullopt;
     const auto global = Address::from_octets(octets.first(16));
-    if (octets.size() == 32 && global->is_unspecified()) {
+    if (octets.size() == 32 && global && global->is_unspecified()) {
         return Address::from_octets(octets.subspan(16));
     }
     return global;

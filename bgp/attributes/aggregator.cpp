@@ -11,10 +11,11 @@ std::string_view decode_value(ByteView value, bool four_octet, std::optional<Agg
         return four_octet ? "length is not 8" : "length is not 6";
     }
     Reader reader{value};
-    const std::uint32_t number = four_octet ? *reader.u32() : *reader.u16();
+    const std::uint32_t number = four_octet ? reader.u32().value_or(0) : reader.u16().value_or(0);
     const auto as = Asn::from(number);
     if (!as) return "AS 0";  // RFC 7607 §2
-    out = Aggregator{*as, *Address::from_octets(reader.rest())};
+    const auto address = Address::from_octets(reader.rest());
+    if (address) out = Aggregator{*as, *address};
     return {};
 }
 

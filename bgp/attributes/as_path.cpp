@@ -25,7 +25,8 @@ std::vector<Asn> read_asns(Reader& reader, std::size_t count, bool four_octet) {
     out.reserve(count);
     Reader numbers{*octets};
     while (!numbers.empty()) {
-        const std::uint32_t number = four_octet ? *numbers.u32() : *numbers.u16();
+        const std::uint32_t number =
+            four_octet ? numbers.u32().value_or(0) : numbers.u16().value_or(0);
         const auto as = Asn::from(number);
         if (!as) return {};  // RFC 7607 §2
         out.push_back(*as);
@@ -40,7 +41,7 @@ std::string_view read_segments(ByteView value, bool four_octet, bool skip_confed
     while (!reader.empty()) {
         const auto type = reader.u8();
         const auto count = reader.u8();
-        if (!count || *count == 0) return "segment without a number";
+        if (!type || !count || *count == 0) return "segment without a number";
         const bool confed = *type == confed_sequence_type || *type == confed_set_type;
         if (*type != sequence_type && !(confed && skip_confed)) return "segment is no AS_SEQUENCE";
         auto asns = read_asns(reader, *count, four_octet);

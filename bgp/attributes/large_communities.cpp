@@ -10,7 +10,8 @@ std::string_view decode_large_communities(ByteView value, const AttributeContext
     auto& communities = out.path.large_communities;
     communities.reserve(value.size() / 12);
     for (Reader reader{value}; !reader.empty();) {
-        const LargeCommunity community{*reader.u32(), *reader.u32(), *reader.u32()};
+        const auto part = [&] { return reader.u32().value_or(0); };
+        const LargeCommunity community{part(), part(), part()};
         // RFC 8092 §3: a repeated value is dropped silently.
         if (std::ranges::find(communities, community) == communities.end()) {
             communities.push_back(community);

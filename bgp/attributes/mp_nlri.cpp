@@ -10,7 +10,7 @@ std::string_view decode_mp_reach(ByteView value, const AttributeContext&, Decode
     const auto safi = reader.u8();
     const auto size = reader.u8();
     const auto next_hop = size ? reader.take(*size) : std::nullopt;
-    if (!next_hop) return "next hop overruns the attribute";
+    if (!afi || !safi || !next_hop) return "next hop overruns the attribute";
     // RFC 4760 §3: reserved, ignored on receipt, but present.
     if (!reader.u8()) return "no reserved octet";
     out.mp_reach = MpNlri{*afi, *safi, *next_hop, reader.rest(), {}};
@@ -22,7 +22,7 @@ std::string_view decode_mp_unreach(ByteView value, const AttributeContext&,
     Reader reader{value};
     const auto afi = reader.u16();
     const auto safi = reader.u8();
-    if (!safi) return "shorter than an AFI and a SAFI";
+    if (!afi || !safi) return "shorter than an AFI and a SAFI";
     out.mp_unreach = MpNlri{*afi, *safi, {}, reader.rest(), {}};
     return {};
 }

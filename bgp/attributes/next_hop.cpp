@@ -12,8 +12,8 @@ bool usable_next_hop(const Address& address) {
 }
 
 std::string_view decode_next_hop(ByteView value, const AttributeContext&, DecodedAttributes& out) {
-    if (value.size() != 4) return "length is not 4";
     const auto address = Address::from_octets(value);
+    if (!address || address->family() != Family::ipv4) return "length is not 4";
     // RFC 4271 §6.3: an address that is no host's makes the route useless, not the session.
     if (!usable_next_hop(*address)) return "not a host address";
     out.next_hop = address;

@@ -33,7 +33,7 @@ std::string_view check_ipv6_extended_communities(ByteView value, const Attribute
 std::string_view check_only_to_customer(ByteView value, const AttributeContext&,
                                         DecodedAttributes&) {
     if (value.size() != 4) return "length is not 4";
-    return Asn::from(*Reader{value}.u32()) ? "" : "AS 0";
+    return Asn::from(Reader{value}.u32().value_or(0)) ? "" : "AS 0";
 }
 
 }  // namespace swerve::bgp

@@ -83,7 +83,7 @@ std::optional<Attribute> next_attribute(Reader& reader) {
     const ByteView from = reader.rest();
     const auto flags = reader.u8();
     const auto type = reader.u8();
-    if (!type) return std::nullopt;
+    if (!flags || !type) return std::nullopt;
     std::optional<std::size_t> size;
     if ((*flags & extended_length) != 0) {
         size = reader.u16();
@@ -144,11 +144,9 @@ Result<void, Notification> decode_known(const AttributeRow& row, const Attribute
         }
         damage.raise(row.malformed, row.name, fault);
     }
-    if (row.type == attribute_type::mp_reach_nlri)
-        out.decoded.mp_reach->attribute = attribute.whole;
-    if (row.type == attribute_type::mp_unreach_nlri) {
-        out.decoded.mp_unreach->attribute = attribute.whole;
-    }
+    auto& mp =
+        row.type == attribute_type::mp_reach_nlri ? out.decoded.mp_reach : out.decoded.mp_unreach;
+    if (is_mp(row.type) && mp) mp->attribute = attribute.whole;
     return {};
 }
 
