@@ -15,12 +15,13 @@ namespace {
 constexpr std::string_view prefix_hint = "write 198.51.100.0/24 or 2001:db8::/32";
 
 /// The prefix that was probably meant: the same with its host bits cleared.
-[[nodiscard]] std::string without_host_bits(std::string_view text) {
+[[nodiscard]] std::string host_bits_hint(std::string_view text) {
     const auto slash = text.find('/');
     const auto address = Address::parse(text.substr(0, slash));
     unsigned length = 0;
     std::from_chars(text.data() + slash + 1, text.data() + text.size(), length);
-    return Prefix::masked(*address, length)->to_string();
+    const auto meant = address ? Prefix::masked(*address, length) : std::nullopt;
+    return meant ? "the prefix is " + meant->to_string() : std::string{prefix_hint};
 }
 
 }  // namespace
@@ -32,7 +33,7 @@ Result<Prefix, InputFault> parse_prefix(std::string_view text) {
     switch (prefix.error()) {
         case Prefix::ParseError::host_bits:
             return fail(InputFault{fmt::format("'{}' has bits set behind its length", shown),
-                                   fmt::format("the prefix is {}", without_host_bits(text))});
+                                   host_bits_hint(text)});
         case Prefix::ParseError::length:
             return fail(InputFault{fmt::format("'{}' is longer than its family allows", shown),
                                    "at most /32 for IPv4 and /128 for IPv6"});

@@ -168,6 +168,7 @@ using Checked = Result<T, Fault>;
     switch (refusal) {
         case failover::Refusal::not_owned: {
             std::vector<std::string> owned;
+            owned.reserve(config.owned.size());
             for (const auto& prefix : config.owned) owned.push_back(prefix.to_string());
             return {ApiError::refused, fmt::format("{} lies outside 'owned'", subject),
                     fmt::format("owned: {}", fmt::join(owned, ", "))};

@@ -44,7 +44,7 @@ struct Connection {
 
     void close() {
         error_code ignored;
-        socket.close(ignored);
+        (void)socket.close(ignored);
         deadline.cancel();
     }
 
@@ -167,7 +167,7 @@ asio::awaitable<void> discard_input(ConnectionRef connection, std::size_t most) 
 /// could make its system throw the answer away (RFC 9112 §9.6).
 asio::awaitable<void> end(ConnectionRef connection, HttpLimits limits) {
     error_code ignored;
-    connection->socket.shutdown(Socket::shutdown_send, ignored);
+    (void)connection->socket.shutdown(Socket::shutdown_send, ignored);
     co_await discard_input(connection, 4 * limits.body_octets);
     connection->close();
 }
@@ -250,16 +250,17 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
 
     /// A coroutine of this server: what escapes it is logged and ends its connection alone.
     void spawn(asio::awaitable<void> work, const ConnectionRef& connection) {
-        asio::co_spawn(
-            io, std::move(work), [self = shared_from_this(), connection](std::exception_ptr error) {
-                if (!error) return;
-                connection->close();
-                try {
-                    std::rethrow_exception(error);
-                } catch (const std::exception& fault) {
-                    self->logger->error("event=api text=\"a request failed: {}\"", fault.what());
-                }
-            });
+        asio::co_spawn(io, std::move(work),
+                       [self = shared_from_this(), connection](const std::exception_ptr& error) {
+                           if (!error) return;
+                           connection->close();
+                           try {
+                               std::rethrow_exception(error);
+                           } catch (const std::exception& fault) {
+                               self->logger->error("event=api text=\"a request failed: {}\"",
+                                                   fault.what());
+                           }
+                       });
     }
 
     void bound(const ConnectionRef& connection, Duration duration) const {
@@ -276,7 +277,8 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     static asio::awaitable<void> serve(std::shared_ptr<State> state, ListenerRef listener,
                                        ConnectionRef connection);
     static asio::awaitable<void> follow(std::shared_ptr<State> state, ListenerRef listener,
-                                        ConnectionRef connection, HttpResponse response);
+                                        ConnectionRef connection, HttpResponse response,
+                                        Follow wanted);
     static asio::awaitable<void> refuse(std::shared_ptr<State> state, ListenerRef listener,
                                         ConnectionRef connection);
 
@@ -311,10 +313,10 @@ void HttpServer::State::listen(const std::shared_ptr<Acceptor>& acceptor, bool l
     listener->local = local;
     close_listeners.emplace_back([acceptor] {
         error_code ignored;
-        acceptor->close(ignored);
+        (void)acceptor->close(ignored);
     });
     asio::co_spawn(io, accept(shared_from_this(), listener, acceptor),
-                   [self = shared_from_this()](std::exception_ptr error) {
+                   [self = shared_from_this()](const std::exception_ptr& error) {
                        if (error) self->logger->critical("event=api text=\"accepting ended\"");
                    });
 }
@@ -345,7 +347,8 @@ asio::awaitable<void> HttpServer::State::serve(std::shared_ptr<State> state, Lis
         response = std::move(*fault);
     }
     if (response.follow) {
-        co_await follow(state, listener, connection, std::move(response));
+        const Follow wanted = *response.follow;
+        co_await follow(state, listener, connection, std::move(response), wanted);
     } else if (!std::holds_alternative<std::monostate>(received)) {
         state->bound(connection, state->limits.answer);
         co_await answer(connection, state->limits, std::move(response), without_body);
@@ -354,7 +357,8 @@ asio::awaitable<void> HttpServer::State::serve(std::shared_ptr<State> state, Lis
 }
 
 asio::awaitable<void> HttpServer::State::follow(std::shared_ptr<State> state, ListenerRef listener,
-                                                ConnectionRef connection, HttpResponse response) {
+                                                ConnectionRef connection, HttpResponse response,
+                                                Follow wanted) {
     state->bound(connection, state->limits.answer);
     if (listener->following >= state->limits.connections / 2) {
         co_await answer(connection, state->limits,
@@ -371,9 +375,9 @@ asio::awaitable<void> HttpServer::State::follow(std::shared_ptr<State> state, Li
     const auto [error, octets] =
         co_await http::async_write_header(connection->socket, header, as_result);
     if (error) co_return;
-    connection->deadline.cancel();
-    const auto events = response.follow->events;
-    connection->followed = events->resume(response.follow->after);
+    if (!state->stopping) connection->deadline.cancel();
+    const auto events = wanted.events;
+    connection->followed = events->resume(wanted.after);
     state->spawn(close_when_gone(connection, events, state->limits), connection);
     state->spawn(close_when_behind(connection, events), connection);
     co_await send_events(connection, events);
@@ -395,13 +399,13 @@ HttpServer::HttpServer(asio::io_context& io, HttpLimits limits, HttpHandler hand
                        std::shared_ptr<spdlog::logger> logger)
     : state_(std::make_shared<State>(io, limits, std::move(handler), std::move(logger))) {}
 
-HttpServer::~HttpServer() { stop(); }
+HttpServer::~HttpServer() = default;
 
 Result<void, std::string> HttpServer::serve_local(int listening) {
     using Acceptor = asio::local::stream_protocol::acceptor;
     auto acceptor = std::make_shared<Acceptor>(state_->io);
     error_code error;
-    acceptor->assign(asio::local::stream_protocol{}, listening, error);
+    (void)acceptor->assign(asio::local::stream_protocol{}, listening, error);
     if (error) return fail("control.socket: " + error.message());
     state_->listen(acceptor, true);
     return {};
@@ -412,10 +416,10 @@ Result<Endpoint, std::string> HttpServer::serve_tcp(const Endpoint& endpoint) {
     const tcp::endpoint where{asio::ip::make_address(endpoint.address.to_string()), endpoint.port};
     auto acceptor = std::make_shared<tcp::acceptor>(state_->io);
     error_code error;
-    acceptor->open(where.protocol(), error);
-    if (!error) acceptor->set_option(tcp::acceptor::reuse_address{true}, error);
-    if (!error) acceptor->bind(where, error);
-    if (!error) acceptor->listen(tcp::acceptor::max_listen_connections, error);
+    (void)acceptor->open(where.protocol(), error);
+    if (!error) (void)acceptor->set_option(tcp::acceptor::reuse_address{true}, error);
+    if (!error) (void)acceptor->bind(where, error);
+    if (!error) (void)acceptor->listen(tcp::acceptor::max_listen_connections, error);
     if (error) {
         return fail(fmt::format("http.listen: {}: {}", endpoint.to_string(), error.message()));
     }

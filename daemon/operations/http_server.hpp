@@ -44,7 +44,8 @@ public:
     /// Binds and listens; returns where, for port 0.
     [[nodiscard]] Result<Endpoint, std::string> serve_tcp(const Endpoint& endpoint);
 
-    /// Takes no more connections. Answers under way have half a second to leave.
+    /// Due before the end. Takes no more connections; answers under way have half a second to
+    /// leave.
     void stop();
 
 private:

@@ -55,7 +55,8 @@ void log(spdlog::logger& logger, const EventView& view, std::uint64_t id) {
 }  // namespace
 
 Operations::Operations(boost::asio::io_context& io, MainPort& main,
-                       std::shared_ptr<const conf::Config> config, OperationsOptions options) {
+                       std::shared_ptr<const conf::Config> config,
+                       const OperationsOptions& options) {
     auto logger = options.logger ? options.logger : spdlog::default_logger();
     auto log_counter = std::make_shared<LogCounter>();
     logger->sinks().push_back(log_counter);
@@ -81,8 +82,9 @@ Result<void, std::string> Operations::start() {
     const conf::Config& config = *parts_->api->config;
     auto socket = ControlSocket::open(config.control_socket);
     if (!socket) return fail(socket.error());
+    const int listening = socket->release();
     parts_->socket.emplace(std::move(*socket));
-    if (auto served = parts_->server.serve_local(parts_->socket->release()); !served) {
+    if (auto served = parts_->server.serve_local(listening); !served) {
         return served;
     }
     if (!config.http_listen) return {};

@@ -29,7 +29,7 @@ struct OperationsOptions {
 class Operations {
 public:
     Operations(boost::asio::io_context& io, MainPort& main,
-               std::shared_ptr<const conf::Config> config, OperationsOptions options = {});
+               std::shared_ptr<const conf::Config> config, const OperationsOptions& options = {});
     ~Operations();
     Operations(const Operations&) = delete;
     Operations& operator=(const Operations&) = delete;

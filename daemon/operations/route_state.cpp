@@ -64,7 +64,8 @@ void for_each_overlapping(const bgp::PrefixBlock& block, const Prefix& prefix,
                           const std::function<bool(std::uint32_t)>& visit) {
     if (block.family() != prefix.family()) return;
     for (unsigned length = 0; length < prefix.length(); ++length) {
-        const auto covering = block.find(*Prefix::masked(prefix.address(), length));
+        const auto wider = Prefix::masked(prefix.address(), length);
+        const auto covering = wider ? block.find(*wider) : std::nullopt;
         if (covering && !visit(*covering)) return;
     }
     for (std::uint32_t id = lower_bound(block, prefix); id < block.size(); ++id) {

@@ -265,9 +265,10 @@ template <class List>
     std::optional<TimePoint> failover::FailoverRecord::Neighbor::* stage) {
     std::optional<TimePoint> last;
     for (const auto& neighbor : record.neighbors) {
-        if (neighbor.session_lost && !(neighbor.*stage)) continue;
-        if (!(neighbor.*stage)) return nullptr;
-        last = std::max(last.value_or(*(neighbor.*stage)), *(neighbor.*stage));
+        const std::optional<TimePoint>& reached = neighbor.*stage;
+        if (!reached && neighbor.session_lost) continue;
+        if (!reached) return nullptr;
+        last = std::max(last.value_or(*reached), *reached);
     }
     return or_null(last,
                    [&](TimePoint when) { return json::value(seconds(when - record.verdict)); });
