@@ -12,6 +12,8 @@ target_compile_options(swerve_flags INTERFACE
   -Wno-missing-field-initializers
   # g++ 12 takes the inactive members of a std::variant for uninitialized once it optimises.
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+  # … and the operator delete of an Asio coroutine frame for a stranger to its operator new.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>
   $<$<BOOL:${SWERVE_WERROR}>:-Werror>)
 if(SWERVE_SANITIZE)
   target_compile_options(swerve_flags INTERFACE

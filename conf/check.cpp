@@ -138,6 +138,12 @@ void check_session(const Subject& subject, const Neighbor& neighbor, const Confi
 }
 
 /// One line per family says what the neighbor lacks; the prefix is an example.
+bool carried_elsewhere(const Config& config, failover::ServiceId service, Family family) {
+    return std::ranges::any_of(config.neighbors, [&](const Neighbor& neighbor) {
+        return carries(neighbor, service, family);
+    });
+}
+
 void check_carries(const Subject& subject, const Neighbor& neighbor, const Config& config,
                    Family family) {
     const std::string word{to_string(family)};
@@ -150,6 +156,8 @@ void check_carries(const Subject& subject, const Neighbor& neighbor, const Confi
     const bool has_next_hop =
         next_hop(neighbor, family) || session_address(neighbor).family() == family;
     if (offered && has_next_hop) return;
+    // Who says `families` has said what this session is for: one session per family is common.
+    const bool leaves_out = subject.has({"families"}) && !offered;
     for (std::size_t id = 0; id < config.services.size(); ++id) {
         const Service& service = config.services[id];
         if (neighbor.services &&
@@ -158,11 +166,18 @@ void check_carries(const Subject& subject, const Neighbor& neighbor, const Confi
         }
         const auto found = std::ranges::find(service.prefixes, family, &Prefix::family);
         if (found == service.prefixes.end()) continue;
+        if (leaves_out && carried_elsewhere(config, static_cast<failover::ServiceId>(id), family)) {
+            continue;
+        }
         const std::string lack =
             has_next_hop ? word + " is not in families" : "no next hop for " + word;
         std::string remedy = has_next_hop ? "" : "set " + next_hop_key(family);
-        if (subject.has({"families"}) && !offered) {
+        if (leaves_out) {
             remedy += (remedy.empty() ? "add " : " and add ") + word + " to families";
+        }
+        if (!subject.has({"families"}) &&
+            carried_elsewhere(config, static_cast<failover::ServiceId>(id), family)) {
+            remedy += ", say in families what this session is for";
         }
         subject.fault({},
                       "cannot carry " + found->to_string() + " of service " + quote(service.name) +
