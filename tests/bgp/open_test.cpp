@@ -136,7 +136,7 @@ TEST_CASE("open: malformed 8: the head of the extended form, cut after each octe
     check_error(decode("04 fbf0 0009 c0000201 ff ff 00"), subcode::unspecific);
     check_error(decode("04 fbf0 0009 c0000201 ff ff 0001"), subcode::unspecific);
     check_error(decode("04 fbf0 0009 c0000201 ff ff 0000 02"), subcode::unspecific);
-    check_error(decode("04 fbf0 0009 c0000201 ff ff 0005 02 0002 0200 00"), subcode::unspecific);
+    check_error(decode("04 fbf0 0009 c0000201 ff ff 0000 02 0002 0200"), subcode::unspecific);
     CHECK(decode("04 fbf0 0009 c0000201 ff ff 0000"));
     CHECK(decode("04 fbf0 0009 c0000201 ff ff 0000")->capabilities == Capabilities{});
 }
