@@ -9,7 +9,12 @@ import unittest
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
-PRESETS = {"version": 6, "configurePresets": [{"name": "dev", "generator": "Ninja", "binaryDir": "${sourceDir}/build/dev"}]}
+PRESETS = {
+    "version": 6,
+    "configurePresets": [
+        {"name": name, "generator": "Ninja", "binaryDir": "${sourceDir}/build/${presetName}"} for name in ("dev", "release")
+    ],
+}
 
 
 class Check(unittest.TestCase):
@@ -37,6 +42,7 @@ class Check(unittest.TestCase):
     def project(self, tests, more=""):
         """A project without a language, whose tests are shell commands by name."""
         lines = ["cmake_minimum_required(VERSION 3.25)", "project(p LANGUAGES NONE)", "enable_testing()", more]
+        lines += [f"add_custom_target({program})" for program in ("swerved", "swervectl")]
         for name, command in tests.items():
             lines.append(f'add_test(NAME {name} COMMAND sh -c "{command}")')
             lines.append(f"set_tests_properties({name} PROPERTIES SKIP_RETURN_CODE 77)")
