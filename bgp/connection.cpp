@@ -8,7 +8,7 @@
 #include "bgp/transitions.hpp"
 #include "swerve/base/overloaded.hpp"
 
-// Deviations from RFC 4271 §8.2.2, each for a reason:
+// Deviation (ADR-0012): from RFC 4271 §8.2.2 in five places.
 // 1. A failed dial leads from Connect to Active, not to Idle: it says nothing bad about the
 //    neighbor and is repeated after the connect retry time, without backoff.
 // 2. A header error is answered with its own NOTIFICATION (§6.1) in Established as well, not with

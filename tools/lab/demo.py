@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from swervelab.acts import Stage, detection_bound_ms, limit_ms, pause
+from swervelab.acts import Stage, detection_bound_ms, limit_ms, play, show
 from swervelab.client import SteadyClient
 from swervelab.clock import boottime_ns, wait_until
 from swervelab.world import World, free_port
@@ -153,21 +153,16 @@ class Demo:
 
     def run(self, interactive: bool):
         bound = detection_bound_ms(INTERVAL_MS, TIMEOUT_MS, FALL)
-        acts = [
-            ("both sites up", RISE * INTERVAL_MS + TIMEOUT_MS + 1000, self.act_both_up),
-            ("the service at A is killed", bound, self.act_killed),
-            ("the service at A hangs", bound, self.act_hangs),
-            ("the service at A comes back", RISE * INTERVAL_MS + TIMEOUT_MS, self.act_comes_back),
-            ("A drains by command", 0, self.act_drains),
-            ("A's daemon is killed with SIGKILL", 0, self.act_daemon_killed),
+        programme = [
+            ("both sites up", limit_ms(RISE * INTERVAL_MS + TIMEOUT_MS + 1000), self.act_both_up),
+            ("the service at A is killed", limit_ms(bound), self.act_killed),
+            ("the service at A hangs", limit_ms(bound), self.act_hangs),
+            ("the service at A comes back", limit_ms(RISE * INTERVAL_MS + TIMEOUT_MS), self.act_comes_back),
+            ("A drains by command", limit_ms(0), self.act_drains),
+            ("A's daemon is killed with SIGKILL", limit_ms(0), self.act_daemon_killed),
         ]
         with self.client:
-            for number, (title, bound_ms, play) in enumerate(acts, start=1):
-                if number > 1:
-                    pause(interactive, self.stage)
-                act = self.stage.begin(number, title, limit_ms(bound_ms))
-                play(act)
-                self.stage.end(act)
+            play(self.stage, programme, interactive)
 
     def act_both_up(self, act):
         self.upstream.start()
@@ -243,17 +238,7 @@ def main() -> int:
     stage = Stage(arguments.json)
     interactive = not arguments.script and not arguments.json and sys.stdin.isatty()
     with World("demo") as world:
-        stage.say(f"Configurations and logs: {world.directory}")
-        try:
-            Demo(world, stage).run(interactive)
-        except KeyboardInterrupt:
-            stage.say("\nInterrupted: everything is being stopped.")
-            return 130
-        except (TimeoutError, RuntimeError, OSError) as fault:
-            stage.say(f"FAILED: {fault}")
-            stage.finish(world.directory)
-            return 1
-        return stage.finish(world.directory)
+        return show(stage, world.directory, lambda: Demo(world, stage).run(interactive))
 
 
 if __name__ == "__main__":

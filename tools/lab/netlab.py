@@ -13,8 +13,7 @@ import shutil
 import signal
 import sys
 
-from swervelab import netns
-from swervelab.acts import Stage, detection_bound_ms, limit_ms, pause
+from swervelab import acts, netns
 from swervelab.bird import Bird, RouteWatch
 from swervelab.client import SteadyClient
 from swervelab.clock import boottime_ns, wait_until
@@ -208,18 +207,18 @@ def check_attributes(lab: Lab) -> list:
 class Acts:
     """The acts of the lab. Each fills in one Act; the interop test plays the same ones."""
 
-    BOUND = detection_bound_ms(INTERVAL_MS, TIMEOUT_MS, FALL)
+    BOUND = acts.detection_bound_ms(INTERVAL_MS, TIMEOUT_MS, FALL)
     RETURN = RISE * INTERVAL_MS + TIMEOUT_MS
 
     def __init__(self, lab: Lab, watch: RouteWatch):
         self.lab = lab
         self.watch = watch
         self.programme = [
-            ("both sites up, IPv4 and IPv6, attributes as configured", limit_ms(self.RETURN + 3000), self.up),
+            ("both sites up, IPv4 and IPv6, attributes as configured", acts.limit_ms(self.RETURN + 3000), self.up),
             ("the service at a is killed", 1000.0, self.killed),
-            ("the service at a comes back", limit_ms(self.RETURN), self.back),
-            ("BIRD is restarted", limit_ms(3000), self.bird_restarted),
-            ("the anycast address is taken off a's lo", limit_ms(self.BOUND), self.address_lost),
+            ("the service at a comes back", acts.limit_ms(self.RETURN), self.back),
+            ("BIRD is restarted", acts.limit_ms(3000), self.bird_restarted),
+            ("the anycast address is taken off a's lo", acts.limit_ms(self.BOUND), self.address_lost),
         ]
 
     def _observe(self, act, to: str):
@@ -238,6 +237,18 @@ class Acts:
             act.fault(str(fault))
         act.lost = self.lab.client.lost(act.start_ns)
 
+    def _observe_everything(self, act, stage: str):
+        """Both prefixes from both sites with all their attributes, a preferred."""
+        try:
+            self.lab.await_routes_of_both(act.limit_ms / 1000)
+            act.stage(stage, boottime_ns())
+            self.lab.await_best("a", act.limit_ms / 1000)
+        except TimeoutError as fault:
+            act.fault(str(fault))
+        for fault in check_attributes(self.lab):
+            act.fault(fault)
+        self._observe(act, "a")
+
     def _observe_record(self, act, last_record: int) -> dict:
         try:
             record = wait_until(
@@ -254,15 +265,7 @@ class Acts:
     def up(self, act):
         act.start_ns = boottime_ns()
         self.lab.start()
-        try:
-            self.lab.await_routes_of_both(act.limit_ms / 1000)
-            act.stage("BIRD has both prefixes from both sites", boottime_ns())
-            self.lab.await_best("a", act.limit_ms / 1000)
-        except TimeoutError as fault:
-            act.fault(str(fault))
-        for fault in check_attributes(self.lab):
-            act.fault(fault)
-        self._observe(act, "a")
+        self._observe_everything(act, "BIRD has both prefixes from both sites")
         act.lost = None  # nothing was there to lose
 
     def killed(self, act):
@@ -287,15 +290,7 @@ class Acts:
         act.start_ns = boottime_ns()
         self.lab.bird.start()
         act.stage("BIRD is back", boottime_ns())
-        try:
-            self.lab.await_routes_of_both(act.limit_ms / 1000)
-            act.stage("everything announced again by both sites", boottime_ns())
-            self.lab.await_best("a", act.limit_ms / 1000)
-        except TimeoutError as fault:
-            act.fault(str(fault))
-        for fault in check_attributes(self.lab):
-            act.fault(fault)
-        self._observe(act, "a")
+        self._observe_everything(act, "everything announced again by both sites")
 
     def address_lost(self, act):
         record_id = self.lab.sites["a"].control.last_failover_id()
@@ -313,27 +308,13 @@ def show(script: bool, as_json: bool) -> int:
     if reason is not None:
         print(f"tools/demo --lab: {reason}", file=sys.stderr)
         return 1
-    stage = Stage(as_json)
+    stage = acts.Stage(as_json)
     interactive = not script and not as_json and sys.stdin.isatty()
-    with World("lab") as world, Namespaces() as namespaces:
-        stage.say(f"Configurations and logs: {world.directory}")
-        try:
-            lab = Lab(world, namespaces)
-            with RouteWatch(namespaces, "r") as watch, lab.client:
-                acts = Acts(lab, watch)
-                for number, (title, limit, play) in enumerate(acts.programme, start=1):
-                    if number > 1:
-                        pause(interactive, stage)
-                    act = stage.begin(number, title, limit)
-                    play(act)
-                    stage.end(act)
-        except KeyboardInterrupt:
-            stage.say("\nInterrupted: everything is being stopped.")
-            return 130
-        except (TimeoutError, RuntimeError, OSError) as fault:
-            stage.say(f"FAILED: {fault}")
-            stage.finish(world.directory)
-            return 1
-        finally:
-            world.close()  # before the namespaces go
-        return stage.finish(world.directory)
+
+    def body():
+        lab = Lab(world, namespaces)
+        with RouteWatch(namespaces, "r") as watch, lab.client:
+            acts.play(stage, Acts(lab, watch).programme, interactive)
+
+    with Namespaces() as namespaces, World("lab") as world:  # the processes end before the namespaces go
+        return acts.show(stage, world.directory, body)

@@ -40,6 +40,17 @@ public:
         std::ranges::copy(octets, out.octets_.begin());
         return out;
     }
+    /// The address with all bits behind the first `length` cleared; at most address_bits().
+    [[nodiscard]] constexpr Address first_bits(unsigned length) const {
+        Address out{family_};
+        const std::size_t whole = length / 8;
+        std::ranges::copy(octets().first(whole), out.octets_.begin());
+        if (whole < octets().size()) {
+            out.octets_[whole] =
+                static_cast<std::uint8_t>(octets_[whole] & (0xff00U >> (length % 8)));
+        }
+        return out;
+    }
     /// Textual form of RFC 4291 or dotted quad; leading zeros in a quad are refused.
     [[nodiscard]] static std::optional<Address> parse(std::string_view text) {
         // inet_pton reads up to a NUL and would take what stands before one inside the text.

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <charconv>
 #include <compare>
 #include <cstdint>
@@ -21,15 +19,7 @@ public:
     /// irrelevant). Nothing if the length exceeds the family's.
     [[nodiscard]] static std::optional<Prefix> masked(const Address& address, unsigned length) {
         if (length > address_bits(address.family())) return std::nullopt;
-        std::array<std::uint8_t, 16> octets{};
-        const auto source = address.octets();
-        const std::size_t whole = length / 8;
-        std::ranges::copy(source.first(whole), octets.begin());
-        if (whole < source.size()) {
-            octets[whole] = static_cast<std::uint8_t>(source[whole] & (0xff00U >> (length % 8)));
-        }
-        const auto clean = Address::from_octets({octets.data(), source.size()});
-        return Prefix{*clean, static_cast<std::uint8_t>(length)};
+        return Prefix{address.first_bits(length), static_cast<std::uint8_t>(length)};
     }
 
     enum class ParseError : std::uint8_t { syntax, length, host_bits };
@@ -59,7 +49,7 @@ public:
     [[nodiscard]] Family family() const { return address_.family(); }
 
     [[nodiscard]] bool contains(const Address& address) const {
-        return address.family() == family() && masked(address, length_)->address() == address_;
+        return address.family() == family() && address.first_bits(length_) == address_;
     }
     /// True when `other` is this prefix or a more specific of it.
     [[nodiscard]] bool contains(const Prefix& other) const {

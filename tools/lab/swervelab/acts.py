@@ -116,8 +116,27 @@ class Stage:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
 
-def pause(interactive: bool, stage: Stage):
-    """Between acts, for a person who watches."""
-    if interactive:
-        stage.say()
-        input("  Enter: next act (Ctrl-C: end) ")
+def play(stage: Stage, programme: list, interactive: bool):
+    """Plays (title, limit in ms, function) one after the other; a person who watches says when to go on."""
+    for number, (title, limit, perform) in enumerate(programme, start=1):
+        if number > 1 and interactive:
+            stage.say()
+            input("  Enter: next act (Ctrl-C: end) ")
+        act = stage.begin(number, title, limit)
+        perform(act)
+        stage.end(act)
+
+
+def show(stage: Stage, directory: str, body) -> int:
+    """Runs a whole show and says how it ended; the exit code."""
+    stage.say(f"Configurations and logs: {directory}")
+    try:
+        body()
+    except (KeyboardInterrupt, EOFError):
+        stage.say("\nInterrupted: everything is being stopped.")
+        return 130
+    except (TimeoutError, RuntimeError, OSError) as fault:
+        stage.say(f"FAILED: {fault}")
+        stage.finish(directory)
+        return 1
+    return stage.finish(directory)
