@@ -36,17 +36,18 @@ std::string cell(std::string_view text) {
     return out;
 }
 
-std::string default_of(const Key& key) {
-    if (key.required) return "required";
+/// `parent` may be left out as a whole; empty where there is none.
+std::string default_of(const Key& key, const std::string& parent) {
+    if (key.required) return parent.empty() ? "required" : "required within `" + parent + "`";
     if (!key.fallback.empty()) return "`" + std::string{key.fallback} + "`";
     return std::string{key.otherwise};
 }
 
 std::string type_of(const Key& key) { return (key.list ? "list of " : "") + describe(key); }
 
-std::string row(const std::string& name, const Key& key) {
-    return "| `" + name + "` | " + cell(type_of(key)) + " | " + cell(default_of(key)) + " | " +
-           cell(key.help) + " |\n";
+std::string row(const std::string& name, const Key& key, const std::string& parent) {
+    return "| `" + name + "` | " + cell(type_of(key)) + " | " + cell(default_of(key, parent)) +
+           " | " + cell(key.help) + " |\n";
 }
 
 constexpr std::string_view head = "\n| key | value | default | |\n| --- | --- | --- | --- |\n";
@@ -60,7 +61,7 @@ std::string rows(std::span<const Key> keys, const std::string& parent) {
         if (key.type == Type::map) {
             out += rows(key.members, name);
         } else {
-            out += row(name, key);
+            out += row(name, key, parent);
         }
     }
     return out;
@@ -74,7 +75,7 @@ std::string field_rows(std::span<const health::Field> fields, const std::string&
         if (keys[i].type == Type::map) {
             out += field_rows(fields[i].members, name);
         } else {
-            out += row(name, keys[i]);
+            out += row(name, keys[i], {});
         }
     }
     return out;

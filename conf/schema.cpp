@@ -120,7 +120,8 @@ constexpr Key neighbor_keys[] = {
      .most = 65535 * second},
     {.name = "connect_retry",
      .type = Type::duration,
-     .help = "Pause before the next dial; grows with failures and is jittered.",
+     .help = "Pause before the next dial after one that found nobody, jittered to 75–100 %; after "
+             "protocol errors 1 s, doubling up to 60 s.",
      .fallback = "5s",
      .least = 100,
      .most = hour},
@@ -197,7 +198,9 @@ constexpr Key check_keys[] = {
      .most = hour},
     {.name = "rise",
      .type = Type::integer,
-     .help = "Passes in a row that make the check pass.",
+     .help =
+         "Passes in a row that make the check pass, once fewer than `window.failures` of the last "
+         "`window.of` results failed.",
      .fallback = "5",
      .least = 1,
      .most = 100},

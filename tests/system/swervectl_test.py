@@ -111,6 +111,18 @@ class Words(Case):
         self.assertRegex(self.ok("version"), r"^swervectl \d+\.\d+\.\d+\n$")
         self.assertRegex(json.loads(self.ok("version", "--json"))["version"], r"^\d+\.\d+\.\d+$")
 
+    def test_the_version_is_an_option_too(self):
+        self.assertEqual(self.ok("version"), self.ok("--version"))
+        self.assertEqual(json.loads(self.ok("version", "--json"))["version"], json.loads(self.ok("--json", "--version"))["version"])
+
+    def test_commands_of_later_versions_say_so(self):
+        for words in ["reload", "neighbor", "probe", "top", "rto", "check", "config show", "config diff", "show adj-out", "show bfd"]:
+            with self.subTest(words):
+                self.assertEqual(f"swervectl: '{words}' is not in this version: see swervectl --help\n",
+                                 self.refused(2, *words.split()))
+        self.refused(2, "neighbor", "upstream-a", "reset")
+        self.refused(2, "--color", "never", "conf", "show", "x")
+
     def test_json_may_stand_anywhere(self):
         with FakeDaemon({"/v1/neighbors": document("neighbors", neighbors=[NEIGHBOR])}) as daemon:
             answers = [self.ok(*words, daemon=daemon) for words in
@@ -190,6 +202,17 @@ class Errors(Case):
                                        ("busy", 503, 1), ("main_silent", 504, 1)]:
             with self.subTest(code), FakeDaemon({"/v1/drain": (status, error(code, "it is so", "do this"))}) as daemon:
                 self.assertEqual("swervectl: it is so: do this\n", self.refused(expected, "drain", "portal", daemon=daemon))
+
+    def test_hints_name_commands_instead_of_api_calls(self):
+        for hint, shown in [("GET /v1/services lists them", "`swervectl show services` lists them"),
+                            ("the last 64 are kept; GET /v1/failovers lists them",
+                             "the last 64 are kept; `swervectl show failovers` lists them"),
+                            ("GET /v1/status shows the whole", "`swervectl status` shows the whole"),
+                            ("GET /v1/config", "`swervectl show config`"),
+                            ("GET /v1/explain?prefix=198.51.100.0/24", "GET /v1/explain?prefix=198.51.100.0/24"),
+                            ("GET /v1/", "GET /v1/")]:
+            with self.subTest(hint), FakeDaemon({"/v1/drain": (404, error("no_such_object", "it is so", hint))}) as daemon:
+                self.assertEqual(f"swervectl: it is so: {shown}\n", self.refused(5, "drain", "portal", daemon=daemon))
 
     def test_text_of_the_daemon_is_safe_for_the_terminal(self):
         with FakeDaemon({"/v1/drain": (409, error("refused", "a\u001b[2Jb"))}) as daemon:
@@ -390,6 +413,37 @@ class Wait(Case):
         with FakeDaemon({"/v1/services/x": missing, "/v1/neighbors/x": missing, "/v1/status": STATUS}) as daemon:
             self.refused(5, "wait", "verdict=x:up", daemon=daemon)
             self.refused(5, "wait", "session=x", daemon=daemon)
+
+    def explained(self, announced, **marks):
+        steps = [{"stage": stage, "mark": mark, "text": "so"} for stage, mark in marks.items()]
+        return document("explain", prefix="203.0.113.0/24", announced=announced, wanted=announced, summary="so", steps=steps)
+
+    def wait_refused(self, code, condition, *explained):
+        with FakeDaemon({"/v1/status": STATUS, "/v1/explain?prefix=203.0.113.0/24": list(explained)}) as daemon:
+            return self.refused(code, "wait", condition + "=203.0.113.0/24", "--timeout", "1ms", daemon=daemon)
+
+    def wait_done(self, condition, *explained):
+        with FakeDaemon({"/v1/status": STATUS, "/v1/explain?prefix=203.0.113.0/24": list(explained)}) as daemon:
+            self.ok("wait", condition + "=203.0.113.0/24", daemon=daemon)
+
+    def test_a_prefix_outside_owned_ends_with_5(self):
+        for condition in ["announced", "withdrawn"]:
+            self.assertEqual("swervectl: 203.0.113.0/24 is outside everything in owned: name a prefix within owned; "
+                             "`swervectl show config` has the list\n",
+                             self.wait_refused(5, condition, self.explained(False, owned="blocked")))
+
+    def test_nobodys_prefix_is_not_withdrawn(self):
+        nobodys = self.explained(False, owned="ok", service="blocked", override="info", sessions="info")
+        self.assertEqual("swervectl: 203.0.113.0/24 is of no service and has no override: `swervectl show routes` lists the routes "
+                         "of this site\n", self.wait_refused(5, "withdrawn", nobodys))
+        # An operator may announce it yet.
+        self.wait_refused(6, "announced", nobodys)
+        self.wait_done("announced", nobodys, self.explained(True, owned="ok", service="info", override="ok", sessions="ok"))
+
+    def test_the_end_of_a_manual_route_is_a_withdrawal(self):
+        manual = self.explained(True, owned="ok", service="info", override="ok", sessions="ok")
+        self.wait_done("withdrawn", manual, self.explained(False, owned="ok", service="blocked", override="info", sessions="info"))
+        self.wait_done("withdrawn", self.explained(False, owned="ok", service="blocked", override="blocked", sessions="info"))
 
     def test_a_collector_answers_from_what_it_received(self):
         def routes(*best):

@@ -1,5 +1,8 @@
 #include "tools/swervectl/client.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -110,6 +113,27 @@ std::string member(const json::object& from, std::string_view key) {
     return text == nullptr ? std::string{} : std::string{*text};
 }
 
+/// The command of this client that asks what a path of the API answers; empty: none does.
+std::string command_for(std::string_view path) {
+    static constexpr std::array<std::string_view, 7> shown{
+        "neighbors", "services", "checks", "routes", "failovers", "events", "config"};
+    if (path == "status") return "`swervectl status`";
+    const bool known = std::ranges::find(shown, path) != shown.end();
+    return known ? fmt::format("`swervectl show {}`", path) : std::string{};
+}
+
+/// The daemon's hints speak of its API; here a command does the same.
+std::string in_commands(std::string hint) {
+    static constexpr std::string_view call = "GET /v1/";
+    for (auto at = hint.find(call); at != std::string::npos; at = hint.find(call, at + 1)) {
+        const auto start = at + call.size();
+        const auto end = std::min(hint.find_first_of(" ;,", start), hint.size());
+        const std::string command = command_for(std::string_view{hint}.substr(start, end - start));
+        if (!command.empty()) hint.replace(at, end - at, command);
+    }
+    return hint;
+}
+
 Outcome<Reply> understood(unsigned status, std::string text) {
     error_code why;
     const json::value value = json::parse(text, why);
@@ -119,7 +143,8 @@ Outcome<Reply> understood(unsigned status, std::string text) {
     if (error == nullptr || !error->is_object()) return fail(not_understood(text));
     const json::object& what = error->get_object();
     const std::string code = member(what, "code");
-    return fail(Failure{exit_of(code), code, member(what, "message"), member(what, "hint")});
+    return fail(
+        Failure{exit_of(code), code, member(what, "message"), in_commands(member(what, "hint"))});
 }
 
 http::request<http::string_body> request_of(http::verb verb, const std::string& target) {

@@ -34,4 +34,9 @@ using Outcome = Result<T, Failure>;
     return {Exit::usage, "usage", std::move(message), std::move(hint)};
 }
 
+/// For words of a later version.
+[[nodiscard]] inline Failure not_yet(const std::string& words) {
+    return usage("'" + words + "' is not in this version", "see swervectl --help");
+}
+
 }  // namespace swerve::ctl

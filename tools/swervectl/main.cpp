@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ int end(bool json, const Failure& failure) {
 
 void add_globals(CLI::App& app, Line& line) {
     app.set_help_flag("-h,--help", "Print this text");
+    app.set_version_flag("--version", SWERVE_VERSION, "Print the version");
     app.add_flag("--json", line.json, "Answer in JSON, errors included");
     app.add_option("--socket", line.socket, "Control socket of the daemon")
         ->envname("SWERVE_SOCKET")
@@ -155,13 +157,40 @@ void add_tools(CLI::App& app, Line& line, Action& action) {
     app.add_subcommand("version", "Print the version")->callback([&] { action = version; });
 }
 
-/// Completes the first word that is a command's unique abbreviation; CLI11 reports the rest.
-Outcome<void> complete_command(const CLI::App& app, std::vector<std::string>& words) {
-    std::size_t i = 0;
+/// Commands of later versions, and those of config.
+constexpr std::array<std::string_view, 6> later{"reload", "neighbor", "probe",
+                                                "top",    "rto",      "check"};
+constexpr std::array<std::string_view, 2> later_of_config{"show", "diff"};
+
+bool one_of(std::span<const std::string_view> names, std::string_view word) {
+    return std::ranges::find(names, word) != names.end();
+}
+
+/// The first word from `i` on that is no option.
+std::size_t bare_word(const std::vector<std::string>& words, std::size_t i) {
     while (i < words.size() && words[i].starts_with('-')) {
         i += words[i] == "--socket" || words[i] == "--color" ? 2 : 1;
     }
-    if (i >= words.size()) return {};
+    return i;
+}
+
+/// Refuses words of later versions by name; expects the command in full.
+Outcome<void> refuse_later(const std::vector<std::string>& words) {
+    const std::size_t command = bare_word(words, 0);
+    if (command >= words.size()) return {};
+    if (one_of(later, words[command])) return fail(not_yet(words[command]));
+    const std::size_t inner = bare_word(words, command + 1);
+    if (words[command] == "config" && inner < words.size() &&
+        one_of(later_of_config, words[inner])) {
+        return fail(not_yet("config " + words[inner]));
+    }
+    return {};
+}
+
+/// Completes the first word that is a command's unique abbreviation; CLI11 reports the rest.
+Outcome<void> complete_command(const CLI::App& app, std::vector<std::string>& words) {
+    const std::size_t i = bare_word(words, 0);
+    if (i >= words.size() || one_of(later, words[i])) return {};
     std::vector<std::string> matches;
     std::string all;
     for (const CLI::App* command : app.get_subcommands({})) {
@@ -203,11 +232,14 @@ int run(std::vector<std::string> words) {
     add_tools(app, line, action);
     for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
     if (const auto known = complete_command(app, words); !known) return end(json, known.error());
+    if (const auto here = refuse_later(words); !here) return end(json, here.error());
     try {
         std::ranges::reverse(words);
         app.parse(std::move(words));
     } catch (const CLI::CallForHelp&) {
         return help(app, json);
+    } catch (const CLI::CallForVersion&) {
+        return static_cast<int>(*version({Client{line.socket}, json, Palette{false}}));
     } catch (const CLI::ParseError& error) {
         return end(json, usage(error.what(), "see swervectl --help"));
     }

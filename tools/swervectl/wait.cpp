@@ -4,6 +4,7 @@
 #include <array>
 #include <boost/json/serialize.hpp>
 #include <functional>
+#include <utility>
 
 #include "swerve/base/escape.hpp"
 #include "swerve/net/prefix.hpp"
@@ -46,11 +47,46 @@ Outcome<Observation> best_route(const Client& client, const std::string& prefix,
     return Observation{!wanted, "there is no route"};
 }
 
-Outcome<Observation> sent_route(const Client& client, const std::string& prefix, bool wanted) {
-    const auto reply = client.get("/v1/explain?prefix=" + percent_encoded(prefix));
+/// Whether the chain of explain is blocked at a stage.
+bool blocked_at(const json::object& explanation, std::string_view stage) {
+    return std::ranges::any_of(objects_at(explanation, "steps"), [&](const json::object& step) {
+        return text_at(step, "stage") == stage && text_at(step, "mark") == "blocked";
+    });
+}
+
+Failure no_such_route(std::string message, std::string hint) {
+    return {Exit::no_such_object, "no_such_object", std::move(message), std::move(hint)};
+}
+
+Outcome<json::object> explanation_of(const Client& client, const std::string& prefix) {
+    auto reply = client.get("/v1/explain?prefix=" + percent_encoded(prefix));
     if (!reply) return fail(reply.error());
-    return Observation{flag_at(reply->body, "announced") == wanted,
-                       text_at(reply->body, "summary")};
+    if (blocked_at(reply->body, "owned")) {
+        return fail(
+            no_such_route(prefix + " is outside everything in owned",
+                          "name a prefix within owned; `swervectl show config` has the list"));
+    }
+    return std::move(reply->body);
+}
+
+/// Nothing here could ever have announced the prefix: it has no service and no word in force. A
+/// blocked override is a word in force, the stop of the daemon among them.
+bool is_nobodys(const json::object& explanation) {
+    return blocked_at(explanation, "service") && !blocked_at(explanation, "override") &&
+           !flag_at(explanation, "announced");
+}
+
+/// `first`: nothing was seen of the prefix before. Later its route may have ended, as awaited.
+Outcome<Observation> sent_route(const Client& client, const std::string& prefix, bool wanted,
+                                bool first) {
+    const auto explanation = explanation_of(client, prefix);
+    if (!explanation) return fail(explanation.error());
+    if (!wanted && first && is_nobodys(*explanation)) {
+        return fail(no_such_route(prefix + " is of no service and has no override",
+                                  "`swervectl show routes` lists the routes of this site"));
+    }
+    return Observation{flag_at(*explanation, "announced") == wanted,
+                       text_at(*explanation, "summary")};
 }
 
 Outcome<Observation> session(const Client& client, const std::string& name) {
@@ -87,10 +123,11 @@ Outcome<Probe> route_probe(const std::string& value, bool wanted) {
     if (const auto valid = require_prefix(value); !valid) return fail(valid.error());
     // The daemon prints prefixes in canonical form.
     const std::string prefix = Prefix::parse(value)->to_string();
-    return [prefix, wanted](const Client& client) -> Outcome<Observation> {
+    return [prefix, wanted, first = true](const Client& client) mutable -> Outcome<Observation> {
         const auto collector = is_collector(client);
         if (!collector) return fail(collector.error());
-        return *collector ? best_route(client, prefix, wanted) : sent_route(client, prefix, wanted);
+        return *collector ? best_route(client, prefix, wanted)
+                          : sent_route(client, prefix, wanted, std::exchange(first, false));
     };
 }
 
