@@ -23,7 +23,8 @@ class Check(unittest.TestCase):
         self.addCleanup(self.directory.cleanup)
         self.root = Path(self.directory.name)
         (self.root / "tools").mkdir()
-        shutil.copy(TOOLS / "check", self.root / "tools" / "check")
+        for name in ("check", "jobs"):
+            shutil.copy(TOOLS / name, self.root / "tools" / name)
         self.script("tools/install-packages", "exit 0")
         (self.root / "CMakePresets.json").write_text(json.dumps(PRESETS), encoding="utf-8")
         (self.root / ".clang-format").write_text("BasedOnStyle: Google\n", encoding="utf-8")

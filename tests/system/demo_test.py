@@ -59,21 +59,54 @@ class Demo(unittest.TestCase):
         self.assertEqual(self.configurations(), ["A.yaml", "B.yaml", "upstream.yaml"])
         self.assertEqual(self.leftovers(), [])
 
-    def test_ctrl_c_leaves_no_process_and_no_socket(self):
-        demo = subprocess.Popen(
-            [DEMO, "--script"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+    def test_an_act_that_breaks_off_has_failed(self):
+        done = subprocess.run(
+            [DEMO, "--json"],
+            capture_output=True,
             text=True,
-            env=self.environment,
+            timeout=60,
+            env=dict(self.environment, SWERVE_BIN_DIR="/nope"),
+            check=False,
         )
-        for line in demo.stdout:
-            if line.startswith("Act 2"):
-                break
-        demo.send_signal(signal.SIGINT)
-        demo.stdout.read()
-        demo.stdout.close()
-        self.assertEqual(demo.wait(60), 130)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("0 of 6 acts passed", done.stderr)
+        record = json.loads(done.stdout)
+        self.assertFalse(record["passed"])
+        self.assertEqual([act["passed"] for act in record["acts"]], [False])
+        self.assertIn("/nope/swerved is missing", record["acts"][0]["faults"][0])
+
+    def test_ctrl_c_leaves_no_process_and_no_socket(self):
+        self.ended_in_act_2_by([signal.SIGINT])
+
+    def test_an_impatient_end_leaves_nothing_either(self):
+        self.ended_in_act_2_by([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+
+    def ended_in_act_2_by(self, signals: list):
+        with open(os.path.join(self.directory, "record"), "w+", encoding="utf-8") as output:
+            demo = subprocess.Popen(
+                [DEMO, "--json"],
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=self.environment,
+            )
+            for line in demo.stderr:
+                if line.startswith("Act 2"):
+                    break
+            demo.send_signal(signals[0])
+            for line in demo.stderr:
+                if line.startswith("Interrupted"):
+                    break
+            for number in signals[1:]:
+                demo.send_signal(number)
+            demo.stderr.read()
+            demo.stderr.close()
+            self.assertEqual(demo.wait(60), 130)
+            output.seek(0)
+            record = json.load(output)
+        self.assertFalse(record["passed"])
+        self.assertEqual(record["fault"], "interrupted")
+        self.assertEqual(len(record["acts"]), 1)
         self.assertEqual(self.configurations(), ["A.yaml", "B.yaml", "upstream.yaml"])
         # The kernel ends the last of them a moment after their parent.
         deadline = time.monotonic() + 10

@@ -5,13 +5,13 @@ each site a small HTTP service in a process of its own.
 """
 
 import argparse
-import os
 import signal
 import sys
 
 from swervelab.acts import Stage, detection_bound_ms, limit_ms, play, show
 from swervelab.client import SteadyClient
 from swervelab.clock import boottime_ns, wait_until
+from swervelab.signals import end_like_ctrl_c
 from swervelab.world import World, free_port
 
 PREFIX = "203.0.113.0/24"
@@ -242,6 +242,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # SIGTERM ends the show the way Ctrl-C does: with everything cleaned up.
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    end_like_ctrl_c()
     sys.exit(main())

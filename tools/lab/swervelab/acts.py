@@ -1,11 +1,18 @@
 """Acts of a show: each has a limit, a timeline in milliseconds and a verdict."""
 
 import dataclasses
+import http.client
 import json
 import os
+import subprocess
 import sys
 
 from .clock import boottime_ns
+from .control import Refused
+from .signals import undisturbed
+
+# What breaks off an act, or a show outside its acts; anything else is a mistake in here and shows itself as one.
+BREAKS_OFF = (TimeoutError, RuntimeError, OSError, subprocess.SubprocessError, http.client.HTTPException, Refused)
 
 
 def detection_bound_ms(interval_ms: float, timeout_ms: float, fall: int, fast_interval_ms: "float | None" = None) -> float:
@@ -65,8 +72,9 @@ class Stage:
     def __init__(self, as_json: bool):
         self._as_json = as_json
         self._out = sys.stderr if as_json else sys.stdout
-        self._colour = self._out.isatty() and "NO_COLOR" not in os.environ
+        self._colour = self._out.isatty() and not os.environ.get("NO_COLOR")
         self.acts = []
+        self.planned = 0
 
     def say(self, text: str = ""):
         print(text, file=self._out, flush=True)
@@ -92,17 +100,20 @@ class Stage:
             self.say("  " + self._paint("31", f"FAILED after {act.took_ms:.1f} ms (limit {act.limit_ms:.0f} ms)"))
         self.acts.append(act)
 
-    def finish(self, directory: str) -> int:
-        """Prints the summary; the exit code of the show."""
-        failed = [act for act in self.acts if not act.passed]
+    def finish(self, directory: str, fault: "str | None" = None) -> int:
+        """Prints the summary, with the `fault` that ended the show outside an act; the exit code of the show."""
+        good = sum(act.passed for act in self.acts)
+        passed = fault is None and 0 < self.planned == good
         self.say()
-        self.say(f"{len(self.acts) - len(failed)} of {len(self.acts)} acts passed")
+        self.say(f"{good} of {self.planned} acts passed" if self.planned else "no act was played")
         self.say(f"The configurations are in {directory}/*.yaml: copy from them to start your own.")
         if self._as_json:
             json.dump(
                 {
                     "schema": "swerve.demo/1",
-                    "passed": not failed,
+                    "passed": passed,
+                    "fault": fault,
+                    "planned": self.planned,
                     "directory": directory,
                     "acts": [act.record() for act in self.acts],
                 },
@@ -110,21 +121,34 @@ class Stage:
                 indent=2,
             )
             print()
-        return 1 if failed else 0
+        return 0 if passed else 1
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
 
 def play(stage: Stage, programme: list, interactive: bool):
-    """Plays (title, limit in ms, function) one after the other; a person who watches says when to go on."""
+    """Plays (title, limit in ms, function) one after the other; a person who watches says when to go on.
+
+    An act that breaks off has failed, and is the last: the next ones build on it.
+    """
+    stage.planned = len(programme)
     for number, (title, limit, perform) in enumerate(programme, start=1):
         if number > 1 and interactive:
             stage.say()
             input("  Enter: next act (Ctrl-C: end) ")
         act = stage.begin(number, title, limit)
-        perform(act)
+        try:
+            perform(act)
+        except BREAKS_OFF as fault:
+            act.fault(text_of(fault))
+            stage.end(act)
+            return
         stage.end(act)
+
+
+def text_of(fault: BaseException) -> str:
+    return str(fault) or type(fault).__name__
 
 
 def show(stage: Stage, directory: str, body) -> int:
@@ -133,10 +157,11 @@ def show(stage: Stage, directory: str, body) -> int:
     try:
         body()
     except (KeyboardInterrupt, EOFError):
-        stage.say("\nInterrupted: everything is being stopped.")
+        with undisturbed():
+            stage.say("\nInterrupted: everything is being stopped.")
+            stage.finish(directory, "interrupted")
         return 130
-    except (TimeoutError, RuntimeError, OSError) as fault:
-        stage.say(f"FAILED: {fault}")
-        stage.finish(directory)
-        return 1
+    except BREAKS_OFF as fault:
+        stage.say(f"FAILED: {text_of(fault)}")
+        return stage.finish(directory, text_of(fault))
     return stage.finish(directory)

@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 
+from .signals import undisturbed
+
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -34,8 +36,8 @@ class Namespaces:
 
     def add(self, short: str) -> str:
         name = self.prefix + short
+        self._names[short] = name  # first: whoever breaks off the command may have got the namespace all the same
         run("ip", "netns", "add", name)
-        self._names[short] = name
         run("ip", "-n", name, "link", "set", "lo", "up")
         return name
 
@@ -68,9 +70,10 @@ class Namespaces:
             os.close(fd)
 
     def close(self):
-        for name in self._names.values():
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
-        self._names.clear()
+        with undisturbed():
+            for name in self._names.values():
+                subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+            self._names.clear()
 
     def __enter__(self):
         return self

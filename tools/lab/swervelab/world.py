@@ -11,6 +11,7 @@ import tempfile
 from .clock import wait_until
 from .control import Control
 from .processes import Process, Processes
+from .signals import undisturbed
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SERVICE = pathlib.Path(__file__).with_name("service.py")
@@ -91,7 +92,11 @@ class World:
         return os.path.join(self.directory, f"service-{name}.pid")
 
     def close(self):
-        self.processes.end_all()
+        with undisturbed():
+            self.processes.end_all()
+            self._tidy()
+
+    def _tidy(self):
         for entry in os.scandir(self.directory):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
