@@ -22,10 +22,8 @@ std::uint64_t Recorder::open(FailoverRecord record, const std::vector<NeighborId
     (record.complete() ? completed_ : open_).push_back(record.id);
     const std::uint64_t id = record.id;
     records_.push_back(std::move(record));
-    if (records_.size() > kept) {
-        std::erase(open_, records_.front().id);
-        records_.pop_front();
-    }
+    // One that is still open stays: a site may withdraw more services in one turn than are kept.
+    while (records_.size() > kept && records_.front().complete()) records_.pop_front();
     return id;
 }
 

@@ -178,7 +178,9 @@ void Site::Parts::tracked(TimePoint now, CheckId check, SiteActions& out) {
 
 void Site::Parts::judge(TimePoint now, ServiceId id, TimePoint evidence, SiteActions& out) {
     Service& service = services[id];
-    const Verdict verdict = verdict_of(health::evaluate(policy.services[id].healthy_when, states));
+    Verdict verdict = verdict_of(health::evaluate(policy.services[id].healthy_when, states));
+    // HEALTH.md §0: what was decided once and has lost its evidence since counts as failed.
+    if (verdict == Verdict::unknown && service.verdict != Verdict::unknown) verdict = Verdict::down;
     service.verdict_reason = sentence(id);
     if (verdict == service.verdict) return;
     out.emplace_back(VerdictChanged{id, service.verdict, verdict, service.verdict_reason});

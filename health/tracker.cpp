@@ -83,7 +83,8 @@ void Tracker::tick(TimePoint now, TrackerActions& out) {
         says_nothing(now, "no result for " + seconds(freshness(policy_)), out);
     }
     if (const auto until = held_until(); until && deadlines_.take_expired(Timer::hold, now)) {
-        flip(CheckState::fail,
+        // Not a failure: `not` would make a pass of it, and evidence of nothing starts nothing.
+        flip(CheckState::unknown,
              fmt::format("no evidence for {}: {}", seconds(unknown_hold), lost_reason_),
              *until - unknown_hold, out);
     }
@@ -163,6 +164,10 @@ void Tracker::passed(TimePoint finished, const std::string& reason, TrackerActio
     if (passes_ >= policy_.rise && window_failed < policy_.window_failures) {
         flip(CheckState::pass, fmt::format("{}, {} of {}", reason, passes_, policy_.rise),
              streak_since_, out);
+        recovered_ = finished;
+    } else if (passes_ >= policy_.rise) {
+        reason_ = fmt::format("{} again, but {} of the last {} failed: needs fewer than {}", reason,
+                              window_failed, window_.size(), policy_.window_failures);
     } else if (state_ == CheckState::unknown) {
         reason_ = fmt::format("{}, {} of {} passes", reason, passes_, policy_.rise);
     }
@@ -196,10 +201,10 @@ void Tracker::failed(TimePoint finished, const std::string& reason, TrackerActio
 void Tracker::says_nothing(TimePoint now, const std::string& reason, TrackerActions& out) {
     passes_ = 0;
     if (state_ == CheckState::unknown) reason_ = reason;
-    if (state_ != CheckState::pass || deadlines_.armed(Timer::hold)) return;
+    if (state_ == CheckState::unknown || deadlines_.armed(Timer::hold)) return;
     lost_reason_ = reason;
     deadlines_.set(Timer::hold, now + unknown_hold);
-    out.emplace_back(EvidenceLost{reason, now + unknown_hold});
+    if (state_ == CheckState::pass) out.emplace_back(EvidenceLost{reason, now + unknown_hold});
 }
 
 void Tracker::refresh(TimePoint now) { deadlines_.set(Timer::stale, now + freshness(policy_)); }
@@ -210,7 +215,10 @@ void Tracker::remember(TimePoint finished, bool failed) {
 }
 
 TimePoint Tracker::first_failure_in_window() const {
-    return std::ranges::find_if(window_, [](const WindowEntry& entry) { return entry.failed; })
+    return std::ranges::find_if(window_,
+                                [this](const WindowEntry& entry) {
+                                    return entry.failed && entry.finished >= recovered_;
+                                })
         ->finished;
 }
 

@@ -35,6 +35,31 @@ TEST_CASE("site: a service that is always healthy is announced at begin") {
     CHECK_FALSE(rig.site.next_deadline());
 }
 
+TEST_CASE("site: lost evidence withdraws after its hold, and announces nothing through not") {
+    using Op = health::Expression::Op;
+    for (const bool negated : {false, true}) {
+        SitePolicy policy = portal();
+        if (negated) {
+            const health::Expression check = policy.services[0].healthy_when;
+            policy.services[0].healthy_when = {Op::negation, 0, 0, {check}};
+        }
+        Rig rig(std::move(policy));
+        rig.handle(Begin{});
+        rig.pass();
+        CHECK(rig.network.announced().empty() == negated);
+        const TimePoint lost = rig.now;
+        while (rig.now < lost + std::chrono::seconds{29}) {
+            rig.finish(0, ProbeResult::unknown, "no password");
+        }
+        CHECK(rig.network.announced().empty() == negated);
+        while (rig.now < lost + std::chrono::seconds{33}) {
+            rig.finish(0, ProbeResult::unknown, "no password");
+        }
+        CHECK(rig.network.announced().empty());
+        CHECK(rig.site.view().services[0].verdict == Verdict::down);
+    }
+}
+
 TEST_CASE("site: one turn leads from the outcome to the withdraw, in the order of the decision") {
     Rig rig(portal());
     rig.handle(Begin{});

@@ -98,9 +98,26 @@ TEST_CASE("tracker: rise passes do not suffice while the window holds too many f
     rig.pass(5);
     CHECK(rig.tracker.window_failures() == 5);
     CHECK(rig.state() == CheckState::fail);
+    CHECK(
+        rig.tracker.reason().ends_with(" again, but 5 of the last 10 failed: needs fewer than 5"));
     rig.pass();
     CHECK(rig.tracker.window_failures() == 4);
     CHECK(rig.state() == CheckState::pass);
+}
+
+TEST_CASE("tracker: the evidence of a window is what failed since the last recovery") {
+    Rig rig = passing({.rise = 1, .fall = 10});
+    for (int i = 0; i < 4; ++i) {
+        rig.fail();
+        rig.pass();
+    }
+    rig.fail();
+    REQUIRE(rig.state() == CheckState::fail);  // five of the last ten
+    rig.pass(2);
+    REQUIRE(rig.state() == CheckState::pass);  // four
+    rig.fail();
+    REQUIRE(rig.state() == CheckState::fail);  // five again, one of them new
+    CHECK(rig.last<CheckChanged>()->first_evidence == rig.now);
 }
 
 TEST_CASE("tracker: an unknown result breaks a rise streak") {
@@ -142,7 +159,7 @@ TEST_CASE("tracker: after a pass, unknown results hold the verdict for 30 s and 
     CHECK(rig.state() == CheckState::pass);
     rig.now = lost + 30s;
     rig.tick();
-    CHECK(rig.state() == CheckState::fail);
+    CHECK(rig.state() == CheckState::unknown);
     CHECK(rig.tracker.reason() == "no evidence for 30 s: no password");
     CHECK(rig.last<CheckChanged>()->first_evidence == lost);
     CHECK_FALSE(rig.tracker.held_until());
@@ -161,13 +178,19 @@ TEST_CASE("tracker: any pass or fail ends the hold, and a later loss is held ane
     }
 }
 
-TEST_CASE("tracker: a failed check stays failed on unknown results, however many") {
+TEST_CASE("tracker: a failed check is undecided after 30 s of unknown results, without an alarm") {
     Rig rig = passing();
     rig.fail(3);
-    const TimePoint failed = rig.now;
-    while (rig.now < failed + 60s) rig.unknown();
+    rig.unknown();
+    const TimePoint lost = rig.now;
+    while (rig.now < lost + 28s) rig.unknown();
+    rig.now = lost + 30s - 1ns;
+    rig.tick();
     CHECK(rig.state() == CheckState::fail);
     CHECK(rig.tracker.reason() == "HTTP 503, 3 of 3");
+    rig.now = lost + 30s;
+    rig.tick();
+    CHECK(rig.state() == CheckState::unknown);
     CHECK(rig.count<EvidenceLost>() == 0);
 }
 

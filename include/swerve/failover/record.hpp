@@ -32,11 +32,11 @@ struct FailoverRecord {
     [[nodiscard]] bool complete() const;
 };
 
-/// Opens a record per withdrawal and fills in the stages as the wire reports them. Keeps the last
-/// 256; one that is still incomplete when it is dropped is never reported as completed.
+/// Opens a record per withdrawal and fills in the stages as the wire reports them. Keeps the
+/// last 256, and those that are still open.
 class Recorder {
 public:
-    static constexpr std::size_t kept = 256;
+    static constexpr std::size_t kept = 256;  ///< and all that are still open
 
     /// `holders`: neighbors that held the route at this moment. Returns the record's id.
     std::uint64_t open(FailoverRecord record, const std::vector<NeighborId>& holders);

@@ -38,7 +38,8 @@ struct TrackerPolicy {
 [[nodiscard]] Duration detection_bound(const TrackerPolicy& policy);
 
 /// What the outcomes say together. `unknown` before the first flip; later a check whose evidence is
-/// gone keeps its state for `unknown_hold` and then fails.
+/// gone keeps its state for `unknown_hold` and is then unknown again, which a service that was
+/// decided counts as failed.
 enum class CheckState : std::uint8_t { unknown, pass, fail };
 [[nodiscard]] std::string_view to_string(CheckState state);
 
@@ -128,6 +129,7 @@ private:
     void says_nothing(TimePoint now, const std::string& reason, TrackerActions& out);
     void refresh(TimePoint now);
     void remember(TimePoint finished, bool failed);
+    /// Since the last recovery: older failures have had their withdrawal.
     [[nodiscard]] TimePoint first_failure_in_window() const;
     void flip(CheckState to, std::string reason, TimePoint first_evidence, TrackerActions& out);
 
@@ -144,6 +146,7 @@ private:
     unsigned passes_ = 0;
     unsigned failures_ = 0;
     TimePoint streak_since_;           ///< first result of the current streak of either kind
+    TimePoint recovered_{};            ///< when it last flipped to pass
     std::vector<WindowEntry> window_;  ///< oldest first
     std::optional<Outcome> last_;
     std::array<std::uint64_t, 3> results_{};
