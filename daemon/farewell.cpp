@@ -5,11 +5,12 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <exception>
+#include <utility>
 
 namespace swerve::daemon {
 namespace {
@@ -42,12 +43,14 @@ asio::awaitable<void> finish_in_time(tcp::socket socket, Bytes last_words) {
 
 }  // namespace
 
-void say_farewell(tcp::socket socket, Bytes last_words) {
+void say_farewell(tcp::socket socket, Bytes last_words, std::function<void()> done) {
     boost::system::error_code error;
     socket.cancel(error);
     const auto executor = socket.get_executor();
     asio::co_spawn(executor, finish_in_time(std::move(socket), std::move(last_words)),
-                   asio::detached);
+                   [done = std::move(done)](const std::exception_ptr&) {
+                       if (done) done();
+                   });
 }
 
 void reset(tcp::socket socket) {

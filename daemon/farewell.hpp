@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
+#include <functional>
 
 #include "swerve/base/bytes.hpp"
 
@@ -10,7 +11,9 @@ namespace swerve::daemon {
 /// them: write, shut down the sending side, discard what still comes, close. Takes at most 1 s and
 /// owns the socket meanwhile; closing with unread input would send a RST, which destroys a
 /// NOTIFICATION at the receiver.
-void say_farewell(boost::asio::ip::tcp::socket socket, Bytes last_words);
+/// `done` is called at the end.
+void say_farewell(boost::asio::ip::tcp::socket socket, Bytes last_words,
+                  std::function<void()> done = {});
 
 /// Closes by RST, so that the peer's kernel learns of it at once.
 void reset(boost::asio::ip::tcp::socket socket);

@@ -13,6 +13,8 @@ using failover::NeighborId;
 
 /// A collector remembers this many neighbors; more are not admitted.
 constexpr std::size_t max_collected = 1000;
+/// Between two attempts to accept while that fails.
+constexpr auto accept_pause = std::chrono::seconds{1};
 /// Best-path events of one UPDATE that are told one by one; a table dump would drown all others.
 constexpr std::size_t max_best_path_events = 64;
 
@@ -108,27 +110,39 @@ Result<void, std::string> Neighbors::listen() {
             return fail("cannot listen for BGP on " + endpoint.to_string() + ": " +
                         error.message());
         }
-        acceptors_.push_back(std::move(acceptor));
+        listeners_.push_back({std::move(acceptor), boost::asio::steady_timer{io_}});
     }
     return {};
 }
 
 void Neighbors::start() {
-    for (tcp::acceptor& acceptor : acceptors_) accept(acceptor);
+    for (Listener& listener : listeners_) accept(listener);
     for (const auto& known : known_) known->driver->start();
 }
 
 void Neighbors::stop(const bgp::Notification& notification) {
     error_code ignored;
-    for (tcp::acceptor& acceptor : acceptors_) acceptor.close(ignored);
+    for (Listener& listener : listeners_) {
+        listener.acceptor.close(ignored);
+        listener.pause.cancel();
+    }
     for (const auto& known : known_) known->driver->stop(notification);
 }
 
-void Neighbors::accept(tcp::acceptor& acceptor) {
-    acceptor.async_accept([this, &acceptor](const error_code& error, tcp::socket socket) {
-        if (error == boost::asio::error::operation_aborted || !acceptor.is_open()) return;
-        if (!error) admit(std::move(socket));
-        accept(acceptor);
+void Neighbors::accept(Listener& listener) {
+    listener.acceptor.async_accept([this, &listener](const error_code& error, tcp::socket socket) {
+        if (!listener.acceptor.is_open()) return;
+        if (!error) {
+            admit(std::move(socket));
+            return accept(listener);
+        }
+        // Most likely no descriptors are left: asking again at once would only spin.
+        publish(DaemonEvent{DaemonEvent::Kind::alarm,
+                            "cannot accept a BGP connection: " + error.message()});
+        listener.pause.expires_after(accept_pause);
+        listener.pause.async_wait([this, &listener](const error_code& cancelled) {
+            if (!cancelled) accept(listener);
+        });
     });
 }
 

@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -73,7 +74,12 @@ private:
                                   TimePoint written_at) override;
 
     void tell_settled();
-    void accept(boost::asio::ip::tcp::acceptor& acceptor);
+    struct Listener {
+        boost::asio::ip::tcp::acceptor acceptor;
+        boost::asio::steady_timer pause;  ///< after an error of our own, such as no descriptors
+    };
+
+    void accept(Listener& listener);
     void admit(boost::asio::ip::tcp::socket socket);
     [[nodiscard]] Known* collected(const Address& address);
     void publish_best(const std::vector<bgp::BestChanged>& changes);
@@ -87,7 +93,7 @@ private:
     bgp::RibIn rib_in_;
     failover::Recorder recorder_;
     std::vector<std::unique_ptr<Known>> known_;  ///< by NeighborId
-    std::vector<boost::asio::ip::tcp::acceptor> acceptors_;
+    std::vector<Listener> listeners_;
     std::function<void()> settled_;
 };
 

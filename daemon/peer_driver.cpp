@@ -17,6 +17,9 @@ using Wait = boost::asio::ip::tcp::socket::wait_type;
 /// How much is read from one neighbor before the loop looks at the others.
 constexpr int reads_per_turn = 4;
 
+/// How many connections of one neighbor are told at a time why they are not admitted.
+constexpr unsigned max_refusals = 4;
+
 /// TCP_USER_TIMEOUT stays this much above the send hold time, which would otherwise never fire
 /// (DESIGN.md §4.9).
 constexpr Duration user_timeout_margin = std::chrono::seconds{5};
@@ -138,8 +141,15 @@ void PeerDriver::dial() {
 }
 
 void PeerDriver::accepted(boost::asio::ip::tcp::socket socket) {
+    // The end of the connection that this one replaces may have arrived already.
+    for (const Side side : {Side::dialled, Side::accepted}) {
+        if (const LinkPtr current = link(side); current && current->open) read(current);
+    }
     if (const auto refusal = peer_.refuses_connection()) {
-        return say_farewell(std::move(socket), bgp::encode(*refusal));
+        // Whoever storms us gets no more of our descriptors than this.
+        if (refusals_ >= max_refusals) return reset(std::move(socket));
+        ++refusals_;
+        return say_farewell(std::move(socket), bgp::encode(*refusal), [this] { --refusals_; });
     }
     const auto current = std::make_shared<Link>(SessionSocket{std::move(socket)}, Side::accepted);
     link(Side::accepted) = current;
@@ -174,7 +184,9 @@ void PeerDriver::wait_error(const LinkPtr& current) {
     current->socket.socket().async_wait(Wait::wait_error, [this, current](const error_code& error) {
         if (error || link(current->side) != current) return;
         note_acknowledgements(current);
-        wait_error(current);
+        // An urgent octet wakes this, too, until ordinary reading steps over it.
+        read(current);
+        if (link(current->side) == current) wait_error(current);
     });
 }
 

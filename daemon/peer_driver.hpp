@@ -100,6 +100,7 @@ private:
     std::array<LinkPtr, 2> links_;
     std::array<std::uint8_t, std::size_t{64} << 10U> buffer_{};
     std::optional<bgp::Side> session_side_;  ///< of the established session
+    unsigned refusals_ = 0;                  ///< connections being told that they are not admitted
     bool withdrawals_open_ = false;          ///< some were pending and not all are handed over yet
     TimePoint state_since_;
     std::string last_error_;

@@ -1,6 +1,8 @@
 #include "daemon/run.hpp"
 
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -45,6 +47,22 @@ std::uint64_t fresh_seed() {
     return (std::uint64_t{device()} << 32U) | device();
 }
 
+/// Sessions, probes and clients of the API share the descriptors; the usual soft limit of 1,024 is
+/// for programs that use select.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// What operations still has to write may hang (a dead disk, say). The routes are gone by then, so
+/// the process ends without it.
+void bound_the_end() {
+    (void)std::signal(SIGALRM, [](int) { std::_Exit(EXIT_SUCCESS); });
+    ::alarm(5);
+}
+
 [[noreturn]] void end_hung_process(const std::string& loop) {
     spdlog::critical(
         "the {} loop stopped moving: ending the process, so that the neighbors drop the routes",
@@ -83,7 +101,8 @@ private:
 }  // namespace
 
 int run(const std::shared_ptr<const conf::Config>& config) {
-    std::signal(SIGPIPE, SIG_IGN);  // NOLINT(cert-err33-c): cannot fail for SIGPIPE
+    (void)std::signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     const auto refuse = [](const std::string& why) {
         spdlog::critical("{}", why);
         return EXIT_FAILURE;
@@ -129,6 +148,7 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     loops.start_threads();
     loops.main.run();  // returns when the last session has taken its last words
 
+    bound_the_end();
     main.end_probes();
     boost::asio::post(loops.operations, [&] {
         watchdog.stop();

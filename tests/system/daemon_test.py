@@ -165,6 +165,22 @@ class HostileNeighbors(Speaker):
             pass
         self.assert_good_still_served(good)
 
+    def test_one_that_redials_at_once_is_admitted(self):
+        for _ in range(20):
+            peer = self.dial(BAD)
+            peer.establish(my_as=64497)
+            peer.reset()
+
+    def test_one_that_storms_gets_few_of_our_descriptors(self):
+        good = self.establish_good()
+        descriptors = pathlib.Path(f"/proc/{self.daemon.process.pid}/fd")
+        before = len(list(descriptors.iterdir()))
+        storm = [self.dial(GOOD) for _ in range(100)]
+        for peer in storm[4:]:
+            peer.receive()  # refused, or cut off at once
+        self.assertLess(len(list(descriptors.iterdir())), before + 10)
+        self.assert_good_still_served(good)
+
     def test_a_stranger_gets_nothing(self):
         stranger = self.dial("127.0.0.66")
         self.assertIsNone(stranger.receive())

@@ -1,13 +1,15 @@
 // swerved: the daemon.
 
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <string>
 
+#include "daemon/descriptor_sink.hpp"
 #include "daemon/run.hpp"
 #include "swerve/conf/load.hpp"
 
@@ -37,7 +39,8 @@ int start(const Arguments& arguments) {
                     (*config)->checks.size(), (*config)->services.size());
         return EXIT_SUCCESS;
     }
-    spdlog::set_default_logger(spdlog::stderr_color_st("swerved"));
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "swerved", std::make_shared<swerve::daemon::DescriptorSink>(STDERR_FILENO)));
     spdlog::set_level(spdlog::level::from_str(arguments.log_level));
     spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
     return swerve::daemon::run(*config);
