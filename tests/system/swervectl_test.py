@@ -7,75 +7,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 from fake_daemon import FakeDaemon, document, error
-
-SWERVECTL = os.environ.get("SWERVECTL", "")
-
-NEIGHBOR = {
-    "name": "upstream-a", "description": "", "address": "192.0.2.254", "port": 179, "remote_as": 64496, "state": "established",
-    "since": "2026-11-18T01:18:00Z", "up_s": 274320.5, "local_address": "192.0.2.1", "passive": False, "hold_time_s": 9,
-    "keepalive_s": 3, "families": ["ipv4", "ipv6"], "prefixes_advertised": {"ipv4": 2, "ipv6": 1}, "prefixes_received": 7,
-    "pending_withdrawals": 0, "pending_announcements": 0, "unsent_octets": 0, "updates_sent": 3,
-    "messages_sent": {"open": 1, "update": 3, "notification": 0, "keepalive": 90, "route_refresh": 0},
-    "messages_received": {"open": 1, "update": 2, "notification": 0, "keepalive": 91, "route_refresh": 0},
-    "established_count": 1, "next_retry_s": None, "last_error": None}
-IDLE = {**NEIGHBOR, "name": "b", "address": "198.51.100.250", "state": "idle", "since": "2026-11-21T05:29:19Z", "up_s": None,
-        "prefixes_advertised": {"ipv4": 0, "ipv6": 0}, "prefixes_received": 0, "next_retry_s": 4.2,
-        "last_error": 'peer sent Cease/Administrative Shutdown "maint\u001b[31m 18:00"'}
-SERVICE = {
-    "name": "portal", "verdict": "up", "verdict_reason": "web passes", "verdict_since": "2026-11-21T01:25:00Z",
-    "intent": "announce", "intent_reason": "verdict is up", "intent_since": "2026-11-21T01:25:00Z", "healthy_when": "web",
-    "prefix_count": 1, "prefixes": ["198.51.100.0/24"], "drain": None, "sent_to": 1, "established_neighbors": 1}
-CHECK = {
-    "name": "web", "type": "http", "target": "http://198.51.100.1/healthz", "state": "up", "reason": "3 passes in a row",
-    "since": "2026-11-21T05:17:57Z", "interval_s": 1, "fast_interval_s": 0.2, "timeout_s": 0.8, "rise": 3, "fall": 2,
-    "window": None, "detection_bound_s": 2.6, "consecutive_passes": 90, "consecutive_failures": 0, "window_failures": 0,
-    "last": {"result": "pass", "reason": "200", "finished": "2026-11-21T05:29:59Z", "duration_s": 0.0012, "age_s": 0.4},
-    "held_until_s": None, "results": {"pass": 90, "fail": 0, "unknown": 0}, "caveat": None, "services": ["portal"]}
-EVENT = {"schema": "swerve.event/1", "id": 17, "time": "2026-11-21T05:28:14.102000Z", "boottime_ns": 1, "type": "verdict",
-         "severity": "critical", "subject": "portal", "text": "service portal: verdict up -> down: web fails", "detail": {}}
-FAILOVER = {
-    "id": 3, "subject": "portal", "reason": "web: refused", "prefixes": 1, "time": "2026-11-21T05:28:14Z", "complete": True,
-    "first_evidence_boottime_ns": 1, "verdict_boottime_ns": 2, "detection_s": 0.25, "written_s": 0.00009,
-    "acknowledged_s": 0.0021, "neighbors": [{"name": "upstream-a", "written_boottime_ns": 3, "acknowledged_boottime_ns": 4,
-                                             "written_s": 0.00009, "acknowledged_s": 0.0021, "session_lost": False}]}
-STATUS = document("status", version="0.1.0", site="fra1", local_as=64500, router_id="192.0.2.1", mode="site", stopping=False,
-                  started="2026-11-18T01:18:00Z", uptime_s=274321, neighbors=[NEIGHBOR, IDLE], services=[SERVICE],
-                  checks=[CHECK], events=[EVENT])
-COLLECTOR = {**STATUS, "mode": "collector", "services": [], "checks": []}
-
-
-class Case(unittest.TestCase):
-    maxDiff = None
-
-    def ctl(self, *words, daemon=None, env=None):
-        surroundings = {"PATH": os.environ["PATH"], **(env or {})}
-        if daemon:
-            surroundings["SWERVE_SOCKET"] = daemon.socket
-        return subprocess.run([SWERVECTL, *words], capture_output=True, text=True, env=surroundings, timeout=60, check=False)
-
-    def ok(self, *words, daemon=None, env=None):
-        ran = self.ctl(*words, daemon=daemon, env=env)
-        self.assertEqual((0, ""), (ran.returncode, ran.stderr), ran.stdout)
-        return ran.stdout
-
-    def refused(self, code, *words, daemon=None):
-        """The same failure in both languages; returns what a person reads."""
-        human = self.ctl(*words, daemon=daemon)
-        self.assertEqual((code, ""), (human.returncode, human.stdout), human.stderr)
-        self.assertTrue(human.stderr.startswith("swervectl: "), human.stderr)
-        self.assertEqual(1, human.stderr.count("\n"), human.stderr)
-        machine = self.ctl("--json", *words, daemon=daemon)
-        self.assertEqual((code, ""), (machine.returncode, machine.stderr))
-        answer = json.loads(machine.stdout)
-        self.assertEqual("swerve.error/1", answer["schema"])
-        self.assertRegex(answer["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
-        self.assertGreater(answer["boottime_ns"], 0)
-        self.assertEqual({"code", "message", "hint"}, set(answer["error"]))
-        return human.stderr
+from swervectl_case import CHECK, COLLECTOR, EVENT, FAILOVER, IDLE, NEIGHBOR, SERVICE, STATUS, SWERVECTL, Case
 
 
 class Words(Case):
@@ -372,96 +307,6 @@ class Commands(Case):
                     self.assertEqual("2026-11-21T05:28:14.102000Z  verdict        service portal: verdict up -> down: web fails\n",
                                      lines[0])
                     self.assertIn("the daemon ended the event stream", said)
-
-
-class Wait(Case):
-    def services(self, verdict):
-        return document("services", services=[{**SERVICE, "verdict": verdict}])
-
-    def test_a_condition_that_holds_ends_at_once(self):
-        explain = document("explain", prefix="198.51.100.0/24", announced=True, wanted=True, summary="sent", steps=[])
-        answers = {"/v1/status": STATUS, "/v1/services/portal": self.services("up"),
-                   "/v1/neighbors/upstream-a": document("neighbors", neighbors=[NEIGHBOR]),
-                   "/v1/explain?prefix=198.51.100.0/24": explain,
-                   "/v1/explain?prefix=203.0.113.0/24": {**explain, "announced": False}}
-        for condition in ["verdict=portal:up", "session=upstream-a", "announced=198.51.100.0/24", "withdrawn=203.0.113.0/24"]:
-            with self.subTest(condition), FakeDaemon(answers) as daemon:
-                self.assertRegex(self.ok("wait", condition, daemon=daemon), re.escape(condition) + r" after \d")
-                answer = json.loads(self.ok("wait", condition, "--json", daemon=daemon))
-                self.assertEqual((condition, True), (answer["condition"], answer["met"]))
-
-    def test_it_ends_when_the_condition_comes(self):
-        with FakeDaemon({"/v1/services/portal": [self.services("unknown")] * 3 + [self.services("up")]}) as daemon:
-            self.ok("wait", "verdict=portal:up", daemon=daemon)
-            self.assertEqual(4, sum(path == "/v1/services/portal" for _, path, _ in daemon.requests))
-
-    def test_an_event_is_a_reason_to_look_again(self):
-        answers = {"/v1/services/portal": [self.services("unknown")] * 20 + [self.services("up")]}
-        with FakeDaemon(answers, live=[EVENT] * 20) as daemon:
-            began = time.monotonic()
-            self.ok("wait", "verdict=portal:up", daemon=daemon)
-            # Twenty looks at the pace of a tenth of a second would take two seconds.
-            self.assertLess(time.monotonic() - began, 1.9)
-
-    def test_timeout_ends_with_6_and_says_what_is_the_case(self):
-        with FakeDaemon({"/v1/services/portal": self.services("down")}) as daemon:
-            said = self.refused(6, "wait", "verdict=portal:up", "--timeout", "150ms", daemon=daemon)
-            self.assertEqual("swervectl: verdict=portal:up did not come within 150ms: it is down: web passes\n", said)
-
-    def test_what_does_not_exist_ends_with_5(self):
-        missing = (404, error("no_such_object", "no service 'x'", "there are: portal"))
-        with FakeDaemon({"/v1/services/x": missing, "/v1/neighbors/x": missing, "/v1/status": STATUS}) as daemon:
-            self.refused(5, "wait", "verdict=x:up", daemon=daemon)
-            self.refused(5, "wait", "session=x", daemon=daemon)
-
-    def explained(self, announced, **marks):
-        steps = [{"stage": stage, "mark": mark, "text": "so"} for stage, mark in marks.items()]
-        return document("explain", prefix="203.0.113.0/24", announced=announced, wanted=announced, summary="so", steps=steps)
-
-    def wait_refused(self, code, condition, *explained):
-        with FakeDaemon({"/v1/status": STATUS, "/v1/explain?prefix=203.0.113.0/24": list(explained)}) as daemon:
-            return self.refused(code, "wait", condition + "=203.0.113.0/24", "--timeout", "1ms", daemon=daemon)
-
-    def wait_done(self, condition, *explained):
-        with FakeDaemon({"/v1/status": STATUS, "/v1/explain?prefix=203.0.113.0/24": list(explained)}) as daemon:
-            self.ok("wait", condition + "=203.0.113.0/24", daemon=daemon)
-
-    def test_a_prefix_outside_owned_ends_with_5(self):
-        for condition in ["announced", "withdrawn"]:
-            self.assertEqual("swervectl: 203.0.113.0/24 is outside everything in owned: name a prefix within owned; "
-                             "`swervectl show config` has the list\n",
-                             self.wait_refused(5, condition, self.explained(False, owned="blocked")))
-
-    def test_nobodys_prefix_is_not_withdrawn(self):
-        nobodys = self.explained(False, owned="ok", service="blocked", override="info", sessions="info")
-        self.assertEqual("swervectl: 203.0.113.0/24 is of no service and has no override: `swervectl show routes` lists the routes "
-                         "of this site\n", self.wait_refused(5, "withdrawn", nobodys))
-        # An operator may announce it yet.
-        self.wait_refused(6, "announced", nobodys)
-        self.wait_done("announced", nobodys, self.explained(True, owned="ok", service="info", override="ok", sessions="ok"))
-
-    def test_the_end_of_a_manual_route_is_a_withdrawal(self):
-        manual = self.explained(True, owned="ok", service="info", override="ok", sessions="ok")
-        self.wait_done("withdrawn", manual, self.explained(False, owned="ok", service="blocked", override="info", sessions="info"))
-        self.wait_done("withdrawn", self.explained(False, owned="ok", service="blocked", override="blocked", sessions="info"))
-
-    def test_a_collector_answers_from_what_it_received(self):
-        def routes(*best):
-            return document("routes", routes=[], cut=False, received=[
-                {"prefix": "198.51.100.0/24", "neighbor": "a", "best": value} for value in best])
-        path = "/v1/routes?prefix=198.51.100.0/24"
-        with FakeDaemon({"/v1/status": COLLECTOR, path: routes(False, True)}) as daemon:
-            self.ok("wait", "announced=198.51.100.0/24", daemon=daemon)
-            self.refused(6, "wait", "withdrawn=198.51.100.0/24", "--timeout", "1ms", daemon=daemon)
-        with FakeDaemon({"/v1/status": COLLECTOR, path: routes()}) as daemon:
-            self.ok("wait", "withdrawn=198.51.100.0/24", daemon=daemon)
-            self.refused(6, "wait", "announced=198.51.100.0/24", "--timeout", "1ms", daemon=daemon)
-
-    def test_a_collectors_neighbor_may_still_come(self):
-        missing = (404, error("no_such_object", "no neighbor 'x'"))
-        here = document("neighbors", neighbors=[{**NEIGHBOR, "name": "x"}])
-        with FakeDaemon({"/v1/status": COLLECTOR, "/v1/neighbors/x": [missing, here]}) as daemon:
-            self.ok("wait", "session=x", daemon=daemon)
 
 
 VALID = """site: fra1
