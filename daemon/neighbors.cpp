@@ -30,13 +30,6 @@ PeerTarget target_of(const conf::Config& config, const conf::Neighbor& neighbor)
             {neighbor.local_address, hop_limit(config, neighbor)}};
 }
 
-bool holds(const std::vector<SentRange>& sent, const Prefix& prefix) {
-    return std::ranges::any_of(sent, [&](const SentRange& held) {
-        const auto id = held.block->find(prefix);
-        return id && *id >= held.range.begin && *id < held.range.end;
-    });
-}
-
 bgp::PeerConfig collector_peer(const conf::Config& config, std::uint64_t seed) {
     bgp::PeerConfig out{.open = {.local_as = config.local_as,
                                  .router_id = config.router_id,
@@ -276,7 +269,7 @@ void Neighbors::publish(decltype(Event::what) what) {
     events_.publish({BootClock::now(), wall_now(), std::move(what)});
 }
 
-NeighborView Neighbors::view(const Known& known, const SnapshotRequest& request) const {
+NeighborView Neighbors::view(const Known& known) const {
     const PeerDriver& driver = *known.driver;
     const bgp::Peer& peer = driver.peer();
     const bgp::AdjRibOut& rib_out = peer.rib_out();
@@ -307,12 +300,11 @@ NeighborView Neighbors::view(const Known& known, const SnapshotRequest& request)
     rib_out.for_each_sent([&](const bgp::BlockRef& block, bgp::IdRange range) {
         out.sent.push_back({block, range});
     });
-    if (request.prefix) out.sent_prefix = holds(out.sent, *request.prefix);
     return out;
 }
 
 void Neighbors::describe(const SnapshotRequest& request, Snapshot& out) const {
-    for (const auto& known : known_) out.neighbors.push_back(view(*known, request));
+    for (const auto& known : known_) out.neighbors.push_back(view(*known));
     out.failovers = recorder_.records();
     if (!request.received) return;
     rib_in_.for_each([&](const Prefix& prefix, const bgp::ReceivedRoute& route, bool best) {

@@ -84,7 +84,7 @@ private:
     [[nodiscard]] Known* collected(const Address& address);
     void publish_best(const std::vector<bgp::BestChanged>& changes);
     void publish(decltype(Event::what) what);
-    [[nodiscard]] NeighborView view(const Known& known, const SnapshotRequest& request) const;
+    [[nodiscard]] NeighborView view(const Known& known) const;
 
     boost::asio::io_context& io_;
     const conf::Config& config_;

@@ -45,8 +45,7 @@ struct NeighborView {
     std::size_t unsent_octets;  ///< in the kernel, not yet on the wire
     std::size_t received;       ///< kept routes
     std::uint64_t updates_sent;
-    std::vector<SentRange> sent;      ///< what the neighbor holds
-    std::optional<bool> sent_prefix;  ///< of SnapshotRequest::prefix: the neighbor holds it
+    std::vector<SentRange> sent;  ///< what the neighbor holds
 };
 
 struct RouteView {
@@ -77,8 +76,7 @@ struct Snapshot {
 };
 
 struct SnapshotRequest {
-    std::optional<Prefix>
-        prefix;  ///< of interest: fills sent_prefix, and restricts `received` to what overlaps it
+    std::optional<Prefix> prefix;  ///< restricts `received` to what overlaps it
     bool received = false;
     std::size_t received_limit = 1000;
 };

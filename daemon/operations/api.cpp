@@ -163,8 +163,7 @@ Answer explain(ApiContextRef context, ApiCall call) {
     }
     const auto prefix = parse_prefix(given->second);
     if (!prefix) co_return bad_request(prefix.error().message, prefix.error().hint);
-    SnapshotRequest request;
-    request.prefix = *prefix;
+    const SnapshotRequest request;
     const SnapshotRef snapshot = co_await take_snapshot(context, request);
     if (!snapshot) co_return main_silent(*context);
     co_return json_response(views::explain(*snapshot, *prefix));

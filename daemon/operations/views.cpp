@@ -240,7 +240,7 @@ template <class List>
         out.push_back({.name = view.name,
                        .established = established,
                        .carries = carries(snapshot, i, prefix),
-                       .advertised = view.sent_prefix.value_or(holds(view, prefix)),
+                       .advertised = holds(view, prefix),
                        .detail = std::move(detail)});
     }
     return out;

@@ -327,8 +327,7 @@ TEST_CASE("views: status carries everything one screen needs") {
 }
 
 TEST_CASE("views: explain says what the decision and the neighbors say") {
-    auto snapshot = sample_snapshot();
-    snapshot.neighbors[0].sent_prefix = true;
+    const auto snapshot = sample_snapshot();
     const json::object answer = views::explain(snapshot, prefix("198.51.100.0/24"));
     CHECK(text(answer, "prefix") == "198.51.100.0/24");
     CHECK(answer.at("announced") == true);

@@ -85,8 +85,7 @@ inline constexpr WallTime sample_wall{1'800'000'000s};  // 2027-01-15T08:00:00Z
             .unsent_octets = 0,
             .received = 0,
             .updates_sent = 0,
-            .sent = {},
-            .sent_prefix = {}};
+            .sent = {}};
 }
 
 /// The neighbor's session is up for ten seconds and holds the whole of these blocks.
