@@ -1,20 +1,24 @@
 #pragma once
 // The door between operations and main. Calls come from the operations loop; completions run there
-// too. Nothing waits.
+// too. Nothing waits. Objects are told by name: main may have another configuration by the time it
+// gets there.
 
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <variant>
 
 #include "daemon/snapshot.hpp"
+#include "daemon/speaker/speaker.hpp"
 #include "swerve/failover/site.hpp"
 
 namespace swerve::daemon {
 
 class MainPort {
 public:
-    using SubjectId = std::variant<failover::ServiceId, Prefix>;
+    /// Name of a service, or a prefix.
+    using Subject = std::variant<std::string, Prefix>;
 
     MainPort() = default;
     MainPort(const MainPort&) = delete;
@@ -26,12 +30,23 @@ public:
 
     /// `lasting`: absent means until cleared. `done` gets the refusal, or nothing when the override
     /// is in force.
-    virtual void set_override(SubjectId subject, failover::Override value,
+    virtual void set_override(Subject subject, failover::Override value,
                               std::optional<Duration> lasting,
                               std::function<void(std::optional<failover::Refusal>)> done) = 0;
     /// `done` gets how many overrides were cleared.
-    virtual void clear_overrides(SubjectId subject, std::optional<failover::OverrideKind> only,
+    virtual void clear_overrides(Subject subject, std::optional<failover::OverrideKind> only,
                                  std::function<void(std::size_t)> done) = 0;
+    /// `done` gets whether there is such a neighbor.
+    virtual void command_neighbor(CommandNeighbor command, std::function<void(bool)> done) = 0;
+
+    /// Applies a change whose `before` is the configuration in force. `done` gets why not (a
+    /// listener that cannot be bound, a daemon that is stopping), in one sentence; then nothing has
+    /// changed.
+    virtual void apply(std::shared_ptr<const conf::Change> change,
+                       std::function<void(std::optional<std::string>)> done) = 0;
+
+    /// What is to outlive the process as main knows it; the caller adds boot and process.
+    virtual void saved_state(std::function<void(failover::SavedState)> done) = 0;
 };
 
 }  // namespace swerve::daemon

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "daemon/events.hpp"
 #include "daemon/peer_driver.hpp"
 #include "daemon/snapshot.hpp"
+#include "daemon/speaker/event.hpp"
 #include "swerve/base/result.hpp"
 #include "swerve/bgp/rib_in.hpp"
 #include "swerve/conf/config.hpp"

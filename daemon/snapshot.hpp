@@ -32,6 +32,8 @@ struct NeighborView {
     std::uint16_t port;
     std::optional<Asn> remote_as;  ///< configured, or what a collector's neighbor said
     bool passive;
+    bool disabled;     ///< by an operator
+    bool out_of_sync;  ///< what it was sent has differed for long from what it is to hold
     bgp::State state;
     TimePoint since;  ///< of `state`
     std::optional<bgp::Negotiated> negotiated;
@@ -55,6 +57,14 @@ struct RouteView {
     bool best;
 };
 
+/// One prefix of one neighbor's Adj-RIB-Out; `desired` differs from `sent` while it is pending.
+struct AdjOutView {
+    Prefix prefix;
+    std::string neighbor;
+    bgp::RouteRef desired;  ///< null: not to be there
+    bgp::RouteRef sent;     ///< null: not there
+};
+
 struct LoopView {
     std::string name;         ///< main, probes, operations
     Duration worst_lateness;  ///< of the heartbeat, since start
@@ -71,6 +81,8 @@ struct Snapshot {
         neighbors;  ///< in the order of the configuration; a collector's in order of arrival
     std::vector<RouteView> received;  ///< as asked for
     bool received_cut = false;        ///< the limit left some out
+    std::vector<AdjOutView> adj_out;  ///< as asked for
+    bool adj_out_cut = false;
     std::deque<failover::FailoverRecord> failovers;
     std::vector<LoopView> loops;
 };
@@ -79,6 +91,9 @@ struct SnapshotRequest {
     std::optional<Prefix> prefix;  ///< restricts `received` to what overlaps it
     bool received = false;
     std::size_t received_limit = 1000;
+    bool adj_out = false;
+    std::optional<std::string> adj_out_neighbor;  ///< absent: all
+    std::size_t adj_out_limit = 1000;
 };
 
 }  // namespace swerve::daemon

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/events.hpp"
+#include "daemon/speaker/event.hpp"
 #include "swerve/conf/config.hpp"
 
 namespace swerve::daemon {

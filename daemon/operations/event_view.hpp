@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "daemon/events.hpp"
+#include "daemon/speaker/event.hpp"
 #include "swerve/conf/config.hpp"
 
 namespace swerve::daemon {

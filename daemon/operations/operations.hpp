@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "daemon/events.hpp"
+#include "daemon/speaker/event.hpp"
 #include "daemon/main_port.hpp"
 #include "daemon/operations/http_server.hpp"
 #include "swerve/base/result.hpp"

@@ -14,15 +14,16 @@ USES = {
     "probes": {"base", "net", "health", "probes"},
     "failover": {"base", "net", "bgp", "health", "failover"},
     "conf": {"base", "net", "bgp", "health", "probes", "failover", "conf"},
-    "daemon": {"base", "net", "bgp", "health", "probes", "failover", "conf", "daemon"},
-    "tools": {"base", "net", "bgp", "health", "probes", "failover", "conf", "daemon", "tools"},
+    "speaker": {"base", "net", "bgp", "health", "failover", "conf", "speaker"},
+    "daemon": {"base", "net", "bgp", "health", "probes", "failover", "conf", "speaker", "daemon"},
+    "tools": {"base", "net", "bgp", "health", "probes", "failover", "conf", "speaker", "daemon", "tools"},
 }
-PURE = {"base", "net", "bgp", "health", "failover"}
+PURE = {"base", "net", "bgp", "health", "failover", "speaker"}
 # The one header of base that reads a clock; adapters include it.
 CLOCK = "include/swerve/base/clock.hpp"
 
 # Rooms whose private headers others may include: daemon has no public ones, the registry of probes is read by conf.
-OPEN = {"daemon", "probes"}
+OPEN = {"daemon", "probes", "speaker"}
 
 PURE_HEADERS = re.compile(
     r"boost/|yaml-cpp/|prometheus/|spdlog/|openssl/|swerve/base/clock\.hpp$|sys/(socket|epoll|timerfd|types)\.h$|unistd\.h$|"
@@ -39,6 +40,8 @@ def room_of(path):
     path = path.removeprefix("include/")
     if path == "swerve/health/probe.hpp" or path.startswith("health/probes/"):
         return "probes"
+    if path.startswith("daemon/speaker/"):
+        return "speaker"
     parts = path.split("/")
     if parts[0] == "swerve" and len(parts) > 2:
         return parts[1] if parts[1] in USES else None

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "swerve/base/bytes.hpp"
@@ -43,6 +44,13 @@ struct SessionEncoding {
     std::optional<Address> next_hop_ipv6;
 };
 
+/// Routes that are to be with a neighbor.
+struct Desired {
+    BlockRef block;
+    IdRange range;
+    RouteRef route;
+};
+
 /// A prefix may be desired in one block at a time; a block that takes it over from another is
 /// advertised after the other's withdraw() (withdrawals are sent first, so the order holds on the
 /// wire).
@@ -59,6 +67,16 @@ public:
     /// before, it is withdrawn.
     void advertise(const BlockRef& block, IdRange range, const RouteRef& route);
     void withdraw(const BlockRef& block, IdRange range);
+
+    /// The prefixes keep what is desired and what was sent of them, under their new block. Nothing
+    /// of it goes on the wire.
+    void hand_over(const Handover& handover);
+    /// Exactly these are desired from now on; everything else is withdrawn. No prefix may stand in
+    /// two of them. What is so already sends nothing.
+    void assign(std::span<const Desired> all);
+    /// Other next hops for the session that is up; what is advertised in a family whose next hop
+    /// changes is sent once more, or withdrawn where there is none any more.
+    void set_next_hops(const std::optional<Address>& ipv4, const std::optional<Address>& ipv6);
 
     /// A session came up: nothing has been sent on it yet; End-of-RIB follows the first
     /// announcements of each family.

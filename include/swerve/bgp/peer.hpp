@@ -58,7 +58,10 @@ struct BytesReceived {
     Side side;
     ByteView bytes;
 };
-using PeerEvent = std::variant<Start, Stop, TcpConnected, TcpFailed, BytesReceived>;
+/// Asks the neighbor for all its routes (RFC 2918), in every family of the session; nothing happens
+/// without a session or where the neighbor has no route refresh.
+struct AskForRoutes {};
+using PeerEvent = std::variant<Start, Stop, TcpConnected, TcpFailed, BytesReceived, AskForRoutes>;
 
 // Actions, for the driver.
 struct Dial {};
@@ -117,6 +120,9 @@ public:
     Peer& operator=(Peer&&) noexcept;
 
     void handle(TimePoint now, const PeerEvent& event, PeerActions& out);
+    /// Takes over what may change under a session that lives: `passive`, `connect_retry` and the
+    /// next hops. `open` must be equal; with another one the caller makes a new Peer.
+    void reconfigure(const PeerConfig& config);
     void tick(TimePoint now, PeerActions& out);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
 

@@ -40,6 +40,11 @@ public:
     /// The longest prefix of `range` whose octets fit into `room`.
     [[nodiscard]] IdRange fitting(IdRange range, std::size_t room) const;
 
+    /// Whether both hold the same prefixes.
+    friend bool operator==(const PrefixBlock& a, const PrefixBlock& b) {
+        return a.family_ == b.family_ && a.packed_ == b.packed_;
+    }
+
     /// Calls `visit(prefix)` for each of `range`, in order.
     template <class Visit>
     void for_each(IdRange range, const Visit& visit) const {
@@ -67,5 +72,27 @@ private:
 };
 
 using BlockRef = std::shared_ptr<const PrefixBlock>;
+
+/// The same prefixes in two blocks: ranges of equal size.
+struct CommonRange {
+    IdRange from;
+    IdRange to;
+
+    friend bool operator==(const CommonRange&, const CommonRange&) = default;
+};
+
+/// What two blocks have in common; `ranges` is not empty and ascending in `from`.
+struct Handover {
+    BlockRef from;
+    BlockRef to;
+    std::vector<CommonRange> ranges;
+};
+
+/// What the prefixes of `from` become in `to`, for a change of the configuration that makes new
+/// blocks of mostly the same prefixes. Within each side no prefix stands in two blocks. A block
+/// that is on both sides is not handed over. One pass over all prefixes: meant for operations, not
+/// for main.
+[[nodiscard]] std::vector<Handover> hand_overs(std::span<const BlockRef> from,
+                                               std::span<const BlockRef> to);
 
 }  // namespace swerve::bgp

@@ -19,6 +19,7 @@ using NeighborId = std::uint32_t;
 struct CheckPolicy {
     std::string name;
     health::TrackerPolicy tracker;
+    std::uint64_t fingerprint = 0;  ///< of all that its evidence depends on (SavedCheck)
 };
 
 struct ServicePolicy {

@@ -15,6 +15,7 @@ namespace swerve::failover {
 struct FailoverRecord {
     struct Neighbor {
         NeighborId neighbor;
+        std::string name;
         std::optional<TimePoint> written;       ///< last octet of the withdraw handed to the kernel
         std::optional<TimePoint> acknowledged;  ///< that octet acknowledged by the neighbor's TCP
         bool session_lost = false;  ///< the session ended first, which withdraws as well

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -65,8 +66,15 @@ struct ClearOverrides {
 struct StopAnnouncing {
     std::string reason;
 };
-using SiteEvent =
-    std::variant<Begin, ProbeFinished, SourceEvent, SetOverride, ClearOverrides, StopAnnouncing>;
+/// Another policy takes over. Checks, services and overrides are told by name.
+struct Reconfigure {
+    SitePolicy policy;
+    /// By new CheckId: the check whose evidence still counts; absent where the probe is another one
+    /// or new. Of a check that stays but whose timing changed the counters go on.
+    std::vector<std::optional<CheckId>> checks;
+};
+using SiteEvent = std::variant<Begin, ProbeFinished, SourceEvent, SetOverride, ClearOverrides,
+                               StopAnnouncing, Reconfigure>;
 
 // Actions.
 struct StartProbe {
@@ -121,9 +129,16 @@ struct OverrideChanged {
     std::optional<Override> value;  ///< absent: cleared or expired
     bool expired = false;
 };
-using SiteAction = std::variant<StartProbe, Advertise, Withdraw, FailoverBegan, CheckChanged,
-                                EvidenceLost, VerdictChanged, IntentChanged, OverrideChanged>;
+/// What is to be announced has to be asked anew (Site::for_each_announced); follows a Reconfigure
+/// in place of Advertise and Withdraw.
+struct RoutesReplaced {};
+using SiteAction =
+    std::variant<StartProbe, Advertise, Withdraw, FailoverBegan, CheckChanged, EvidenceLost,
+                 VerdictChanged, IntentChanged, OverrideChanged, RoutesReplaced>;
 using SiteActions = std::vector<SiteAction>;
+
+struct Restored;
+struct SavedState;
 
 /// Why an operator's word was not taken: the prefix is outside `owned`; there is no such service,
 /// or nothing on this prefix that could be withdrawn, or the kind does not go with the subject; the
@@ -170,7 +185,7 @@ struct SiteView {
 
 class Site {
 public:
-    explicit Site(SitePolicy policy);
+    Site(SitePolicy policy, const Restored& restored);
     ~Site();
     Site(Site&&) noexcept;
     Site& operator=(Site&&) noexcept;
@@ -184,8 +199,15 @@ public:
     [[nodiscard]] std::optional<Refusal> refuses(const std::variant<ServiceId, Prefix>& subject,
                                                  OverrideKind kind) const;
 
+    /// Calls `visit(service, block, range)` for every route that is to be announced; a manual route
+    /// has no service.
+    void for_each_announced(const std::function<void(std::optional<ServiceId>, const bgp::BlockRef&,
+                                                     bgp::IdRange)>& visit) const;
+
     [[nodiscard]] SiteView view() const;
     [[nodiscard]] const SitePolicy& policy() const;
+    /// Overrides and check states for SavedState.
+    void save(TimePoint now, WallTime wall, SavedState& into) const;
 
 private:
     struct Parts;

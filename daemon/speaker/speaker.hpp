@@ -1,0 +1,140 @@
+#pragma once
+// A whole site as one pure machine: the decision, the peers that tell it to the neighbors, the
+// records of what that took. The daemon gives it sockets, clocks and probes; tests/sim gives it a
+// world of its own. It holds no policy but the wiring: what the decision says goes to every
+// neighbor's Adj-RIB-Out in the same call.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "daemon/speaker/event.hpp"
+#include "swerve/base/time.hpp"
+#include "swerve/bgp/peer.hpp"
+#include "swerve/bgp/rib_in.hpp"
+#include "swerve/conf/change.hpp"
+#include "swerve/conf/config.hpp"
+#include "swerve/failover/record.hpp"
+#include "swerve/failover/saved_state.hpp"
+#include "swerve/failover/site.hpp"
+
+namespace swerve::daemon {
+
+using failover::NeighborId;
+
+/// A moment on both clocks; the wall's is for records and expiry only.
+struct Moment {
+    TimePoint now;
+    WallTime wall;
+};
+
+// Events, beside those of the decision.
+struct PeerInput {
+    NeighborId neighbor;
+    bgp::PeerEvent event;
+};
+/// The deadline of this neighbor's peer has come; its readable octets were handed in before.
+struct PeerTick {
+    NeighborId neighbor;
+};
+/// Every withdrawal that was pending for this neighbor has been handed to the kernel.
+struct WithdrawalsWritten {
+    NeighborId neighbor;
+};
+/// What WithdrawalsWritten reported up to `written_at` was acknowledged by the neighbor's TCP.
+struct WithdrawalsAcknowledged {
+    NeighborId neighbor;
+    TimePoint written_at;
+};
+enum class NeighborCommand : std::uint8_t { enable, disable, reset, refresh };
+[[nodiscard]] std::string_view to_string(NeighborCommand command);
+struct CommandNeighbor {
+    std::string name;
+    NeighborCommand command;
+    std::string who;
+    std::string reason;
+};
+struct Reload {
+    std::shared_ptr<const conf::Change> change;  ///< its `before` is the configuration in force
+};
+/// Ends all sessions with Cease/Administrative Shutdown; follows StopAnnouncing.
+struct EndSessions {
+    std::string reason;
+};
+using SpeakerEvent = std::variant<failover::SiteEvent, PeerInput, PeerTick, WithdrawalsWritten,
+                                  WithdrawalsAcknowledged, CommandNeighbor, Reload, EndSessions>;
+
+/// What a turn asks of the adapters, by who is to do it. In this order: connections, the wire
+/// (every neighbor whose peer wants to write), probes, and then everybody who is only told.
+struct SpeakerOutput {
+    struct Connection {
+        NeighborId neighbor;
+        bgp::PeerAction action;
+    };
+    std::vector<NeighborId>
+        removed;  ///< these neighbors are gone; their drivers say the last words
+    std::vector<NeighborId> added;
+    std::vector<Connection> connections;
+    bool routes_changed = false;  ///< every neighbor may have something to write
+    std::vector<failover::StartProbe> probes;
+    std::vector<Event> events;
+    bool save = false;  ///< saved() has changed
+};
+
+class Speaker {
+public:
+    Speaker(std::shared_ptr<const conf::Config> config, std::uint64_t seed,
+            const failover::Restored& restored, Moment at);
+    ~Speaker();
+    Speaker(const Speaker&) = delete;
+    Speaker& operator=(const Speaker&) = delete;
+
+    void handle(Moment at, const SpeakerEvent& event, SpeakerOutput& out);
+    /// For next_deadline(); peers have their own (PeerTick).
+    void tick(Moment at, SpeakerOutput& out);
+    [[nodiscard]] std::optional<TimePoint> next_deadline() const;
+
+    /// Of neighbors that exist; ids are never used again.
+    [[nodiscard]] std::vector<NeighborId> neighbors() const;
+    [[nodiscard]] std::optional<NeighborId> find(std::string_view name) const;
+    [[nodiscard]] bgp::Peer& peer(NeighborId neighbor);
+    [[nodiscard]] const bgp::Peer& peer(NeighborId neighbor) const;
+    [[nodiscard]] const conf::Neighbor* config_of(NeighborId neighbor) const;  ///< null: collected
+    /// Collector: the neighbor at this address, made on its first connection; nothing when there
+    /// are too many.
+    [[nodiscard]] std::optional<NeighborId> collected(Moment at, const Address& address,
+                                                      SpeakerOutput& out);
+
+    [[nodiscard]] const failover::Site& site() const;
+    [[nodiscard]] const std::shared_ptr<const conf::Config>& config() const;
+    [[nodiscard]] const failover::Recorder& recorder() const;
+    [[nodiscard]] const bgp::RibIn& rib_in() const;
+    /// What is to outlive the process; `boot_id`, `started`, `crashes` and `ended_clean` are the
+    /// caller's.
+    [[nodiscard]] failover::SavedState saved(Moment at) const;
+
+    /// Facts about a neighbor that its peer does not keep.
+    struct NeighborFacts {
+        std::string name;
+        std::optional<Asn> remote_as;  ///< configured, or what a collector's neighbor said
+        bool disabled;
+        TimePoint state_since;
+        std::string last_error;  ///< of the last session or attempt; empty: none
+        std::optional<Address> local_address;
+        bool out_of_sync;
+    };
+    [[nodiscard]] NeighborFacts facts(NeighborId neighbor) const;
+
+private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+/// How long what a neighbor was sent may differ from what it is to hold before that is an alarm.
+inline constexpr Duration out_of_sync_after = std::chrono::seconds{5};
+
+}  // namespace swerve::daemon
