@@ -31,8 +31,9 @@ concept OneOf = (std::same_as<T, Listed> || ...);
 }  // namespace
 
 void Outbox::push(MessageType type, Bytes message) {
-    const bool waiting = std::ranges::any_of(
-        messages_, [&](const Message& other) { return other.type == type && !other.begun; });
+    const bool waiting = std::ranges::any_of(messages_, [&](const Message& other) {
+        return other.type == type && !other.begun && other.octets == message;
+    });
     if (!waiting) messages_.push_back({type, std::move(message), false});
 }
 
@@ -121,11 +122,8 @@ void Connection::in_connect(const ConnectionEvent& event, Turn turn) {
                 local_address_ = up.local_address;
                 enter(State::open_sent, "TCP connected", turn);
             },
-            [&](const TcpDown& down) { enter(State::active, down.reason, turn); },
-            [&](const ConnectRetryExpired&) {
-                turn.out.emplace_back(CancelDial{});
-                dial("no answer to the dial", turn);
-            },
+            [&](const TcpDown& down) { came_to_nothing(down, turn); },
+            [&](const ConnectRetryExpired&) { dial_unanswered(turn); },
             [&](const OneOf<HoldExpired, KeepaliveExpired, SendHoldExpired, HeaderError,
                             OpenMessage, UpdateMessage, NotificationMessage, KeepaliveMessage,
                             RouteRefreshMessage> auto&) {
@@ -149,7 +147,10 @@ void Connection::in_active(const ConnectionEvent& event, Turn turn) {
                 enter(State::open_sent, "TCP connected", turn);
             },
             [&](const TcpDown& down) { tcp_lost(Ended::Cause::error, down, turn); },
-            [&](const ConnectRetryExpired&) { dial({}, turn); },
+            [&](const ConnectRetryExpired&) {
+                if (config_.persists) return dial({}, turn);
+                finish({Ended::Cause::stopped, "dials no more", {}, {}}, turn);
+            },
             [&](const OneOf<HoldExpired, KeepaliveExpired, SendHoldExpired, HeaderError,
                             OpenMessage, UpdateMessage, NotificationMessage, KeepaliveMessage,
                             RouteRefreshMessage> auto&) {
@@ -165,13 +166,7 @@ void Connection::in_open_sent(const ConnectionEvent& event, Turn turn) {
             [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
             [&](const Stop& order) { stop(order, turn); },
             [&](const CollisionDump&) { dump(turn); },
-            [&](const TcpDown& down) {
-                if (config_.side == Side::dialled || config_.listens) {
-                    enter(State::active, down.reason, turn);
-                } else {
-                    tcp_lost(Ended::Cause::lost, down, turn);
-                }
-            },
+            [&](const TcpDown& down) { came_to_nothing(down, turn); },
             [&](const HoldExpired&) { hold_expired(turn); },
             [&](const OneOf<ConnectRetryExpired, KeepaliveExpired, SendHoldExpired> auto&) {
                 fsm_error(turn);
@@ -279,6 +274,13 @@ void Connection::dial(std::string reason, Turn turn) {
     enter(State::connect, std::move(reason), turn);
 }
 
+void Connection::dial_unanswered(Turn turn) {
+    const std::string reason = "no answer to the dial";
+    if (!config_.persists) return cancel_dial(Ended::Cause::stopped, reason, turn);
+    turn.out.emplace_back(CancelDial{});
+    dial(reason, turn);
+}
+
 void Connection::cancel_dial(Ended::Cause cause, std::string reason, Turn turn) {
     turn.out.emplace_back(CancelDial{});
     finish({cause, std::move(reason), {}, {}}, turn);
@@ -358,6 +360,12 @@ void Connection::tcp_lost(Ended::Cause cause, const TcpDown& event, Turn turn) {
     finish({cause, event.reason, {}, {}}, turn);
 }
 
+/// No session was there to lose.
+void Connection::came_to_nothing(const TcpDown& event, Turn turn) {
+    if (config_.persists) return enter(State::active, event.reason, turn);
+    tcp_lost(Ended::Cause::lost, event, turn);
+}
+
 // RFC 4271 §6.4: a NOTIFICATION is never answered.
 void Connection::notified(const NotificationMessage& event, Turn turn) {
     turn.out.emplace_back(CloseTcp{config_.side, {}});
@@ -411,6 +419,20 @@ void Connection::watch_output(TimePoint now, bool pending, bool progress) {
     } else if (progress || !deadlines_.armed(Timer::send_hold)) {
         deadlines_.set(Timer::send_hold, now + 2 * negotiated_->hold_time);
     }
+}
+
+void Connection::ask_for_routes() {
+    if (state_ != State::established || !negotiated_->route_refresh) return;
+    for (const Family family : all_families) {
+        if (negotiated_->families.contains(family)) {
+            outbox_.push(MessageType::route_refresh, encode_route_refresh(family));
+        }
+    }
+}
+
+void Connection::reconfigure(Duration connect_retry, bool persists) {
+    config_.connect_retry = connect_retry;
+    config_.persists = persists;
 }
 
 void Connection::receive(ByteView bytes) {

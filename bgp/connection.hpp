@@ -85,9 +85,11 @@ using ConnectionAction = std::variant<Dial, CancelDial, CloseTcp, NotificationEx
 using ConnectionActions = std::vector<ConnectionAction>;
 
 /// Control messages on their way to the socket, and the rest of a message that was taken only in
-/// part. Bounded: one OPEN, one KEEPALIVE that was not begun, one message that was.
+/// part. Bounded: of what was not begun, one OPEN, one KEEPALIVE and one ROUTE-REFRESH a family;
+/// one message that was.
 class Outbox {
 public:
+    /// Adds nothing where the same message waits already.
     void push(MessageType type, Bytes message);
     /// A message of which the socket has taken a part already.
     void push_rest(Bytes rest);
@@ -116,7 +118,8 @@ struct ConnectionConfig {
     Side side;
     OpenPolicy open;
     Duration connect_retry;
-    bool listens;  ///< returns to Active by itself to wait for the neighbor (passive)
+    /// Tries again by itself when an attempt comes to nothing: dials, or waits for the neighbor.
+    bool persists;
     std::uint64_t seed;
 };
 
@@ -142,6 +145,11 @@ public:
     void watch_output(TimePoint now, bool pending, bool progress);
     /// An UPDATE was sent, which spares a KEEPALIVE.
     void update_sent(TimePoint now);
+    /// RFC 2918: for an established connection whose neighbor has the capability; otherwise nothing
+    /// happens.
+    void ask_for_routes();
+    /// Counts from the next attempt on.
+    void reconfigure(Duration connect_retry, bool persists);
 
     [[nodiscard]] Side side() const { return config_.side; }
     [[nodiscard]] State state() const { return state_; }
@@ -171,6 +179,7 @@ private:
     void enter(State to, std::string reason, Turn turn);
     void arm(State state, TimePoint now);
     void dial(std::string reason, Turn turn);
+    void dial_unanswered(Turn turn);
     void cancel_dial(Ended::Cause cause, std::string reason, Turn turn);
     void close(Ended::Cause cause, Notification words, std::string reason, Turn turn);
     void stop(const Stop& event, Turn turn);
@@ -183,6 +192,7 @@ private:
     void hold_expired(Turn turn);
     void send_hold_expired(Turn turn);
     void tcp_lost(Ended::Cause cause, const TcpDown& event, Turn turn);
+    void came_to_nothing(const TcpDown& event, Turn turn);
     void notified(const NotificationMessage& event, Turn turn);
     void open_received(ByteView body, Turn turn);
     void update_received(ByteView body, Turn turn);

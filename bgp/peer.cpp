@@ -1,6 +1,7 @@
 #include "swerve/bgp/peer.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "bgp/connection.hpp"
@@ -30,9 +31,11 @@ bool we_dominate(const OpenPolicy& ours, const Negotiated& theirs) {
     return ours.local_as > theirs.remote_as;
 }
 
+/// The side that a peer brings about by itself.
+Side own_side(const PeerConfig& config) { return config.passive ? Side::accepted : Side::dialled; }
+
 ConnectionConfig connection_config(Side side, const PeerConfig& config) {
-    const bool listens = side == Side::accepted && config.passive;
-    return {side, config.open, config.connect_retry, listens,
+    return {side, config.open, config.connect_retry, side == own_side(config),
             config.seed + static_cast<std::uint64_t>(side)};
 }
 
@@ -64,18 +67,22 @@ struct Peer::Parts {
         return &one == &dialled ? accepted : dialled;
     }
     /// The one that a retry starts.
-    [[nodiscard]] Connection& starter() { return config.passive ? accepted : dialled; }
+    [[nodiscard]] Connection& starter() { return at(own_side(config)); }
 
     [[nodiscard]] State state() const { return std::max(dialled.state(), accepted.state()); }
     [[nodiscard]] bool output_pending(const Connection& one) const {
         return !one.outbox().empty() || (session == one.side() && rib.pending());
     }
     [[nodiscard]] std::optional<Notification> refusal() const;
+    /// Of the session.
+    [[nodiscard]] std::optional<Address> next_hop(Family family) const;
 
+    void reconfigure(const PeerConfig& given);
     void start(Turn turn);
     void stop(const Stop& event, Turn turn);
     void connected(const TcpConnected& event, Turn turn);
     void received(const BytesReceived& event, Turn turn);
+    void ask_for_routes();
     void tick(Turn turn);
 
     void apply(Connection& one, const ConnectionEvent& event, Turn turn);
@@ -102,6 +109,7 @@ struct Peer::Parts {
     std::optional<Side> session;
     std::optional<Negotiated> negotiated;
     TimePoint established_at;
+    TimePoint latest;  ///< when the driver called last
 };
 
 std::optional<Notification> Peer::Parts::refusal() const {
@@ -112,16 +120,39 @@ std::optional<Notification> Peer::Parts::refusal() const {
     return std::nullopt;
 }
 
+std::optional<Address> Peer::Parts::next_hop(Family family) const {
+    const auto& given = family == Family::ipv4 ? config.next_hop_ipv4 : config.next_hop_ipv6;
+    if (given) return given;
+    const auto& own = at(*session).local_address();
+    return own->family() == family ? own : std::nullopt;
+}
+
+void Peer::Parts::reconfigure(const PeerConfig& given) {
+    assert(given.open == config.open);
+    config = given;
+    for (Connection* one : {&dialled, &accepted}) {
+        one->reconfigure(config.connect_retry, one == &starter());
+    }
+    if (failures == 0) retry_delay = config.connect_retry;
+    if (session) rib.set_next_hops(next_hop(Family::ipv4), next_hop(Family::ipv6));
+    // A peer that waited for its neighbor has no timer yet that would make it dial.
+    schedule_retry(latest);
+}
+
 void Peer::Parts::start(Turn turn) {
-    if (config.passive)
-        apply(accepted, StartListening{}, turn);
-    else
-        apply(dialled, StartDialling{}, turn);
+    if (config.passive) return apply(accepted, StartListening{}, turn);
+    // Left over from when the peer was passive; the neighbor may call at any time without it.
+    if (accepted.state() == State::active) {
+        ConnectionActions none;
+        accepted.handle(turn.now, CollisionDump{}, none);
+    }
+    apply(dialled, StartDialling{}, turn);
 }
 
 void Peer::Parts::stop(const Stop& event, Turn turn) {
     started = false;
     failures = 0;
+    retry_delay = config.connect_retry;
     apply(dialled, event, turn);
     apply(accepted, event, turn);
 }
@@ -149,6 +180,10 @@ void Peer::Parts::received(const BytesReceived& event, Turn turn) {
     Connection& one = at(event.side);
     one.receive(event.bytes);
     while (const auto message = one.next_event()) apply(one, *message, turn);
+}
+
+void Peer::Parts::ask_for_routes() {
+    if (session) at(*session).ask_for_routes();
 }
 
 void Peer::Parts::tick(Turn turn) {
@@ -191,17 +226,12 @@ void Peer::Parts::session_up(const Connection& one, Turn turn) {
     negotiated = one.negotiated();
     established_at = turn.now;
     ++counters.established;
-    const Address local = *one.local_address();
-    const auto own = [&](Family family) {
-        return local.family() == family ? std::optional{local} : std::nullopt;
-    };
-    rib.session_up(
-        {.local_as = config.open.local_as,
-         .attributes = {negotiated->four_octet_as, negotiated->internal},
-         .families = negotiated->families,
-         .next_hop_ipv4 = config.next_hop_ipv4 ? config.next_hop_ipv4 : own(Family::ipv4),
-         .next_hop_ipv6 = config.next_hop_ipv6 ? config.next_hop_ipv6 : own(Family::ipv6)});
-    turn.out.emplace_back(SessionUp{*negotiated, one.side(), local});
+    rib.session_up({.local_as = config.open.local_as,
+                    .attributes = {negotiated->four_octet_as, negotiated->internal},
+                    .families = negotiated->families,
+                    .next_hop_ipv4 = next_hop(Family::ipv4),
+                    .next_hop_ipv6 = next_hop(Family::ipv6)});
+    turn.out.emplace_back(SessionUp{*negotiated, one.side(), *one.local_address()});
 }
 
 /// The single exit of a session, and what every end of a connection means for the next attempt.
@@ -281,6 +311,7 @@ Peer& Peer::operator=(Peer&&) noexcept = default;
 
 void Peer::handle(TimePoint now, const PeerEvent& event, PeerActions& out) {
     const Parts::Turn turn{now, out};
+    parts_->latest = now;
     std::visit(Overloaded{
                    [&](const Start&) {
                        if (!std::exchange(parts_->started, true)) parts_->start(turn);
@@ -291,12 +322,16 @@ void Peer::handle(TimePoint now, const PeerEvent& event, PeerActions& out) {
                        parts_->apply(parts_->at(failed.side), TcpDown{failed.reason}, turn);
                    },
                    [&](const BytesReceived& received) { parts_->received(received, turn); },
+                   [&](const AskForRoutes&) { parts_->ask_for_routes(); },
                },
                event);
     parts_->watch_output(now);
 }
 
+void Peer::reconfigure(const PeerConfig& config) { parts_->reconfigure(config); }
+
 void Peer::tick(TimePoint now, PeerActions& out) {
+    parts_->latest = now;
     parts_->tick({now, out});
     parts_->watch_output(now);
 }

@@ -52,8 +52,8 @@ std::string notification_in(ByteView octets) {
 
 /// One connection and what it did.
 struct Bench {
-    explicit Bench(Side side = Side::dialled, bool listens = false)
-        : connection({side, local_policy(), 5s, listens, 1}, counters) {}
+    explicit Bench(Side side = Side::dialled, bool persists = true)
+        : connection({side, local_policy(), 5s, persists, 1}, counters) {}
 
     void handle(const ConnectionEvent& event) { connection.handle(now, event, actions); }
     void tick() { connection.tick(now, actions); }

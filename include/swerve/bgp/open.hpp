@@ -79,6 +79,8 @@ struct OpenPolicy {
     std::optional<Asn> remote_as;  ///< absent: any (collector)
     Duration hold_time;            ///< offered; whole seconds, at least 3 s
     FamilySet families;            ///< offered
+
+    friend bool operator==(const OpenPolicy&, const OpenPolicy&) = default;
 };
 
 /// What two OPENs agree on.

@@ -32,6 +32,8 @@ struct PeerConfig {
     std::optional<Address> next_hop_ipv4;  ///< absent: the session's own address if it is IPv4
     std::optional<Address> next_hop_ipv6;  ///< absent: the session's own address if it is IPv6
     std::uint64_t seed = 0;                ///< of the jitter
+
+    friend bool operator==(const PeerConfig&, const PeerConfig&) = default;
 };
 
 /// Which of the two TCP connections: the one we dialled or the one we accepted.
@@ -120,8 +122,9 @@ public:
     Peer& operator=(Peer&&) noexcept;
 
     void handle(TimePoint now, const PeerEvent& event, PeerActions& out);
-    /// Takes over what may change under a session that lives: `passive`, `connect_retry` and the
-    /// next hops. `open` must be equal; with another one the caller makes a new Peer.
+    /// Takes over what may change under a session that lives: the next hops at once, `passive` and
+    /// `connect_retry` for the next attempt. `open` must be equal; with another one the caller
+    /// makes a new Peer. next_deadline() may be another afterwards.
     void reconfigure(const PeerConfig& config);
     void tick(TimePoint now, PeerActions& out);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
