@@ -1,13 +1,16 @@
 #include "swerve/bgp/adj_rib_out.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <map>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
 #include "bgp/pack.hpp"
 #include "bgp/route_encoder.hpp"
+#include "bgp/route_pool.hpp"
 #include "bgp/segments.hpp"
 
 namespace swerve::bgp {
@@ -46,6 +49,7 @@ struct AdjRibOut::Parts {
     using EntryId = std::uint64_t;
     using Entries = std::map<EntryId, Entry>;
 
+    RoutePool routes;
     Entries entries;
     std::unordered_map<const PrefixBlock*, EntryId> ids;
     EntryId next_id = 0;
@@ -63,8 +67,14 @@ struct AdjRibOut::Parts {
         return segment.desired ? encoder->encode(segment.desired, family) : nullptr;
     }
     [[nodiscard]] Tally tally(const Segment& segment, Family family) const;
+    /// The entry of a block, made where there is none.
+    [[nodiscard]] Entries::iterator entry_of(const BlockRef& block);
     template <class Change>
     void change(Entries::iterator at, IdRange range, const Change& change);
+    /// See SegmentList::change_all().
+    template <class Piece, class RangeOf, class Change>
+    void change_all(Entries::iterator at, std::span<const Piece> pieces, const RangeOf& range_of,
+                    const Change& change);
     void note(Entries::iterator at, Tally before, Tally after);
     void recount();
     void erase_if_blank(Entries::iterator at);
@@ -84,12 +94,8 @@ void AdjRibOut::advertise(const BlockRef& block, IdRange range, const RouteRef& 
     if (range.size() == 0) return;
     Parts& parts = *parts_;
     parts.packer.clear();
-    const auto [id, is_new] = parts.ids.try_emplace(block.get(), parts.next_id);
-    if (is_new) {
-        parts.entries.emplace(parts.next_id++, Entry{block, SegmentList{block->size()}, {}});
-    }
-    parts.change(parts.entries.find(id->second), range,
-                 [&](Segment& segment) { segment.desired = route; });
+    const RouteRef pooled = parts.routes.pooled(route);
+    parts.change(parts.entry_of(block), range, [&](Segment& segment) { segment.desired = pooled; });
 }
 
 void AdjRibOut::withdraw(const BlockRef& block, IdRange range) {
@@ -99,6 +105,78 @@ void AdjRibOut::withdraw(const BlockRef& block, IdRange range) {
     parts.packer.clear();
     parts.change(parts.entries.find(id->second), range,
                  [](Segment& segment) { segment.desired.reset(); });
+}
+
+void AdjRibOut::hand_over(const Handover& handover) {
+    assert(handover.from != handover.to);
+    Parts& parts = *parts_;
+    const auto id = parts.ids.find(handover.from.get());
+    if (id == parts.ids.end()) return;
+    parts.packer.clear();
+    std::vector<Segment> moved;
+    parts.change_all(parts.entries.find(id->second), std::span{handover.ranges}, &CommonRange::from,
+                     [&](Segment& segment, const CommonRange* common) {
+                         if (common == nullptr || segment.blank()) return;
+                         Segment there = std::exchange(segment, Segment{segment.range, {}, {}});
+                         there.range.begin += common->to.begin - common->from.begin;
+                         there.range.end += common->to.begin - common->from.begin;
+                         moved.push_back(std::move(there));
+                     });
+    if (moved.empty()) return;
+    parts.change_all(parts.entry_of(handover.to), std::span<const Segment>{moved}, &Segment::range,
+                     [](Segment& segment, const Segment* here) {
+                         if (here == nullptr) return;
+                         assert(segment.blank());
+                         segment = Segment{segment.range, here->desired, here->sent, here->resend};
+                     });
+}
+
+void AdjRibOut::assign(std::span<const Desired> all) {
+    struct Wanted {
+        Parts::EntryId entry;
+        IdRange range;
+        RouteRef route;
+    };
+    Parts& parts = *parts_;
+    parts.packer.clear();
+    std::vector<Wanted> pieces;
+    pieces.reserve(all.size());
+    for (const Desired& each : all) {
+        assert(each.route && each.range.end <= each.block->size());
+        if (each.range.size() == 0) continue;
+        pieces.push_back(
+            {parts.entry_of(each.block)->first, each.range, parts.routes.pooled(each.route)});
+    }
+    std::ranges::sort(
+        pieces, {}, [](const Wanted& piece) { return std::pair{piece.entry, piece.range.begin}; });
+    auto piece = pieces.cbegin();
+    for (auto at = parts.entries.begin(); at != parts.entries.end();) {
+        const auto entry = at++;
+        const auto first = piece;
+        while (piece != pieces.cend() && piece->entry == entry->first) ++piece;
+        parts.change_all(entry, std::span{first, piece}, &Wanted::range,
+                         [](Segment& segment, const Wanted* here) {
+                             segment.desired = here ? here->route : nullptr;
+                         });
+    }
+}
+
+void AdjRibOut::set_next_hops(const std::optional<Address>& ipv4,
+                              const std::optional<Address>& ipv6) {
+    if (!session_is_up()) return;
+    Parts& parts = *parts_;
+    parts.packer.clear();
+    for (const Family family : all_families) {
+        const auto before = parts.encoder->next_hop(family);
+        parts.encoder->set_next_hop(family, family == Family::ipv4 ? ipv4 : ipv6);
+        if (parts.encoder->next_hop(family) == before) continue;
+        for (auto& [id, entry] : parts.entries) {
+            if (entry.block->family() != family) continue;
+            entry.list.change(entry.block->all(),
+                              [](Segment& segment) { segment.resend = segment.sent != nullptr; });
+        }
+    }
+    parts.recount();
 }
 
 void AdjRibOut::session_up(const SessionEncoding& encoding) {
@@ -220,6 +298,26 @@ Tally AdjRibOut::Parts::tally(const Segment& segment, Family family) const {
     }
     if (segment.sent) out.sent = count;
     return out;
+}
+
+AdjRibOut::Parts::Entries::iterator AdjRibOut::Parts::entry_of(const BlockRef& block) {
+    const auto [id, is_new] = ids.try_emplace(block.get(), next_id);
+    if (!is_new) return entries.find(id->second);
+    return entries.emplace_hint(entries.end(), next_id++,
+                                Entry{block, SegmentList{block->size()}, {}});
+}
+
+template <class Piece, class RangeOf, class Change>
+void AdjRibOut::Parts::change_all(Entries::iterator at, std::span<const Piece> pieces,
+                                  const RangeOf& range_of, const Change& change) {
+    Entry& entry = at->second;
+    Tally after;
+    entry.list.change_all(pieces, range_of, [&](Segment& segment, const Piece* piece) {
+        change(segment, piece);
+        after += tally(segment, entry.block->family());
+    });
+    note(at, entry.tally, after);
+    erase_if_blank(at);
 }
 
 template <class Change>

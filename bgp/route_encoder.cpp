@@ -10,6 +10,11 @@ std::optional<Address> RouteEncoder::next_hop(Family family) const {
     return configured && configured->family() == family ? configured : std::nullopt;
 }
 
+void RouteEncoder::set_next_hop(Family family, const std::optional<Address>& next_hop) {
+    (family == Family::ipv4 ? session_.next_hop_ipv4 : session_.next_hop_ipv6) = next_hop;
+    known_[static_cast<std::size_t>(family)].clear();
+}
+
 EncodedAttributes RouteEncoder::encode(const RouteRef& route, Family family) const {
     if (!negotiated(family) || !next_hop(family)) return nullptr;
     Cache& known = known_[static_cast<std::size_t>(family)];

@@ -24,6 +24,7 @@ public:
     }
     /// The next hop of this family, if there is one.
     [[nodiscard]] std::optional<Address> next_hop(Family family) const;
+    void set_next_hop(Family family, const std::optional<Address>& next_hop);
     /// Nothing if this session cannot carry the route.
     [[nodiscard]] EncodedAttributes encode(const RouteRef& route, Family family) const;
 

@@ -6,6 +6,9 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "swerve/bgp/adj_rib_out.hpp"
@@ -19,6 +22,7 @@ struct Segment {
     RouteRef sent;
     bool resend = false;  ///< sent, and asked for once more (RFC 2918)
 
+    [[nodiscard]] bool blank() const { return !desired && !sent; }
     [[nodiscard]] bool same_state(const Segment& other) const {
         return desired == other.desired && sent == other.sent && resend == other.resend;
     }
@@ -31,9 +35,7 @@ public:
 
     [[nodiscard]] const std::vector<Segment>& segments() const { return segments_; }
     /// Whether no prefix is wanted or sent.
-    [[nodiscard]] bool blank() const {
-        return segments_.size() == 1 && !segments_.front().desired && !segments_.front().sent;
-    }
+    [[nodiscard]] bool blank() const { return segments_.size() == 1 && segments_.front().blank(); }
 
     /// Calls `change(segment)` for the segments that make up `range`, which may alter their state.
     template <class Change>
@@ -46,7 +48,14 @@ public:
         merge(first, behind);
     }
 
+    /// Calls `change(segment, piece)` for all segments, cut where pieces begin and end, with the
+    /// piece that covers the segment or null. The pieces are ascending and do not overlap;
+    /// `range_of` is the member that holds a piece's range. One pass, however many pieces.
+    template <class Piece, class RangeOf, class Change>
+    void change_all(std::span<const Piece> pieces, const RangeOf& range_of, const Change& change);
+
 private:
+    void append(Segment segment);
     /// Makes a segment begin at `id`; returns which one. At the very end there is none to begin.
     std::size_t split(std::uint32_t id);
     /// Joins equal neighbors among the segments [first, behind) and those that touch them.
@@ -54,6 +63,38 @@ private:
 
     std::vector<Segment> segments_;
 };
+
+template <class Piece, class RangeOf, class Change>
+void SegmentList::change_all(std::span<const Piece> pieces, const RangeOf& range_of,
+                             const Change& change) {
+    const std::vector<Segment> before = std::exchange(segments_, {});
+    auto piece = pieces.begin();
+    for (const Segment& segment : before) {
+        for (std::uint32_t at = segment.range.begin; at < segment.range.end;) {
+            while (piece != pieces.end() && std::invoke(range_of, *piece).end <= at) ++piece;
+            Segment part = segment;
+            part.range.begin = at;
+            const Piece* covering = nullptr;
+            if (piece != pieces.end()) {
+                const IdRange range = std::invoke(range_of, *piece);
+                if (range.begin <= at) covering = &*piece;
+                const std::uint32_t cut = covering ? range.end : range.begin;
+                part.range.end = std::min(part.range.end, cut);
+            }
+            at = part.range.end;
+            change(part, covering);
+            append(std::move(part));
+        }
+    }
+}
+
+inline void SegmentList::append(Segment segment) {
+    if (!segments_.empty() && segments_.back().same_state(segment)) {
+        segments_.back().range.end = segment.range.end;
+    } else {
+        segments_.push_back(std::move(segment));
+    }
+}
 
 inline std::size_t SegmentList::split(std::uint32_t id) {
     const auto at = std::ranges::lower_bound(

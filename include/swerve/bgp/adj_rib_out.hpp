@@ -29,10 +29,11 @@ struct RouteAttributes {
     std::vector<Community> communities;
     std::vector<LargeCommunity> large_communities;
 
-    friend bool operator==(const RouteAttributes&, const RouteAttributes&) = default;
+    friend auto operator<=>(const RouteAttributes&, const RouteAttributes&) = default;
 };
 
-/// Shared and immutable; two equal pointers are the same route, no deep comparison is made.
+/// Shared and immutable. Where two are equal in all they say, an Adj-RIB-Out keeps one of them and
+/// takes the other for the same: a reload makes new objects of what did not change.
 using RouteRef = std::shared_ptr<const RouteAttributes>;
 
 /// What a session adds to every route.
@@ -69,7 +70,7 @@ public:
     void withdraw(const BlockRef& block, IdRange range);
 
     /// The prefixes keep what is desired and what was sent of them, under their new block. Nothing
-    /// of it goes on the wire.
+    /// of it goes on the wire. Nothing may be desired or sent in the ranges of `to` before.
     void hand_over(const Handover& handover);
     /// Exactly these are desired from now on; everything else is withdrawn. No prefix may stand in
     /// two of them. What is so already sends nothing.
