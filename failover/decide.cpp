@@ -84,6 +84,7 @@ Decision decide(const Inputs& inputs) {
     if (has(OverrideKind::withdraw)) return {Intent::withdraw, Cause::withdraw};
     if (inputs.drain != nullptr) return {Intent::drain, Cause::drain};
     if (has(OverrideKind::announce)) return {Intent::announce, Cause::announce};
+    if (inputs.held && inputs.verdict == Verdict::up) return {Intent::withdraw, Cause::held};
     // Nothing is announced before its verdict is up (DESIGN.md §4.4), so unknown is as good as
     // down.
     return {inputs.verdict == Verdict::up ? Intent::announce : Intent::withdraw, Cause::verdict};
@@ -99,6 +100,9 @@ std::string reason_of(const Inputs& inputs, std::string_view verdict_reason,
             return describe(*inputs.prefix);
         case Cause::drain:
             return describe(*inputs.drain);
+        case Cause::held:
+            return "announcements wait, because the daemon ended unexpectedly several times in a "
+                   "row";
         case Cause::verdict:
             break;
     }

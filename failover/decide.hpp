@@ -19,10 +19,11 @@ struct Inputs {
     bool stopping = false;
     const Override* drain = nullptr;   ///< on the service
     const Override* prefix = nullptr;  ///< announce or withdraw, on the prefix
+    bool held = false;                 ///< after a series of crashes no verdict announces yet
 };
 
 /// What decided.
-enum class Cause : std::uint8_t { stopping, withdraw, drain, announce, verdict };
+enum class Cause : std::uint8_t { stopping, withdraw, drain, announce, held, verdict };
 
 struct Decision {
     Intent intent;

@@ -1,6 +1,7 @@
 #include "swerve/failover/record.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace swerve::failover {
@@ -8,18 +9,17 @@ namespace swerve::failover {
 namespace {
 
 bool settled(const FailoverRecord::Neighbor& neighbor) {
-    return neighbor.session_lost || neighbor.acknowledged.has_value();
+    return neighbor.session_lost || neighbor.cancelled || neighbor.acknowledged.has_value();
 }
 
 }  // namespace
 
 bool FailoverRecord::complete() const { return std::ranges::all_of(neighbors, settled); }
 
-std::uint64_t Recorder::open(FailoverRecord record, const std::vector<NeighborId>& holders) {
+std::uint64_t Recorder::open(FailoverRecord record) {
+    assert(!record.neighbors.empty());
     record.id = next_id_++;
-    record.neighbors.clear();
-    for (const NeighborId holder : holders) record.neighbors.push_back({.neighbor = holder});
-    (record.complete() ? completed_ : open_).push_back(record.id);
+    open_.push_back(record.id);
     const std::uint64_t id = record.id;
     records_.push_back(std::move(record));
     // One that is still open stays: a site may withdraw more services in one turn than are kept.
@@ -36,6 +36,12 @@ void Recorder::written(TimePoint now, NeighborId neighbor) {
 void Recorder::acknowledged(TimePoint now, NeighborId neighbor, TimePoint written_until) {
     update(neighbor, [now, written_until](FailoverRecord::Neighbor& entry) {
         if (entry.written && *entry.written <= written_until) entry.acknowledged = now;
+    });
+}
+
+void Recorder::cancelled(NeighborId neighbor) {
+    update(neighbor, [](FailoverRecord::Neighbor& entry) {
+        if (!entry.written) entry.cancelled = true;
     });
 }
 

@@ -41,6 +41,23 @@ public:
     /// no effect before settle().
     void put(Place place, const Override* word);
 
+    /// Calls `visit(block, range)` for what was asked to be announced.
+    template <class Visit>
+    void for_each_announced(const Visit& visit) const {
+        for (std::size_t block = 0; block < blocks_.size(); ++block) {
+            std::uint32_t plain = 0;  // first prefix behind the last exception
+            const auto visit_plain = [&](std::uint32_t end) {
+                if (announced_ && plain < end) visit(blocks_[block], bgp::IdRange{plain, end});
+            };
+            for (const auto& [id, exception] : exceptions_[block]) {
+                visit_plain(id);
+                if (exception.announced) visit(blocks_[block], bgp::IdRange{id, id + 1});
+                plain = id + 1;
+            }
+            visit_plain(blocks_[block]->size());
+        }
+    }
+
     /// Compares all prefixes, or one, with what the service's inputs now ask for.
     void settle(const Inputs& service, Moves& moves);
     void settle(Place place, const Inputs& service, Moves& moves);

@@ -55,6 +55,7 @@ Tracker::Tracker(TrackerPolicy policy, std::uint64_t seed) : policy_(policy), ra
 void Tracker::handle(TimePoint now, const TrackerEvent& event, TrackerActions& out) {
     std::visit(Overloaded{
                    [&](const Begin& begin) {
+                       earned_ = begin.earned;
                        refresh(now);
                        if (in_flight()) return;  // an event was faster
                        deadlines_.set(Timer::attempt, now + begin.splay);
@@ -70,6 +71,18 @@ void Tracker::handle(TimePoint now, const TrackerEvent& event, TrackerActions& o
                    [&](const SourceEvent& source) { source_event(now, source, out); },
                },
                event);
+}
+
+void Tracker::reconfigure(TimePoint now, const TrackerPolicy& policy) {
+    policy_ = policy;
+    if (window_.size() > policy_.window_of) {
+        window_.erase(window_.begin(), window_.end() - policy_.window_of);
+    }
+    refresh(now);
+    const TimePoint latest = now + (fast_ ? policy_.fast_interval : policy_.interval);
+    if (const auto at = deadlines_.get(Timer::attempt); at && *at > latest) {
+        deadlines_.set(Timer::attempt, latest);
+    }
 }
 
 void Tracker::tick(TimePoint now, TrackerActions& out) {
@@ -161,9 +174,10 @@ void Tracker::passed(TimePoint finished, const std::string& reason, TrackerActio
     const unsigned window_failed = window_failures();
     if (window_failed == 0) fast_ = false;
     if (state_ == CheckState::pass) return;
-    if (passes_ >= policy_.rise && window_failed < policy_.window_failures) {
-        flip(CheckState::pass, fmt::format("{}, {} of {}", reason, passes_, policy_.rise),
-             streak_since_, out);
+    const unsigned rise = earned_ ? 1 : policy_.rise;
+    if (passes_ >= rise && window_failed < policy_.window_failures) {
+        flip(CheckState::pass, fmt::format("{}, {} of {}", reason, passes_, rise), streak_since_,
+             out);
         recovered_ = finished;
     } else if (passes_ >= policy_.rise) {
         reason_ = fmt::format("{} again, but {} of the last {} failed: needs fewer than {}", reason,
@@ -175,6 +189,7 @@ void Tracker::passed(TimePoint finished, const std::string& reason, TrackerActio
 
 void Tracker::failed(TimePoint finished, const std::string& reason, TrackerActions& out) {
     deadlines_.clear(Timer::hold);
+    earned_ = false;
     passes_ = 0;
     if (failures_++ == 0) streak_since_ = finished;
     remember(finished, true);
@@ -227,6 +242,7 @@ void Tracker::flip(CheckState to, std::string reason, TimePoint first_evidence,
     const CheckState from = std::exchange(state_, to);
     reason_ = std::move(reason);
     fast_ = false;
+    earned_ = false;
     out.emplace_back(CheckChanged{from, to, reason_, first_evidence});
 }
 

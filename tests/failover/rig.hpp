@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "swerve/base/overloaded.hpp"
+#include "swerve/failover/saved_state.hpp"
 #include "swerve/failover/site.hpp"
 
 namespace swerve::failover::test {
@@ -66,7 +67,8 @@ private:
 };
 
 struct Rig {
-    explicit Rig(SitePolicy policy) : site(std::move(policy)) {}
+    explicit Rig(SitePolicy policy, const Restored& restored = {})
+        : site(std::move(policy), restored) {}
 
     void handle(const SiteEvent& event) {
         actions.clear();

@@ -253,7 +253,7 @@ TEST_CASE("site: ten thousand checks and services with a million prefixes are ch
                                    {std::make_shared<const bgp::PrefixBlock>(prefixes)},
                                    uses(id)});
     }
-    Site site(std::move(policy));
+    Site site(std::move(policy), {});
     TimePoint now{1s};
     SiteActions actions;
     std::vector<std::uint64_t> attempts(10'000);

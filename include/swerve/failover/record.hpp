@@ -19,6 +19,7 @@ struct FailoverRecord {
         std::optional<TimePoint> written;       ///< last octet of the withdraw handed to the kernel
         std::optional<TimePoint> acknowledged;  ///< that octet acknowledged by the neighbor's TCP
         bool session_lost = false;  ///< the session ended first, which withdraws as well
+        bool cancelled = false;     ///< announced again before the withdraw was written
     };
     std::uint64_t id = 0;
     std::string subject;  ///< service, or prefix for an override on one prefix
@@ -29,7 +30,7 @@ struct FailoverRecord {
     TimePoint verdict;         ///< the decision to withdraw
     std::vector<Neighbor> neighbors;  ///< those that held a route
 
-    /// Every neighbor has acknowledged or lost its session.
+    /// Every neighbor has acknowledged, lost its session, or was not told after all.
     [[nodiscard]] bool complete() const;
 };
 
@@ -39,12 +40,15 @@ class Recorder {
 public:
     static constexpr std::size_t kept = 256;  ///< and all that are still open
 
-    /// `holders`: neighbors that held the route at this moment. Returns the record's id.
-    std::uint64_t open(FailoverRecord record, const std::vector<NeighborId>& holders);
+    /// `neighbors` of the record are those that hold a route at this moment; it must not be empty.
+    /// Returns the record's id.
+    std::uint64_t open(FailoverRecord record);
     /// Everything withdrawn so far has been handed to the kernel of this neighbor's session.
     void written(TimePoint now, NeighborId neighbor);
     /// Everything that was written up to `written_until` (inclusive) has been acknowledged.
     void acknowledged(TimePoint now, NeighborId neighbor, TimePoint written_until);
+    /// Nothing is to be withdrawn from this neighbor any more that was not written yet.
+    void cancelled(NeighborId neighbor);
     /// What the neighbor has not acknowledged yet it loses with the session.
     void session_lost(NeighborId neighbor);
 

@@ -128,10 +128,13 @@ struct OverrideChanged {
     std::string subject;
     std::optional<Override> value;  ///< absent: cleared or expired
     bool expired = false;
+    std::string why = {};  ///< of the daemon's own accord; empty: an operator's doing, or expired
 };
-/// What is to be announced has to be asked anew (Site::for_each_announced); follows a Reconfigure
-/// in place of Advertise and Withdraw.
-struct RoutesReplaced {};
+/// What is to be announced has to be asked anew (Site::for_each_announced), after these hand-overs
+/// between manual routes and services; follows a Reconfigure in place of Advertise and Withdraw.
+struct RoutesReplaced {
+    std::vector<bgp::Handover> hand_overs;
+};
 using SiteAction =
     std::variant<StartProbe, Advertise, Withdraw, FailoverBegan, CheckChanged, EvidenceLost,
                  VerdictChanged, IntentChanged, OverrideChanged, RoutesReplaced>;

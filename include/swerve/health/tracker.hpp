@@ -45,7 +45,8 @@ enum class CheckState : std::uint8_t { unknown, pass, fail };
 
 // Events.
 struct Begin {
-    Duration splay{};  ///< the first attempt starts after this
+    Duration splay{};     ///< the first attempt starts after this
+    bool earned = false;  ///< `rise` was earned before a restart: one pass decides
 };
 struct ProbeFinished {
     std::uint64_t
@@ -92,6 +93,9 @@ public:
     Tracker(TrackerPolicy policy, std::uint64_t seed);
 
     void handle(TimePoint now, const TrackerEvent& event, TrackerActions& out);
+    /// Goes on with another timing; results and streaks count on. The next attempt comes no later
+    /// than the new interval asks for.
+    void reconfigure(TimePoint now, const TrackerPolicy& policy);
     void tick(TimePoint now, TrackerActions& out);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const { return deadlines_.next(); }
 
@@ -142,6 +146,7 @@ private:
     /// failure is decisive.
     std::optional<TimePoint> event_at_;
     bool fast_ = false;
+    bool earned_ = false;  ///< until the first flip
     CheckState state_ = CheckState::unknown;
     unsigned passes_ = 0;
     unsigned failures_ = 0;

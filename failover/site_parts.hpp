@@ -1,0 +1,128 @@
+#pragma once
+// What a site knows, and the steps its events take. site.cpp has the way from an outcome to routes,
+// site_overrides.cpp operators' words, site_reconfigure.cpp restarts and reloads, site_view.cpp
+// what others may see.
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "failover/decide.hpp"
+#include "failover/due_index.hpp"
+#include "failover/service_routes.hpp"
+#include "swerve/base/random.hpp"
+#include "swerve/failover/saved_state.hpp"
+#include "swerve/failover/site.hpp"
+
+namespace swerve::failover {
+
+struct Site::Parts {
+    using Subject = std::variant<ServiceId, Prefix>;
+
+    struct Check {
+        health::Tracker tracker;
+        TimePoint since{};
+        std::vector<ServiceId> services{};  ///< that use it
+    };
+    struct Service {
+        ServiceRoutes routes;
+        Verdict verdict = Verdict::unknown;
+        std::string verdict_reason{};
+        TimePoint verdict_since{};
+        Intent intent = Intent::withdraw;
+        TimePoint intent_since{};
+        std::optional<Override> drain{};
+        /// Checks that a reload made new are undecided at first; the verdict stands until they are
+        /// decided, or until this.
+        std::optional<TimePoint> stands_until{};
+    };
+    /// A prefix of no service that an operator announced. It keeps its block for good, so that
+    /// whoever compares desired with sent routes knows it again.
+    struct Manual {
+        bgp::BlockRef block;
+        bool announced = false;
+    };
+    struct Place {
+        ServiceId service;
+        ServiceRoutes::Place at;
+    };
+    /// The position of a prefix in a block.
+    struct Spot {
+        bgp::BlockRef block;
+        std::uint32_t id;
+    };
+    /// An operator's word on a prefix; without a place it is a manual route.
+    struct Word {
+        Override value;
+        std::optional<Place> place;
+    };
+
+    Parts(SitePolicy from, const Restored& with);
+
+    void begin(TimePoint now, SiteActions& out);
+    void track(TimePoint now, CheckId check, const health::TrackerEvent& event, SiteActions& out);
+    void tick(TimePoint now, SiteActions& out);
+    void set_override(TimePoint now, const SetOverride& event, SiteActions& out);
+    void clear_overrides(TimePoint now, const ClearOverrides& event, SiteActions& out);
+    void stop(TimePoint now, const StopAnnouncing& event, SiteActions& out);
+    void reconfigure(TimePoint now, const Reconfigure& event, SiteActions& out);
+
+    [[nodiscard]] std::optional<TimePoint> next_deadline() const;
+    [[nodiscard]] std::optional<Refusal> refuses(const Subject& subject, OverrideKind kind) const;
+
+    void tracked(TimePoint now, CheckId check, SiteActions& out);
+    void judge(TimePoint now, ServiceId service, TimePoint evidence, SiteActions& out);
+    void settle(TimePoint now, ServiceId service, TimePoint evidence, SiteActions& out);
+    void settle(TimePoint now, const Prefix& prefix, const std::optional<Place>& place,
+                const std::string& why, SiteActions& out);
+    void settle_all(TimePoint now, SiteActions& out);
+    void emit(FailoverBegan failover, Moves&& moves, SiteActions& out) const;
+
+    void expire_words(TimePoint now, SiteActions& out);
+    void drop_drain(ServiceId service, bool expired, const std::string& why, SiteActions& out);
+    std::optional<Place> drop_word(const Prefix& prefix, bool expired, const std::string& why,
+                                   SiteActions& out);
+    void expires(const Subject& subject, const Override* before, const Override* after);
+
+    void index_checks();
+    void restore_words(TimePoint now, SiteActions& out);
+    void replace_checks(TimePoint now, const Reconfigure& event);
+    void replace_services(TimePoint now, const SitePolicy& next, SiteActions& out);
+    [[nodiscard]] std::map<Prefix, Spot> spots() const;
+    [[nodiscard]] Spot spot(const Place& place) const;
+    [[nodiscard]] std::vector<bgp::Handover> replace_words(const std::map<Prefix, Spot>& before,
+                                                           SiteActions& out);
+    [[nodiscard]] Duration patience(ServiceId service) const;
+    void begin_checks(TimePoint now, const std::vector<CheckId>& ids, SiteActions& out);
+
+    [[nodiscard]] static Manual manual_route(const Prefix& prefix);
+    [[nodiscard]] Inputs inputs(ServiceId service) const;
+    [[nodiscard]] std::string sentence(ServiceId service) const;
+    [[nodiscard]] std::string intent_reason(ServiceId service) const;
+    [[nodiscard]] std::optional<ServiceId> find_service(std::string_view name) const;
+    [[nodiscard]] std::optional<Place> locate(const Prefix& prefix) const;
+    [[nodiscard]] const Override* word_on(const Prefix& prefix) const;
+    [[nodiscard]] bool is_owned(const Prefix& prefix) const;
+
+    SitePolicy policy;
+    Random random;
+    Restored restored;  ///< until begin()
+    std::vector<Check> checks;
+    std::vector<health::CheckState> states;  ///< of the checks, as expressions read them
+    std::vector<Service> services;
+    std::map<Prefix, Word> words;
+    std::map<Prefix, Manual> manual;
+    DueIndex due;
+    std::set<std::pair<TimePoint, Subject>> expiring;
+    std::set<std::pair<TimePoint, ServiceId>> standing;  ///< Service::stands_until
+    std::optional<TimePoint> hold_until;  ///< no verdict announces before (Restored::hold_until)
+    bool stopping = false;
+    std::string stop_reason;
+    health::TrackerActions tracker_actions;  ///< scratch
+};
+
+}  // namespace swerve::failover

@@ -1,0 +1,231 @@
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "failover/site_parts.hpp"
+
+namespace swerve::failover {
+
+namespace {
+
+/// First attempts of all checks are spread over this much, or one interval if that is less.
+constexpr Duration splay_span = std::chrono::milliseconds{100};
+
+constexpr std::string_view swerve_itself = "swerved";
+
+template <class Spot>
+bgp::Handover hand_over(const Spot& from, const Spot& to) {
+    return {from.block, to.block, {{{from.id, from.id + 1}, {to.id, to.id + 1}}}};
+}
+
+}  // namespace
+
+Site::Parts::Parts(SitePolicy from, const Restored& with)
+    : policy(std::move(from)),
+      random(policy.seed),
+      restored(with),
+      states(policy.checks.size(), health::CheckState::unknown),
+      due(policy.checks.size()) {
+    for (const CheckPolicy& check : policy.checks) {
+        checks.push_back({health::Tracker{check.tracker, random.next()}});
+    }
+    for (ServiceId id = 0; id < policy.services.size(); ++id) {
+        services.push_back({ServiceRoutes{id, policy.services[id].prefixes}});
+    }
+    index_checks();
+}
+
+/// Which services use a check.
+void Site::Parts::index_checks() {
+    for (Check& check : checks) check.services.clear();
+    for (ServiceId id = 0; id < policy.services.size(); ++id) {
+        for (const CheckId check : health::checks_of(policy.services[id].healthy_when)) {
+            checks[check].services.push_back(id);
+        }
+    }
+}
+
+void Site::Parts::begin_checks(TimePoint now, const std::vector<CheckId>& ids, SiteActions& out) {
+    std::map<std::string_view, const SavedCheck*> earned;
+    for (const SavedCheck& check : restored.earned) earned.emplace(check.name, &check);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        const CheckPolicy& check = policy.checks[ids[i]];
+        checks[ids[i]].since = now;
+        const auto known = earned.find(check.name);
+        const Duration span = std::min(check.tracker.interval, splay_span);
+        track(now, ids[i],
+              health::Begin{.splay = span * i / ids.size(),
+                            .earned = known != earned.end() &&
+                                      known->second->fingerprint == check.fingerprint},
+              out);
+    }
+}
+
+/// Before anything is announced; what the configuration has no place for any more is dropped.
+void Site::Parts::restore_words(TimePoint now, SiteActions& out) {
+    for (const Restored::Word& word : restored.overrides) {
+        if (const auto* prefix = std::get_if<Prefix>(&word.subject)) {
+            if (is_owned(*prefix)) {
+                set_override(now, {*prefix, word.value}, out);
+            } else {
+                out.emplace_back(OverrideChanged{prefix->to_string(), std::nullopt, false,
+                                                 "the prefix is not owned any more"});
+            }
+            continue;
+        }
+        const auto& name = std::get<std::string>(word.subject);
+        if (const auto service = find_service(name)) {
+            set_override(now, {*service, word.value}, out);
+        } else {
+            out.emplace_back(
+                OverrideChanged{name, std::nullopt, false, "there is no such service any more"});
+        }
+    }
+    if (!restored.drain_all) return;
+    for (ServiceId id = 0; id < services.size(); ++id) {
+        set_override(now,
+                     {id,
+                      {.kind = OverrideKind::drain,
+                       .reason = *restored.drain_all,
+                       .who = std::string{swerve_itself},
+                       .set_at = {},
+                       .expires = {}}},
+                     out);
+    }
+}
+
+void Site::Parts::reconfigure(TimePoint now, const Reconfigure& event, SiteActions& out) {
+    if (stopping) return;
+    const std::map<Prefix, Spot> before = spots();
+    replace_checks(now, event);
+    replace_services(now, event.policy, out);
+    std::vector<CheckId> fresh;
+    for (CheckId id = 0; id < event.checks.size(); ++id) {
+        if (!event.checks[id]) fresh.push_back(id);
+    }
+    RoutesReplaced replaced{replace_words(before, out)};
+    SiteActions turn;
+    begin_checks(now, fresh, turn);
+    for (ServiceId id = 0; id < services.size(); ++id) judge(now, id, now, turn);
+    settle_all(now, turn);
+    // The whole of what is announced is asked for behind this, so its parts are not told one by
+    // one.
+    std::erase_if(turn, [](const SiteAction& action) {
+        return std::holds_alternative<Advertise>(action) ||
+               std::holds_alternative<Withdraw>(action) ||
+               std::holds_alternative<FailoverBegan>(action);
+    });
+    std::ranges::move(turn, std::back_inserter(out));
+    out.emplace_back(std::move(replaced));
+}
+
+void Site::Parts::replace_checks(TimePoint now, const Reconfigure& event) {
+    std::vector<Check> old = std::exchange(checks, {});
+    const auto old_states = std::exchange(states, {});
+    due = DueIndex{event.policy.checks.size()};
+    for (CheckId id = 0; id < event.policy.checks.size(); ++id) {
+        const health::TrackerPolicy& timing = event.policy.checks[id].tracker;
+        if (const auto from = event.checks[id]) {
+            checks.push_back(std::move(old[*from]));
+            states.push_back(old_states[*from]);
+            health::Tracker& tracker = checks.back().tracker;
+            if (tracker.policy() != timing) tracker.reconfigure(now, timing);
+            due.set(id, tracker.next_deadline());
+        } else {
+            checks.push_back({health::Tracker{timing, random.next()}});
+            states.push_back(health::CheckState::unknown);
+        }
+    }
+}
+
+void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteActions& out) {
+    const SitePolicy before = std::exchange(policy, next);
+    std::vector<Service> old = std::exchange(services, {});
+    std::map<std::string_view, ServiceId> known;
+    for (ServiceId id = 0; id < old.size(); ++id) known.emplace(before.services[id].name, id);
+    expiring.clear();
+    standing.clear();
+    for (ServiceId id = 0; id < policy.services.size(); ++id) {
+        Service fresh{ServiceRoutes{id, policy.services[id].prefixes}};
+        fresh.verdict_since = now;
+        fresh.intent_since = now;
+        if (const auto from = known.find(policy.services[id].name); from != known.end()) {
+            std::swap(fresh, old[from->second]);
+            std::swap(fresh.routes, old[from->second].routes);
+            known.erase(from);
+        }
+        fresh.stands_until = now + patience(id);
+        standing.emplace(*fresh.stands_until, id);
+        if (fresh.drain) expires(id, nullptr, &*fresh.drain);
+        services.push_back(std::move(fresh));
+    }
+    for (const auto& [name, id] : known) {
+        if (!old[id].drain) continue;
+        out.emplace_back(OverrideChanged{std::string{name}, std::nullopt, false,
+                                         "the service was removed from the configuration"});
+    }
+    index_checks();
+}
+
+/// How long undecided checks of a service may take to be decided.
+Duration Site::Parts::patience(ServiceId id) const {
+    Duration longest = health::unknown_hold;
+    for (const CheckId check : health::checks_of(policy.services[id].healthy_when)) {
+        const health::TrackerPolicy& timing = policy.checks[check].tracker;
+        longest = std::max(longest, splay_span + timing.interval * timing.rise + timing.timeout);
+    }
+    return longest;
+}
+
+/// Where the prefixes of words and manual routes stand.
+std::map<Prefix, Site::Parts::Spot> Site::Parts::spots() const {
+    std::map<Prefix, Spot> out;
+    for (const auto& [prefix, route] : manual) out[prefix] = {route.block, 0};
+    for (const auto& [prefix, word] : words) {
+        if (word.place) out[prefix] = spot(*word.place);
+    }
+    return out;
+}
+
+Site::Parts::Spot Site::Parts::spot(const Place& place) const {
+    return {services[place.service].routes.blocks()[place.at.block], place.at.id};
+}
+
+/// Puts the words where their prefixes are now. Returns what the routes between services and manual
+/// ones become; those between services are known to whoever asked for the change.
+std::vector<bgp::Handover> Site::Parts::replace_words(const std::map<Prefix, Spot>& before,
+                                                      SiteActions& out) {
+    std::erase_if(words, [&](const auto& each) {
+        if (is_owned(each.first)) return false;
+        out.emplace_back(OverrideChanged{each.first.to_string(), std::nullopt, false,
+                                         "the prefix is not owned any more"});
+        return true;
+    });
+    for (auto& [prefix, word] : words) {
+        word.place = locate(prefix);
+        if (word.value.expires) expires(prefix, nullptr, &word.value);
+        if (word.place) {
+            services[word.place->service].routes.put(word.place->at, &word.value);
+        } else {
+            manual.try_emplace(prefix, manual_route(prefix));
+        }
+    }
+    std::vector<bgp::Handover> hand_overs;
+    for (const auto& [prefix, was] : before) {
+        const auto place = locate(prefix);
+        const auto route = manual.find(prefix);
+        const bool was_manual = route != manual.end() && route->second.block == was.block;
+        if (place && was_manual) {
+            hand_overs.push_back(hand_over(was, spot(*place)));
+        } else if (!place && !was_manual && route != manual.end()) {
+            hand_overs.push_back(hand_over(was, {route->second.block, 0}));
+        }
+    }
+    std::erase_if(manual, [&](const auto& each) {
+        return !is_owned(each.first) || locate(each.first).has_value();
+    });
+    return hand_overs;
+}
+
+}  // namespace swerve::failover

@@ -1,0 +1,79 @@
+#include "failover/site_parts.hpp"
+
+namespace swerve::failover {
+
+SiteView Site::view() const {
+    SiteView view{.site = parts_->policy.site,
+                  .owned = parts_->policy.owned,
+                  .stopping = parts_->stopping,
+                  .stop_reason = parts_->stop_reason};
+    for (const auto& [prefix, word] : parts_->words) {
+        view.prefix_overrides.emplace(prefix, word.value);
+    }
+    view.checks.reserve(parts_->checks.size());
+    for (CheckId id = 0; id < parts_->checks.size(); ++id) {
+        const health::Tracker& tracker = parts_->checks[id].tracker;
+        view.checks.push_back({parts_->policy.checks[id].name, tracker.policy(), tracker.state(),
+                               tracker.reason(), parts_->checks[id].since,
+                               tracker.consecutive_passes(), tracker.consecutive_failures(),
+                               tracker.window_failures(), tracker.last_outcome(),
+                               tracker.held_until(), tracker.results()});
+    }
+    view.services.reserve(parts_->services.size());
+    for (ServiceId id = 0; id < parts_->services.size(); ++id) {
+        const Parts::Service& service = parts_->services[id];
+        // Undecided checks count up with every result, without a change that would refresh the
+        // kept sentence.
+        const std::string sentence =
+            service.verdict == Verdict::unknown ? parts_->sentence(id) : service.verdict_reason;
+        view.services.push_back({parts_->policy.services[id].name,
+                                 parts_->policy.services[id].prefixes,
+                                 parts_->policy.services[id].healthy_when, service.verdict,
+                                 sentence, service.verdict_since, service.intent,
+                                 reason_of(parts_->inputs(id), sentence, parts_->stop_reason),
+                                 service.intent_since, service.drain});
+    }
+    for (const auto& [prefix, route] : parts_->manual) {
+        if (route.announced) view.manual_routes.push_back(prefix);
+    }
+    return view;
+}
+
+void Site::for_each_announced(
+    const std::function<void(std::optional<ServiceId>, const bgp::BlockRef&, bgp::IdRange)>& visit)
+    const {
+    for (ServiceId id = 0; id < parts_->services.size(); ++id) {
+        parts_->services[id].routes.for_each_announced(
+            [&](const bgp::BlockRef& block, bgp::IdRange range) { visit(id, block, range); });
+    }
+    for (const auto& [prefix, route] : parts_->manual) {
+        if (route.announced) visit(std::nullopt, route.block, route.block->all());
+    }
+}
+
+const SitePolicy& Site::policy() const { return parts_->policy; }
+
+void Site::save(TimePoint now, WallTime wall, SavedState& into) const {
+    const auto add = [&](auto subject, const Override& value) {
+        SavedOverride saved{std::move(subject), value.kind,   value.reason,
+                            value.who,          value.set_at, std::nullopt};
+        if (value.expires) {
+            saved.expires = SavedDeadline{*value.expires, wall + (*value.expires - now)};
+        }
+        into.overrides.push_back(std::move(saved));
+    };
+    for (ServiceId id = 0; id < parts_->services.size(); ++id) {
+        if (const auto& drain = parts_->services[id].drain) {
+            add(std::variant<std::string, Prefix>{parts_->policy.services[id].name}, *drain);
+        }
+    }
+    for (const auto& [prefix, word] : parts_->words) {
+        add(std::variant<std::string, Prefix>{prefix}, word.value);
+    }
+    for (CheckId id = 0; id < parts_->checks.size(); ++id) {
+        const CheckPolicy& check = parts_->policy.checks[id];
+        into.checks.push_back({check.name, check.fingerprint, parts_->states[id]});
+    }
+}
+
+}  // namespace swerve::failover
