@@ -2,6 +2,7 @@
 // The state file (DESIGN.md §4.7): two generations, each versioned and checksummed, written in turn
 // and never in place. No clock and no loop: operations calls it.
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -17,10 +18,12 @@ public:
     explicit StateStore(Disk& disk) : disk_(disk) {}
 
     /// Reads both generations and the last sign of life; takes the newest generation that is whole.
-    /// A generation of a later version is left alone and counts as damage.
+    /// One that cannot be read, because of damage or because a later version wrote it, counts as
+    /// damage and is left alone. To be called once, before save().
     [[nodiscard]] failover::FoundState load();
 
-    /// Writes over the older generation. The error is a sentence; the newer generation is as it
+    /// Takes the place of the older generation; one that could not be read is put aside as
+    /// `….unread` for a person to look at. The error is a sentence; the newer generation is as it
     /// was.
     [[nodiscard]] Result<void, std::string> save(const failover::SavedState& state);
 
@@ -29,8 +32,9 @@ public:
 
 private:
     Disk& disk_;
-    std::uint64_t sequence_ = 0;  ///< of the newest generation
-    bool next_is_a_ = true;       ///< which one is the older
+    std::uint64_t sequence_ = 0;        ///< of the newest generation
+    std::size_t next_ = 0;              ///< the slot that save() writes
+    std::array<bool, 2> unreadable_{};  ///< by slot
 };
 
 }  // namespace swerve::daemon
