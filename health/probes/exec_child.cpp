@@ -40,10 +40,13 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
     return out;
 }
 
-struct Pipe {
-    int read = -1;
-    int write = -1;
-};
+/// Ends a child that nothing could tell us the end of. It has only just begun, so this takes no
+/// time.
+void end_at_once(::pid_t pid) {
+    ::kill(-pid, SIGKILL);
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+}
 
 /// The child of posix_spawn, which shares our memory until it runs the program: the daemon is
 /// never copied, however much memory it uses.
@@ -66,8 +69,8 @@ int spawn(::pid_t& pid, const std::string& file, std::vector<std::string> argv, 
     ::posix_spawnattr_setsigdefault(&attributes, &all);
     ::posix_spawnattr_setsigmask(&attributes, &none);
     // A session, and not only a group: no terminal of ours can stop it.
-    ::posix_spawnattr_setflags(
-        &attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    ::posix_spawnattr_setflags(&attributes,
+                               POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 
     std::vector<std::string> environment{std::string{"PATH="} + std::string{exec_path}, "HOME=/",
                                          "LANG=C.UTF-8"};
@@ -81,17 +84,17 @@ int spawn(::pid_t& pid, const std::string& file, std::vector<std::string> argv, 
 }  // namespace
 
 struct Turns::Waiter {
-    Waiter(Turns& turns, const asio::any_io_executor& executor, TimePoint until)
-        : turns(turns), timer(executor, until) {
-        turns.waiting_.push_back(this);
+    Waiter(std::shared_ptr<Turns> of, const asio::any_io_executor& executor, TimePoint until)
+        : turns(std::move(of)), timer(executor, until) {
+        turns->waiting_.push_back(this);
     }
-    ~Waiter() { turns.waiting_.remove(this); }
+    ~Waiter() { turns->waiting_.remove(this); }
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
 
-    Turns& turns;
+    std::shared_ptr<Turns> turns;
     Timer timer;
-    bool granted = false;
+    Turn granted;
 };
 
 asio::awaitable<Turns::Turn> Turns::take(std::shared_ptr<Turns> turns, TimePoint until) {
@@ -99,10 +102,9 @@ asio::awaitable<Turns::Turn> Turns::take(std::shared_ptr<Turns> turns, TimePoint
         --turns->free_;
         co_return Turn(turns.get(), GiveBack{turns});
     }
-    Waiter waiter(*turns, co_await asio::this_coro::executor, until);
+    Waiter waiter(turns, co_await asio::this_coro::executor, until);
     co_await waiter.timer.async_wait(as_result);
-    if (!waiter.granted) co_return nullptr;
-    co_return Turn(turns.get(), GiveBack{turns});
+    co_return std::move(waiter.granted);
 }
 
 void Turns::give_back() {
@@ -112,7 +114,7 @@ void Turns::give_back() {
     }
     Waiter& next = *waiting_.front();
     waiting_.pop_front();
-    next.granted = true;
+    next.granted = Turn(this, GiveBack{shared_from_this()});
     next.timer.cancel();
 }
 
@@ -122,22 +124,27 @@ Result<ExecChild::Running, std::string> ExecChild::start(const asio::any_io_exec
                                                          std::vector<Turns::Turn> turns) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(message(errno));
-    Descriptor output(executor, ends[0]);
-    output.non_blocking(true);
     ::pid_t pid = 0;
-    const int error = spawn(pid, file, std::move(argv), ends[1]);
+    const int unstarted = spawn(pid, file, std::move(argv), ends[1]);
     ::close(ends[1]);
-    if (error != 0) return fail(message(error));
-    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    if (pidfd < 0) {
-        const int lack = errno;
-        // Nothing could tell us of its end; it has only just begun, so this takes no time.
-        ::kill(-pid, SIGKILL);
-        ::waitpid(pid, nullptr, 0);
-        return fail(message(lack));
+    if (unstarted != 0) {
+        ::close(ends[0]);
+        return fail(message(unstarted));
     }
-    return Running(new ExecChild(pid, Descriptor(executor, pidfd), std::move(output),
-                                 std::move(turns)));
+    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    error_code lack(pidfd < 0 ? errno : 0, boost::system::system_category());
+    Descriptor exit(executor);
+    Descriptor output(executor);
+    if (!lack) exit.assign(pidfd, lack);
+    if (!lack) output.assign(ends[0], lack);
+    if (!lack) output.non_blocking(true, lack);
+    if (!lack) {
+        return Running(new ExecChild(pid, std::move(exit), std::move(output), std::move(turns)));
+    }
+    if (!exit.is_open() && pidfd >= 0) ::close(pidfd);
+    if (!output.is_open()) ::close(ends[0]);
+    end_at_once(pid);
+    return fail(lack.message());
 }
 
 ExecChild::ExecChild(::pid_t pid, Descriptor exit, Descriptor output,
@@ -145,22 +152,23 @@ ExecChild::ExecChild(::pid_t pid, Descriptor exit, Descriptor output,
     : pid_(pid), exit_(std::move(exit)), output_(std::move(output)), turns_(std::move(turns)) {}
 
 ExecChild::~ExecChild() {
-    // Only when the loop is gone: nobody is left to wait.
     if (reaped_) return;
+    // The loop is gone, and with it who would have waited for the end.
     kill_group();
-    reap();
+    (void)reap();
 }
 
 void ExecChild::PutDown::operator()(ExecChild* child) const {
     std::unique_ptr<ExecChild> owner(child);
     if (owner->reaped_) return;
     owner->kill_group();
-    child->output_.close();
+    error_code ignored;
+    child->output_.close(ignored);
     child->exit_.async_wait(descriptor_base::wait_read,
-                            [owner = std::move(owner)](const error_code&) { owner->reap(); });
+                            [owner = std::move(owner)](const error_code&) { (void)owner->reap(); });
 }
 
-asio::awaitable<std::optional<ExecEnd>> ExecChild::ended(TimePoint until) {
+asio::awaitable<Result<ExecEnd, std::string>> ExecChild::ended(TimePoint until) {
     Timer timer(exit_.get_executor(), until);
     for (;;) {
         // Waiting on an output that is closed fails at once, which is no success and wakes nobody.
@@ -176,7 +184,7 @@ asio::awaitable<std::optional<ExecEnd>> ExecChild::ended(TimePoint until) {
             take_output();
             co_return reap();
         }
-        if (readable) co_return std::nullopt;
+        if (readable) co_return fail("pid " + std::to_string(pid_) + " still runs");
         take_output();
     }
 }
@@ -186,11 +194,14 @@ void ExecChild::kill_group() const {
     ::kill(-pid_, SIGKILL);
 }
 
-std::optional<ExecEnd> ExecChild::reap() {
+Result<ExecEnd, std::string> ExecChild::reap() {
     ::siginfo_t info{};
-    reaped_ = ::waitid(P_PID, static_cast<::id_t>(pid_), &info, WEXITED | WNOHANG) != 0 ||
-              info.si_pid == pid_;
-    if (info.si_pid != pid_) return std::nullopt;
+    if (::waitid(P_PID, static_cast<::id_t>(pid_), &info, WEXITED | WNOHANG) != 0) {
+        reaped_ = true;
+        return fail("how it ended is not known: " + message(errno));
+    }
+    reaped_ = info.si_pid == pid_;
+    if (!reaped_) return fail("pid " + std::to_string(pid_) + " still runs");
     return ExecEnd{info.si_code != CLD_EXITED, info.si_status};
 }
 
@@ -212,7 +223,8 @@ void ExecChild::take_output() {
 
 std::string_view ExecChild::last_line() const {
     static constexpr std::string_view blank = " \t\r\n";
-    const std::string_view text = std::string_view{tail_}.substr(0, tail_.find_last_not_of(blank) + 1);
+    const std::string_view text =
+        std::string_view{tail_}.substr(0, tail_.find_last_not_of(blank) + 1);
     const std::size_t line_end = text.find_last_of("\r\n");
     std::string_view line = line_end == std::string_view::npos ? text : text.substr(line_end + 1);
     line.remove_prefix(std::min(line.find_first_not_of(blank), line.size()));

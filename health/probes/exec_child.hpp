@@ -19,8 +19,13 @@
 
 namespace swerve::health {
 
-/// Lets so many in at once; the others wait in the order they came. For one loop.
-class Turns {
+/// Where a program that is named without a slash is looked for, and its PATH.
+inline constexpr std::string_view exec_path =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Lets so many in at once; the others wait in the order they came. Lives on one loop, held by a
+/// shared_ptr.
+class Turns : public std::enable_shared_from_this<Turns> {
 public:
     explicit Turns(std::size_t count) : free_(count) {}
 
@@ -49,7 +54,8 @@ struct ExecEnd {
 };
 
 /// A program in a session of its own, with /dev/null as its input, a pipe as its output, nothing
-/// else that is open here, no signal blocked or ignored, `/` as its directory and exec_environment.
+/// else of what is open here, no signal blocked or ignored, `/` as its directory, and no more
+/// environment than PATH, HOME and LANG.
 class ExecChild {
 public:
     /// How much of the output is kept: its end.
@@ -67,11 +73,10 @@ public:
         const boost::asio::any_io_executor& executor, const std::string& file,
         std::vector<std::string> argv, std::vector<Turns::Turn> turns);
 
-    /// Takes the output until the program ends, then kills what is left of its group. Nothing if
-    /// `until` came first, or a cancellation.
-    [[nodiscard]] boost::asio::awaitable<std::optional<ExecEnd>> ended(TimePoint until);
+    /// Takes the output until the program ends, then kills what is left of its group. The error
+    /// says what else there is to say: at `until` or when cancelled, that it still runs.
+    [[nodiscard]] boost::asio::awaitable<Result<ExecEnd, std::string>> ended(TimePoint until);
 
-    [[nodiscard]] ::pid_t pid() const { return pid_; }
     /// The last line with anything in it, as the program wrote it; empty: there is none.
     [[nodiscard]] std::string_view last_line() const;
 
@@ -84,14 +89,14 @@ private:
 
     ExecChild(::pid_t pid, Descriptor exit, Descriptor output, std::vector<Turns::Turn> turns);
     void kill_group() const;
-    std::optional<ExecEnd> reap();
+    Result<ExecEnd, std::string> reap();
     void take_output();
 
     ::pid_t pid_;
     Descriptor exit_;  ///< the pidfd: readable once the program has ended
     Descriptor output_;
     std::string tail_;
-    bool reaped_ = false;
+    bool reaped_ = false;  ///< or taken by somebody else
     std::vector<Turns::Turn> turns_;
 };
 

@@ -7,6 +7,7 @@ namespace swerve::health {
 
 std::span<const ProbeType> probe_types() {
     static const std::array types{
+        exec_probe(),
         http_probe(),
         process_probe(),
         tcp_probe(),

@@ -5,6 +5,7 @@
 
 namespace swerve::health {
 
+[[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType http_probe();
 [[nodiscard]] ProbeType process_probe();
 [[nodiscard]] ProbeType tcp_probe();

@@ -22,6 +22,7 @@ class Probe;
 
 enum class FieldKind : std::uint8_t {
     string,
+    string_list,
     boolean,
     integer,
     integer_list,
@@ -47,8 +48,8 @@ struct FieldValue;
 /// Values by key; an absent key is one that was not given and has no default.
 using FieldMap = std::map<std::string, FieldValue, std::less<>>;
 struct FieldValue {
-    std::variant<std::string, bool, std::int64_t, std::vector<std::int64_t>, Duration, Endpoint,
-                 FieldMap>
+    std::variant<std::string, std::vector<std::string>, bool, std::int64_t,
+                 std::vector<std::int64_t>, Duration, Endpoint, FieldMap>
         value;
 
     friend bool operator==(const FieldValue&, const FieldValue&) = default;
@@ -74,7 +75,8 @@ struct ProbeType {
     std::string_view name;
     std::string_view help;
     std::span<const Field> fields;
-    bool has_events;  ///< whether `on_event` means anything
+    bool has_events;          ///< whether `on_event` means anything
+    bool asks_scope = false;  ///< nothing tells what it looks at, so `scope` must be given
     /// Checks the values and makes the probe.
     Result<std::unique_ptr<Probe>, FieldFault> (*make)(const FieldMap& fields);
     /// What `explain` should say about how little this probe proves; empty: nothing to say.
