@@ -164,7 +164,8 @@ void check_carries(const Subject& subject, const Neighbor& neighbor, const Confi
             std::ranges::find(*neighbor.services, id) == neighbor.services->end()) {
             continue;
         }
-        const auto found = std::ranges::find(service.prefixes, family, &Prefix::family);
+        const auto found = std::ranges::find(
+            service.prefixes, family, [](const bgp::BlockRef& block) { return block->family(); });
         if (found == service.prefixes.end()) continue;
         if (leaves_out && carried_elsewhere(config, static_cast<failover::ServiceId>(id), family)) {
             continue;
@@ -180,8 +181,8 @@ void check_carries(const Subject& subject, const Neighbor& neighbor, const Confi
             remedy += ", say in families what this session is for";
         }
         subject.fault({},
-                      "cannot carry " + found->to_string() + " of service " + quote(service.name) +
-                          ": " + lack,
+                      "cannot carry " + (*found)->at(0).to_string() + " of service " +
+                          quote(service.name) + ": " + lack,
                       remedy + ", or list in services what this neighbor is sent");
         return;
     }

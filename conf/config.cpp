@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <span>
 #include <string_view>
+#include <tuple>
+
+#include "conf/fnv.hpp"
 
 namespace swerve::conf {
 
@@ -24,17 +27,31 @@ std::optional<T> first_given(const std::optional<T>& a, const std::optional<T>& 
     return a ? a : b;
 }
 
-/// Sessions of one site must not dial in step, so each gets a seed of its own (FNV-1a of the name).
+/// Sessions of one site must not dial in step, so each gets a seed of its own.
 std::uint64_t own_seed(std::uint64_t seed, std::string_view name) {
-    std::uint64_t hash = 0xcbf29ce484222325ULL ^ seed;
-    for (const char c : name) {
-        hash ^= static_cast<std::uint8_t>(c);
-        hash *= 0x100000001b3ULL;
-    }
-    return hash;
+    Fnv1a hash{seed};
+    hash.add_octets(name);
+    return hash.value();
 }
 
-std::vector<bgp::BlockRef> blocks_of(const std::vector<Prefix>& sorted) {
+}  // namespace
+
+bool operator==(const Service& a, const Service& b) {
+    return std::tie(a.name, a.prefixes_file, a.healthy_when, a.announce) ==
+               std::tie(b.name, b.prefixes_file, b.healthy_when, b.announce) &&
+           same_prefixes(a, b);
+}
+
+bool operator==(const Config& a, const Config& b) {
+    const auto compared = [](const Config& c) {
+        return std::tie(c.site, c.local_as, c.router_id, c.state_dir, c.control_socket,
+                        c.http_listen, c.bgp_listen, c.owned, c.neighbors, c.collector, c.checks,
+                        c.services);
+    };
+    return compared(a) == compared(b);
+}
+
+std::vector<bgp::BlockRef> blocks_of(std::span<const Prefix> sorted) {
     const auto middle = std::ranges::find(sorted, Family::ipv6, &Prefix::family);
     std::vector<bgp::BlockRef> blocks;
     for (const std::span<const Prefix> part :
@@ -44,15 +61,17 @@ std::vector<bgp::BlockRef> blocks_of(const std::vector<Prefix>& sorted) {
     return blocks;
 }
 
-}  // namespace
+bool same_prefixes(const Service& a, const Service& b) {
+    return std::ranges::equal(a.prefixes, b.prefixes,
+                              [](const bgp::BlockRef& left, const bgp::BlockRef& right) {
+                                  return left == right || *left == *right;
+                              });
+}
 
-bool operator==(const Config& a, const Config& b) {
-    const auto compared = [](const Config& c) {
-        return std::tie(c.site, c.local_as, c.router_id, c.state_dir, c.control_socket,
-                        c.http_listen, c.bgp_listen, c.owned, c.neighbors, c.collector, c.checks,
-                        c.services);
-    };
-    return compared(a) == compared(b);
+std::size_t count_prefixes(const Service& service) {
+    std::size_t count = 0;
+    for (const bgp::BlockRef& block : service.prefixes) count += block->size();
+    return count;
 }
 
 bgp::RouteAttributes merge(const ExportAttributes& service, const ExportAttributes& neighbor) {
@@ -77,10 +96,11 @@ failover::SitePolicy site_policy(const Config& config, std::uint64_t seed) {
                                 .services = {},
                                 .neighbors = {},
                                 .seed = seed};
-    for (const Check& check : config.checks) policy.checks.push_back({check.name, check.timing});
+    for (const Check& check : config.checks) {
+        policy.checks.push_back({check.name, check.timing, fingerprint(check)});
+    }
     for (const Service& service : config.services) {
-        policy.services.push_back(
-            {service.name, blocks_of(service.prefixes), service.healthy_when});
+        policy.services.push_back({service.name, service.prefixes, service.healthy_when});
     }
     for (const Neighbor& neighbor : config.neighbors) policy.neighbors.push_back(neighbor.name);
     return policy;

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <span>
+#include <tuple>
 
 #include "conf/files.hpp"
 #include "swerve/conf/load.hpp"
@@ -138,10 +140,8 @@ void PrefixTable::settle(std::vector<Prefix> owned, std::vector<Service>& servic
         return std::tie(a.prefix, a.source, a.position) < std::tie(b.prefix, b.source, b.position);
     });
     std::vector<Finding> findings;
-    std::vector<std::size_t> counts(sources_.size());
     std::uint32_t first = 0;
     for (std::uint32_t i = 0; i < listed_.size(); ++i) {
-        ++counts[listed_[i].source];
         if (listed_[i].prefix != listed_[first].prefix) first = i;
         if (i != first) {
             findings.push_back({i, first});
@@ -150,9 +150,28 @@ void PrefixTable::settle(std::vector<Prefix> owned, std::vector<Service>& servic
         }
     }
     report(findings);
-    for (std::size_t i = 0; i < sources_.size(); ++i) services[i].prefixes.reserve(counts[i]);
-    for (const Listed& listed : listed_) services[listed.source].prefixes.push_back(listed.prefix);
+    hand_out(services);
+}
+
+void PrefixTable::hand_out(std::vector<Service>& services) {
+    const auto key = [](const Listed& listed) { return std::tie(listed.source, listed.prefix); };
+    std::ranges::sort(listed_, {}, key);
+    const auto repeated = std::ranges::unique(listed_, {}, key);
+    listed_.erase(repeated.begin(), repeated.end());
+    std::vector<std::size_t> counts(sources_.size());
+    std::vector<Prefix> prefixes;
+    prefixes.reserve(listed_.size());
+    for (const Listed& listed : listed_) {
+        ++counts[listed.source];
+        prefixes.push_back(listed.prefix);
+    }
+    // There may be millions: what was read is gone before the blocks are made.
     listed_ = {};
+    std::span<const Prefix> rest{prefixes};
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        services[i].prefixes = blocks_of(rest.first(counts[i]));
+        rest = rest.subspan(counts[i]);
+    }
 }
 
 void PrefixTable::report(const std::vector<Finding>& findings) {

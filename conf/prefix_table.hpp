@@ -24,7 +24,7 @@ public:
     std::string read(const Section& service);
 
     /// Reports what lies outside `owned` (unless that is empty) and what occurs twice, then hands
-    /// each service its prefixes, sorted.
+    /// each service its blocks.
     void settle(std::vector<Prefix> owned, std::vector<Service>& services);
 
 private:
@@ -49,6 +49,7 @@ private:
     void read_list(const Section& service);
     void read_file(const Section& service, const std::string& given);
     void read_lines(const std::string& text);
+    void hand_out(std::vector<Service>& services);
     void report(const std::vector<Finding>& findings);
     [[nodiscard]] std::string whereabouts(const Listed& listed) const;
     void fault(const Listed& listed, std::string message, std::string hint);

@@ -1,8 +1,12 @@
+#include "conf/print.hpp"
+
 #include <algorithm>
+#include <array>
+#include <concepts>
 #include <cstdint>
+#include <string_view>
 
 #include "conf/values.hpp"
-#include "swerve/base/overloaded.hpp"
 #include "swerve/conf/load.hpp"
 
 namespace swerve::conf {
@@ -10,7 +14,7 @@ namespace swerve::conf {
 namespace {
 
 /// A double-quoted YAML scalar: whatever the text holds, it reads back as it was.
-std::string text(std::string_view value) {
+std::string quoted(std::string_view value) {
     static constexpr std::string_view hex = "0123456789abcdef";
     std::string out = "\"";
     for (const char c : value) {
@@ -26,39 +30,64 @@ std::string text(std::string_view value) {
     return out + "\"";
 }
 
-template <class T, class F>
-std::string list(const std::vector<T>& members, F&& format) {
+/// Whether any YAML reader takes these octets, unquoted, for this text.
+bool is_plain(std::string_view value) {
+    static constexpr std::array<std::string_view, 9> words{"true", "false", "yes", "no", "on",
+                                                           "off",  "null",  "y",   "n"};
+    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+    const auto is_safe = [&](char c) {
+        return is_letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '/' ||
+               c == '-';
+    };
+    if (value.empty() || !(is_letter(value.front()) || value.front() == '/')) return false;
+    std::string lower{value};
+    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return std::ranges::all_of(value, is_safe) && std::ranges::find(words, lower) == words.end();
+}
+
+// How a value of each type is written.
+std::string yaml(std::string_view text) {
+    return is_plain(text) ? std::string{text} : quoted(text);
+}
+std::string yaml(const std::string& text) { return yaml(std::string_view{text}); }
+template <std::integral T>
+std::string yaml(T value) {
+    if constexpr (std::same_as<T, bool>) return value ? "true" : "false";
+    return std::to_string(value);
+}
+std::string yaml(Duration duration) { return format_duration(duration); }
+std::string yaml(Family family) { return std::string{to_string(family)}; }
+std::string yaml(const health::FieldMap& empty) { return empty.empty() ? "{}" : ""; }
+/// Addresses, prefixes, communities and the like: a colon means something in YAML, too.
+template <class T>
+    requires requires(const T& value) { value.to_string(); }
+std::string yaml(const T& value) {
+    const std::string text = value.to_string();
+    return text.find(':') == std::string::npos ? text : quoted(text);
+}
+std::string yaml_list(const auto& members, const auto& format) {
     std::string out;
-    for (const T& member : members) out += (out.empty() ? "" : ", ") + format(member);
+    for (const auto& member : members) out += (out.empty() ? "" : ", ") + format(member);
+    return "[" + out + "]";
+}
+template <class T>
+std::string yaml(const std::vector<T>& members) {
+    return yaml_list(members, [](const T& member) { return yaml(member); });
+}
+std::string yaml(const std::vector<bgp::BlockRef>& blocks) {
+    std::string out;
+    for (const bgp::BlockRef& block : blocks) {
+        block->for_each(block->all(), [&](const Prefix& prefix) {
+            out += (out.empty() ? "" : ", ") + yaml(prefix);
+        });
+    }
     return "[" + out + "]";
 }
 
-std::string field(const health::FieldValue& value) {
-    return std::visit(
-        Overloaded{
-            [](const std::string& word) { return text(word); },
-            [](bool flag) { return std::string{flag ? "true" : "false"}; },
-            [](std::int64_t number) { return std::to_string(number); },
-            [](const std::vector<std::int64_t>& numbers) {
-                return list(numbers, [](std::int64_t number) { return std::to_string(number); });
-            },
-            [](Duration duration) { return format_duration(duration); },
-            [](const Endpoint& endpoint) { return text(endpoint.to_string()); },
-            [](const health::FieldMap& members) {
-                std::string out;
-                for (const auto& [name, member] : members) {
-                    out += (out.empty() ? "" : ", ") + name + ": " + field(member);
-                }
-                return "{" + out + "}";
-            },
-        },
-        value.value);
-}
-
-std::string expression(const Config& config, const health::Expression& node) {
+std::string yaml(const Config& config, const health::Expression& node) {
     const auto members = [&] {
-        return list(node.of,
-                    [&](const health::Expression& member) { return expression(config, member); });
+        return yaml_list(node.of,
+                         [&](const health::Expression& member) { return yaml(config, member); });
     };
     switch (node.op) {
         case health::Expression::Op::all:
@@ -68,140 +97,169 @@ std::string expression(const Config& config, const health::Expression& node) {
         case health::Expression::Op::at_least:
             return "{at_least: {count: " + std::to_string(node.count) + ", of: " + members() + "}}";
         case health::Expression::Op::negation:
-            return "{not: " + expression(config, node.of.front()) + "}";
+            return "{not: " + yaml(config, node.of.front()) + "}";
         case health::Expression::Op::check:
             break;
     }
-    return text(config.checks[node.check].name);
+    return yaml(config.checks[node.check].name);
 }
 
-/// Collects lines of block style; nesting is two spaces a level.
+/// Collects keys in block style.
 class Page {
 public:
-    void line(unsigned level, std::string_view key, const std::string& value = {}) {
-        out_ += std::string(std::size_t{2} * level, ' ') + std::string{key} + ":";
-        out_ += (value.empty() ? "" : " " + value) + "\n";
+    /// A key with others below it.
+    void open(unsigned level, std::string_view key) {
+        out_.push_back({level, std::string{key}, {}});
     }
-    [[nodiscard]] std::string take() { return std::move(out_); }
+    template <class T>
+    void line(unsigned level, std::string_view key, const T& value) {
+        out_.push_back({level, std::string{key}, yaml(value)});
+    }
+    template <class T>
+    void line(unsigned level, std::string_view key, const std::optional<T>& value) {
+        if (value) line(level, key, *value);
+    }
+    void add(PrintedKey key) { out_.push_back(std::move(key)); }
+    [[nodiscard]] std::vector<PrintedKey> take() { return std::move(out_); }
 
 private:
-    std::string out_;
+    std::vector<PrintedKey> out_;
 };
 
-template <class T>
-std::string texts(const std::vector<T>& members) {
-    return list(members, [](const T& member) { return text(member.to_string()); });
+void print_attributes(Page& page, unsigned level, const ExportAttributes& attributes) {
+    page.line(level, "prepend", attributes.prepend);
+    page.line(level, "med", attributes.med);
+    page.line(level, "local_pref", attributes.local_pref);
+    page.line(level, "communities", attributes.communities);
+    page.line(level, "large_communities", attributes.large_communities);
 }
 
-void print_attributes(Page& page, const ExportAttributes& attributes) {
-    if (attributes.prepend) page.line(3, "prepend", std::to_string(*attributes.prepend));
-    if (attributes.med) page.line(3, "med", std::to_string(*attributes.med));
-    if (attributes.local_pref) page.line(3, "local_pref", std::to_string(*attributes.local_pref));
-    page.line(3, "communities", texts(attributes.communities));
-    page.line(3, "large_communities", texts(attributes.large_communities));
-}
-
-void print_next_hop(Page& page, const Neighbor& neighbor) {
-    std::string out;
-    const auto add = [&](Family family, const std::optional<Address>& address) {
-        if (!address) return;
-        out += (out.empty() ? "" : ", ") + std::string{to_string(family)} + ": " +
-               text(address->to_string());
-    };
-    add(Family::ipv4, neighbor.next_hop_ipv4);
-    add(Family::ipv6, neighbor.next_hop_ipv6);
-    page.line(3, "next_hop", "{" + out + "}");
-}
-
-void print_neighbor(Page& page, const Config& config, const Neighbor& neighbor) {
-    page.line(1, text(neighbor.name));
-    page.line(2, "address", text(neighbor.address.to_string()));
-    page.line(2, "port", std::to_string(neighbor.port));
-    page.line(2, "remote_as", neighbor.remote_as.to_string());
-    if (neighbor.local_address) {
-        page.line(2, "local_address", text(neighbor.local_address->to_string()));
-    }
-    page.line(2, "passive", neighbor.passive ? "true" : "false");
-    if (neighbor.multihop) page.line(2, "multihop", std::to_string(*neighbor.multihop));
-    page.line(2, "hold_time", format_duration(neighbor.hold_time));
-    page.line(2, "connect_retry", format_duration(neighbor.connect_retry));
-    page.line(2, "description", text(neighbor.description));
+void print_neighbor(Page& page, unsigned level, const Config& config, const Neighbor& neighbor) {
+    page.line(level, "address", neighbor.address);
+    page.line(level, "port", neighbor.port);
+    page.line(level, "remote_as", neighbor.remote_as);
+    page.line(level, "local_address", neighbor.local_address);
+    page.line(level, "passive", neighbor.passive);
+    page.line(level, "multihop", neighbor.multihop);
+    page.line(level, "hold_time", neighbor.hold_time);
+    page.line(level, "connect_retry", neighbor.connect_retry);
+    page.line(level, "description", neighbor.description);
     std::vector<Family> families;
     for (const Family family : bgp::all_families) {
         if (neighbor.families.contains(family)) families.push_back(family);
     }
-    page.line(2, "families",
-              list(families, [](Family family) { return std::string{to_string(family)}; }));
+    page.line(level, "families", families);
     if (neighbor.services) {
-        page.line(2, "services", list(*neighbor.services, [&](failover::ServiceId id) {
-                      return text(config.services[id].name);
-                  }));
+        page.add({level, "services", yaml_list(*neighbor.services, [&](failover::ServiceId id) {
+                      return yaml(config.services[id].name);
+                  })});
     }
-    page.line(2, "export");
-    print_attributes(page, neighbor.attributes);
-    print_next_hop(page, neighbor);
+    page.open(level, "export");
+    print_attributes(page, level + 1, neighbor.attributes);
+    if (neighbor.next_hop_ipv4 || neighbor.next_hop_ipv6) page.open(level + 1, "next_hop");
+    page.line(level + 2, "ipv4", neighbor.next_hop_ipv4);
+    page.line(level + 2, "ipv6", neighbor.next_hop_ipv6);
+}
+
+void print_field(Page& page, unsigned level, const std::string& name,
+                 const health::FieldValue& field) {
+    const auto* members = std::get_if<health::FieldMap>(&field.value);
+    if (members != nullptr && !members->empty()) {
+        page.open(level, name);
+        for (const auto& [key, member] : *members) print_field(page, level + 1, key, member);
+        return;
+    }
+    std::visit([&](const auto& value) { page.line(level, name, value); }, field.value);
 }
 
 void print_check(Page& page, const Check& check) {
     const auto* type = health::find_probe_type(check.probe.type);
     const auto& timing = check.timing;
-    page.line(1, text(check.name));
-    page.line(2, check.probe.type, field({check.probe.fields}));
-    page.line(2, "interval", format_duration(timing.interval));
-    page.line(2, "fast_interval", format_duration(timing.fast_interval));
-    page.line(2, "timeout", format_duration(timing.timeout));
-    page.line(2, "rise", std::to_string(timing.rise));
-    page.line(2, "fall", std::to_string(timing.fall));
-    page.line(2, "window",
-              "{failures: " + std::to_string(timing.window_failures) +
-                  ", of: " + std::to_string(timing.window_of) + "}");
+    print_field(page, 2, check.probe.type, {check.probe.fields});
+    page.line(2, "interval", timing.interval);
+    page.line(2, "fast_interval", timing.fast_interval);
+    page.line(2, "timeout", timing.timeout);
+    page.line(2, "rise", timing.rise);
+    page.line(2, "fall", timing.fall);
+    page.open(2, "window");
+    page.line(3, "failures", timing.window_failures);
+    page.line(3, "of", timing.window_of);
     if (type->has_events) {
-        page.line(2, "on_event", timing.on_event == health::OnEvent::trust ? "trust" : "confirm");
+        page.line(
+            2, "on_event",
+            std::string_view{timing.on_event == health::OnEvent::trust ? "trust" : "confirm"});
     }
 }
 
 void print_service(Page& page, const Config& config, const Service& service) {
-    page.line(1, text(service.name));
     if (service.prefixes_file.empty()) {
-        page.line(2, "prefixes", texts(service.prefixes));
+        page.line(2, "prefixes", service.prefixes);
     } else {
-        page.line(2, "prefixes_file", text(service.prefixes_file));
+        page.add({2, "prefixes_file", yaml(service.prefixes_file), &service});
     }
-    page.line(2, "healthy_when", expression(config, service.healthy_when));
-    page.line(2, "announce");
-    print_attributes(page, service.announce);
+    page.add({2, "healthy_when", yaml(config, service.healthy_when)});
+    page.open(2, "announce");
+    print_attributes(page, 3, service.announce);
 }
 
 void print_globals(Page& page, const Config& config) {
-    page.line(0, "site", text(config.site));
-    page.line(0, "local_as", config.local_as.to_string());
-    page.line(0, "router_id", config.router_id.to_string());
-    page.line(0, "owned", texts(config.owned));
-    page.line(0, "state_dir", text(config.state_dir));
-    page.line(0, "control", "{socket: " + text(config.control_socket) + "}");
-    if (config.http_listen) {
-        page.line(0, "http", "{listen: " + text(config.http_listen->to_string()) + "}");
-    }
+    page.line(0, "site", config.site);
+    page.line(0, "local_as", config.local_as);
+    page.line(0, "router_id", config.router_id);
+    page.line(0, "owned", config.owned);
+    page.line(0, "state_dir", config.state_dir);
+    page.open(0, "control");
+    page.line(1, "socket", config.control_socket);
+    if (config.http_listen) page.open(0, "http");
+    page.line(1, "listen", config.http_listen);
     if (!config.bgp_listen.empty()) {
-        page.line(0, "bgp", "{listen: " + texts(config.bgp_listen) + "}");
+        page.open(0, "bgp");
+        page.line(1, "listen", config.bgp_listen);
     }
     if (config.collector) {
-        page.line(0, "collector", "{accept: " + texts(config.collector->accept) + "}");
+        page.open(0, "collector");
+        page.line(1, "accept", config.collector->accept);
+    }
+}
+
+/// A section of objects with names.
+template <class T>
+void print_section(Page& page, std::string_view key, const std::vector<T>& objects,
+                   const auto& print_one) {
+    if (!objects.empty()) page.open(0, key);
+    for (const T& object : objects) {
+        page.open(1, object.name);
+        print_one(object);
     }
 }
 
 }  // namespace
 
-std::string print(const Config& config) {
+std::vector<PrintedKey> print_keys(const Config& config) {
     Page page;
     print_globals(page, config);
-    if (!config.neighbors.empty()) page.line(0, "neighbors");
-    for (const Neighbor& neighbor : config.neighbors) print_neighbor(page, config, neighbor);
-    if (!config.checks.empty()) page.line(0, "checks");
-    for (const Check& check : config.checks) print_check(page, check);
-    if (!config.services.empty()) page.line(0, "services");
-    for (const Service& service : config.services) print_service(page, config, service);
+    print_section(page, "neighbors", config.neighbors,
+                  [&](const Neighbor& each) { print_neighbor(page, 2, config, each); });
+    print_section(page, "checks", config.checks,
+                  [&](const Check& each) { print_check(page, each); });
+    print_section(page, "services", config.services,
+                  [&](const Service& each) { print_service(page, config, each); });
     return page.take();
+}
+
+std::vector<PrintedKey> print_keys(const Config& config, const Neighbor& neighbor) {
+    Page page;
+    print_neighbor(page, 0, config, neighbor);
+    return page.take();
+}
+
+std::string print(const Config& config) {
+    std::string out;
+    for (const PrintedKey& each : print_keys(config)) {
+        out += std::string(std::size_t{2} * each.level, ' ') + yaml(each.key) + ":";
+        out += (each.value.empty() ? "" : " " + each.value) + "\n";
+    }
+    return out;
 }
 
 }  // namespace swerve::conf

@@ -112,5 +112,33 @@ TEST_CASE("config: equality leaves out where the file lay, and nothing else that
     CHECK_FALSE(config == other);
 }
 
+TEST_CASE("config: services are equal when their blocks hold the same prefixes") {
+    const Config config = example();
+    Config other = example();
+    REQUIRE(config.services[0].prefixes[0] != other.services[0].prefixes[0]);
+    CHECK(config == other);
+    other.services[0].prefixes.pop_back();
+    CHECK_FALSE(config == other);
+    other.services[0].prefixes = other.services[1].prefixes;
+    CHECK_FALSE(config == other);
+    CHECK(count_prefixes(config.services[0]) == 3);
+}
+
+TEST_CASE("print: quotes stand only where YAML needs them") {
+    Config config = example();
+    config.neighbors[0].description = "rack 7: \"a\"";
+    config.neighbors[1].description = "no";
+    const std::string page = print(config);
+    const auto has = [&](const std::string& line) { return page.find(line) != page.npos; };
+    CHECK(has("router_id: 192.0.2.1\n"));
+    CHECK(has("state_dir: /var/lib/swerve\n"));
+    CHECK(has("  listen: [\"192.0.2.1:179\"]\n"));
+    CHECK(has("    description: \"rack 7: \\\"a\\\"\"\n"));
+    CHECK(has("    description: \"no\"\n"));
+    CHECK(has("    prefixes: [10.1.0.0/16, 10.2.0.0/16, \"2001:db8:1::/48\"]\n"));
+    CHECK(has("    tcp:\n      endpoint: \"10.0.0.1:80\"\n"));
+    CHECK(has("      next_hop:\n        ipv6: \"2001:db8::1\"\n"));
+}
+
 }  // namespace
 }  // namespace swerve::conf

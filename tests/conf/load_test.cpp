@@ -239,7 +239,10 @@ TEST_CASE("load: prefixes of a list and of a file come out sorted, by family fir
                   "  q: {prefixes: [\"2001:db8:1::/48\", 198.51.100.0/24], healthy_when: web}\n");
     std::string out;
     for (const Service& service : config.services) {
-        for (const Prefix& prefix : service.prefixes) out += prefix.to_string() + " ";
+        for (const bgp::BlockRef& block : service.prefixes) {
+            block->for_each(block->all(),
+                            [&](const Prefix& prefix) { out += prefix.to_string() + " "; });
+        }
     }
     CHECK(out == "10.1.0.0/16 10.1.0.0/24 10.2.0.0/16 198.51.100.0/24 2001:db8:1::/48 ");
     CHECK(config.services.at(0).prefixes_file == file);
@@ -268,9 +271,11 @@ TEST_CASE("load: a large prefix file is read whole") {
     const Config config =
         config_of(head + neighbors + checks + "services:\n  p: {prefixes_file: " +
                   scratch.write("prefixes.txt", lines) + ", healthy_when: web}\n");
-    const auto& prefixes = config.services.at(0).prefixes;
-    CHECK(prefixes.size() == 50'000);
-    CHECK(std::ranges::is_sorted(prefixes));
+    const auto& blocks = config.services.at(0).prefixes;
+    REQUIRE(blocks.size() == 1);
+    CHECK(blocks[0]->size() == 50'000);
+    CHECK(blocks[0]->at(0).to_string() == "10.0.0.0/30");
+    CHECK(blocks[0]->at(49'999).to_string() == "10.3.13.60/30");
 }
 
 TEST_CASE("load: nesting of 32 levels is read, one more is not") {

@@ -54,7 +54,8 @@ inline constexpr WallTime sample_wall{1'800'000'000s};  // 2027-01-15T08:00:00Z
     fields["endpoint"] = {Endpoint::parse("198.51.100.1:80").value()};
     out.checks.push_back({.name = "web", .probe = {"tcp", fields}, .timing = {}});
     out.services.push_back({.name = "portal",
-                            .prefixes = {prefix("198.51.100.0/24"), prefix("2001:db8::/32")},
+                            .prefixes = conf::blocks_of(
+                                std::vector{prefix("198.51.100.0/24"), prefix("2001:db8::/32")}),
                             .prefixes_file = "",
                             .healthy_when = {},
                             .announce = {}});

@@ -24,7 +24,7 @@ std::string plural(std::size_t count, std::string_view one, std::string_view man
 
 std::size_t prefix_count(const conf::Config& config) {
     std::size_t sum = 0;
-    for (const conf::Service& service : config.services) sum += service.prefixes.size();
+    for (const conf::Service& service : config.services) sum += conf::count_prefixes(service);
     return sum;
 }
 

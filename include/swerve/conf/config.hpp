@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "swerve/bgp/adj_rib_out.hpp"
 #include "swerve/bgp/open.hpp"
 #include "swerve/bgp/peer.hpp"
+#include "swerve/bgp/prefix_block.hpp"
 #include "swerve/failover/policy.hpp"
 #include "swerve/health/expression.hpp"
 #include "swerve/health/probe_fields.hpp"
@@ -67,12 +69,15 @@ struct Check {
 
 struct Service {
     std::string name;
-    std::vector<Prefix> prefixes;  ///< sorted; those of prefixes_file included
-    std::string prefixes_file;     ///< empty: none
+    /// Packed, since there may be millions: a block per family that it has, IPv4 first. What
+    /// prefixes_file names is included.
+    std::vector<bgp::BlockRef> prefixes;
+    std::string prefixes_file;  ///< empty: none
     health::Expression healthy_when;
     ExportAttributes announce;
 
-    friend bool operator==(const Service&, const Service&) = default;
+    /// Blocks are equal when they hold the same prefixes.
+    friend bool operator==(const Service& a, const Service& b);
 };
 
 /// Collector mode: passive, any AS, all routes kept, nothing announced.
@@ -100,6 +105,12 @@ struct Config {
     friend bool operator==(const Config& a, const Config& b);
 };
 
+/// One block per family of prefixes that are sorted and without duplicates.
+[[nodiscard]] std::vector<bgp::BlockRef> blocks_of(std::span<const Prefix> sorted);
+[[nodiscard]] bool same_prefixes(const Service& a, const Service& b);
+/// Of all families.
+[[nodiscard]] std::size_t count_prefixes(const Service& service);
+
 /// DESIGN.md §4.13: lists add up (service, then neighbor, duplicates removed); of scalars the
 /// neighbor's wins.
 [[nodiscard]] bgp::RouteAttributes merge(const ExportAttributes& service,
@@ -108,7 +119,11 @@ struct Config {
 /// Whether a neighbor is to be sent this service's prefixes of this family.
 [[nodiscard]] bool carries(const Neighbor& neighbor, failover::ServiceId service, Family family);
 
-/// The part the decision needs; builds the prefix blocks.
+/// Identifies what a check's evidence depends on: its probe, and the timing that says when passes
+/// count. The same in every process and build.
+[[nodiscard]] std::uint64_t fingerprint(const Check& check);
+
+/// The part the decision needs; shares the prefix blocks.
 [[nodiscard]] failover::SitePolicy site_policy(const Config& config, std::uint64_t seed);
 
 /// The part a session needs.
