@@ -1,5 +1,6 @@
 #include <algorithm>
-#include <map>
+#include <compare>
+#include <iterator>
 #include <unordered_set>
 #include <utility>
 
@@ -8,55 +9,37 @@
 namespace swerve::bgp {
 namespace {
 
-/// All prefixes of some blocks in order.
-class Merge {
-public:
-    explicit Merge(const std::vector<BlockRef>& blocks) {
-        for (std::size_t i = 0; i < blocks.size(); ++i) {
-            Source source{PrefixBlock::Cursor{*blocks[i]}, i};
-            if (!source.cursor.at_end()) waiting_.push_back(source);
-        }
-        std::ranges::make_heap(waiting_, behind);
-        take_first();
-    }
+/// Where a prefix stands among some blocks.
+struct Place {
+    Prefix prefix;
+    std::uint32_t block;
+    std::uint32_t id;
 
-    [[nodiscard]] bool at_end() const { return !current_; }
-    [[nodiscard]] const Prefix& prefix() const { return current_->cursor.prefix(); }
-    [[nodiscard]] std::size_t block() const { return current_->block; }
-    [[nodiscard]] std::uint32_t id() const { return current_->cursor.id(); }
-
-    void advance() {
-        current_->cursor.advance();
-        if (current_->cursor.at_end()) return take_first();
-        // Blocks are mostly ranges of their own: as a rule, the next prefix is of the same one.
-        if (waiting_.empty() || !behind(*current_, waiting_.front())) return;
-        waiting_.push_back(*current_);
-        std::ranges::push_heap(waiting_, behind);
-        take_first();
-    }
-
-private:
-    struct Source {
-        PrefixBlock::Cursor cursor;
-        std::size_t block;
-    };
-
-    /// Whether `a` comes after `b`: a heap has its greatest in front.
-    static bool behind(const Source& a, const Source& b) {
-        return a.cursor.prefix() > b.cursor.prefix();
-    }
-
-    void take_first() {
-        current_.reset();
-        if (waiting_.empty()) return;
-        std::ranges::pop_heap(waiting_, behind);
-        current_ = waiting_.back();
-        waiting_.pop_back();
-    }
-
-    std::optional<Source> current_;
-    std::vector<Source> waiting_;  ///< a heap
+    friend auto operator<=>(const Place&, const Place&) = default;
 };
+
+/// A run of prefixes that stand side by side on both sides.
+struct Run {
+    std::uint32_t from_block;
+    std::uint32_t to_block;
+    CommonRange range;
+
+    [[nodiscard]] std::pair<std::uint32_t, std::uint32_t> blocks() const {
+        return {from_block, to_block};
+    }
+};
+
+void append(std::vector<Run>& runs, const Run& next) {
+    if (!runs.empty() && runs.back().blocks() == next.blocks()) {
+        CommonRange& last = runs.back().range;
+        if (last.from.end == next.range.from.begin && last.to.end == next.range.to.begin) {
+            last.from.end = next.range.from.end;
+            last.to.end = next.range.to.end;
+            return;
+        }
+    }
+    runs.push_back(next);
+}
 
 std::vector<BlockRef> without(std::span<const BlockRef> blocks, std::span<const BlockRef> others) {
     const std::unordered_set<BlockRef> shared(others.begin(), others.end());
@@ -66,43 +49,60 @@ std::vector<BlockRef> without(std::span<const BlockRef> blocks, std::span<const 
     return out;
 }
 
-/// The hand-overs that were found, by which block gives and which takes.
-class Found {
-public:
-    void add(const BlockRef& from, std::uint32_t from_id, const BlockRef& to, std::uint32_t to_id) {
-        const auto [at, is_new] = index_.try_emplace({from.get(), to.get()}, handovers_.size());
-        if (is_new) handovers_.push_back({from, to, {}});
-        auto& ranges = handovers_[at->second].ranges;
-        if (!ranges.empty() && ranges.back().from.end == from_id && ranges.back().to.end == to_id) {
-            ++ranges.back().from.end;
-            ++ranges.back().to.end;
-        } else {
-            ranges.push_back({{from_id, from_id + 1}, {to_id, to_id + 1}});
-        }
+/// All prefixes in order.
+std::vector<Place> places_in(const std::vector<BlockRef>& blocks) {
+    std::vector<Place> out;
+    std::size_t count = 0;
+    for (const BlockRef& block : blocks) count += block->size();
+    out.reserve(count);
+    for (std::uint32_t i = 0; i < blocks.size(); ++i) {
+        std::uint32_t id = 0;
+        blocks[i]->for_each(blocks[i]->all(),
+                            [&](const Prefix& prefix) { out.push_back({prefix, i, id++}); });
     }
-    [[nodiscard]] std::vector<Handover> take() { return std::move(handovers_); }
+    // Blocks that are ranges of their own, in order, are the rule and need no sorting.
+    if (!std::ranges::is_sorted(out)) std::ranges::sort(out);
+    return out;
+}
 
-private:
-    std::vector<Handover> handovers_;
-    std::map<std::pair<const PrefixBlock*, const PrefixBlock*>, std::size_t> index_;
-};
+/// In the order of their prefixes.
+std::vector<Run> common_runs(const std::vector<Place>& from, const std::vector<Place>& to) {
+    std::vector<Run> out;
+    auto left = from.begin();
+    auto right = to.begin();
+    while (left != from.end() && right != to.end()) {
+        const auto order = left->prefix <=> right->prefix;
+        if (order == 0) {
+            append(out, {left->block,
+                         right->block,
+                         {{left->id, left->id + 1}, {right->id, right->id + 1}}});
+        }
+        if (order <= 0) ++left;
+        if (order >= 0) ++right;
+    }
+    return out;
+}
 
 }  // namespace
 
 std::vector<Handover> hand_overs(std::span<const BlockRef> from, std::span<const BlockRef> to) {
     const std::vector<BlockRef> giving = without(from, to);
     const std::vector<BlockRef> taking = without(to, from);
-    Merge left{giving};
-    Merge right{taking};
-    Found found;
-    while (!left.at_end() && !right.at_end()) {
-        const auto order = left.prefix() <=> right.prefix();
-        if (order == 0)
-            found.add(giving[left.block()], left.id(), taking[right.block()], right.id());
-        if (order <= 0) left.advance();
-        if (order >= 0) right.advance();
+    std::vector<Run> runs = common_runs(places_in(giving), places_in(taking));
+    // Stable: between two blocks, the runs stay in the order of their prefixes. What other blocks
+    // stood between is gone then, so that some of them meet.
+    std::ranges::stable_sort(runs, {}, &Run::blocks);
+    std::vector<Run> joined;
+    for (const Run& run : runs) append(joined, run);
+    std::vector<Handover> out;
+    for (std::size_t i = 0; i < joined.size(); ++i) {
+        const Run& run = joined[i];
+        if (i == 0 || run.blocks() != joined[i - 1].blocks()) {
+            out.push_back({giving[run.from_block], taking[run.to_block], {}});
+        }
+        out.back().ranges.push_back(run.range);
     }
-    return found.take();
+    return out;
 }
 
 }  // namespace swerve::bgp

@@ -67,23 +67,24 @@ private:
 template <class Piece, class RangeOf, class Change>
 void SegmentList::change_all(std::span<const Piece> pieces, const RangeOf& range_of,
                              const Change& change) {
-    const std::vector<Segment> before = std::exchange(segments_, {});
+    std::vector<Segment> before = std::exchange(segments_, {});
     auto piece = pieces.begin();
-    for (const Segment& segment : before) {
-        for (std::uint32_t at = segment.range.begin; at < segment.range.end;) {
-            while (piece != pieces.end() && std::invoke(range_of, *piece).end <= at) ++piece;
-            Segment part = segment;
-            part.range.begin = at;
+    for (Segment& segment : before) {
+        for (IdRange left = segment.range; left.size() > 0;) {
+            while (piece != pieces.end() && std::invoke(range_of, *piece).end <= left.begin)
+                ++piece;
             const Piece* covering = nullptr;
+            IdRange part = left;
             if (piece != pieces.end()) {
                 const IdRange range = std::invoke(range_of, *piece);
-                if (range.begin <= at) covering = &*piece;
-                const std::uint32_t cut = covering ? range.end : range.begin;
-                part.range.end = std::min(part.range.end, cut);
+                if (range.begin <= left.begin) covering = &*piece;
+                part.end = std::min(part.end, covering != nullptr ? range.end : range.begin);
             }
-            at = part.range.end;
-            change(part, covering);
-            append(std::move(part));
+            left.begin = part.end;
+            Segment changed = left.size() > 0 ? segment : std::move(segment);
+            changed.range = part;
+            change(changed, covering);
+            append(std::move(changed));
         }
     }
 }

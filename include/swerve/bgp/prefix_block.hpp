@@ -45,8 +45,6 @@ public:
         return a.family_ == b.family_ && a.packed_ == b.packed_;
     }
 
-    class Cursor;
-
     /// Calls `visit(prefix)` for each of `range`, in order.
     template <class Visit>
     void for_each(IdRange range, const Visit& visit) const {
@@ -71,35 +69,6 @@ private:
     std::uint32_t size_;
     Bytes packed_;
     std::vector<std::uint32_t> checkpoints_;  ///< offset of every stride-th prefix
-};
-
-/// Stands on one prefix of a block after the other; the block must outlive it.
-class PrefixBlock::Cursor {
-public:
-    explicit Cursor(const PrefixBlock& block) : block_(&block) { look(); }
-
-    [[nodiscard]] bool at_end() const { return !prefix_; }
-    [[nodiscard]] std::uint32_t id() const { return id_; }
-    [[nodiscard]] const Prefix& prefix() const { return *prefix_; }
-    void advance() {
-        at_ = block_->next(at_);
-        ++id_;
-        look();
-    }
-
-private:
-    void look() {
-        if (id_ < block_->size()) {
-            prefix_ = block_->decode(at_);
-        } else {
-            prefix_.reset();
-        }
-    }
-
-    const PrefixBlock* block_;
-    std::uint32_t id_ = 0;
-    std::size_t at_ = 0;
-    std::optional<Prefix> prefix_;
 };
 
 using BlockRef = std::shared_ptr<const PrefixBlock>;
