@@ -170,7 +170,9 @@ void ExecChild::PutDown::operator()(ExecChild* child) const {
 
 asio::awaitable<Result<ExecEnd, std::string>> ExecChild::ended(TimePoint until) {
     Timer timer(exit_.get_executor(), until);
-    for (;;) {
+    // A cancellation may come while nothing is waited for.
+    while ((co_await asio::this_coro::cancellation_state).cancelled() ==
+           asio::cancellation_type::none) {
         // Waiting on an output that is closed fails at once, which is no success and wakes nobody.
         auto first = asio::experimental::make_parallel_group(
             exit_.async_wait(descriptor_base::wait_read, asio::deferred),
@@ -184,14 +186,19 @@ asio::awaitable<Result<ExecEnd, std::string>> ExecChild::ended(TimePoint until) 
             take_output();
             co_return reap();
         }
-        if (readable) co_return fail("pid " + std::to_string(pid_) + " still runs");
+        if (readable) break;
         take_output();
     }
+    co_return still_runs();
 }
 
 void ExecChild::kill_group() const {
     // Reaches grandchildren too, but not one that began a session or group of its own.
     ::kill(-pid_, SIGKILL);
+}
+
+Result<ExecEnd, std::string> ExecChild::still_runs() const {
+    return fail("pid " + std::to_string(pid_) + " still runs");
 }
 
 Result<ExecEnd, std::string> ExecChild::reap() {
@@ -201,7 +208,7 @@ Result<ExecEnd, std::string> ExecChild::reap() {
         return fail("how it ended is not known: " + message(errno));
     }
     reaped_ = info.si_pid == pid_;
-    if (!reaped_) return fail("pid " + std::to_string(pid_) + " still runs");
+    if (!reaped_) return still_runs();
     return ExecEnd{info.si_code != CLD_EXITED, info.si_status};
 }
 

@@ -88,6 +88,7 @@ private:
     using Descriptor = boost::asio::posix::stream_descriptor;
 
     ExecChild(::pid_t pid, Descriptor exit, Descriptor output, std::vector<Turns::Turn> turns);
+    [[nodiscard]] Result<ExecEnd, std::string> still_runs() const;
     void kill_group() const;
     Result<ExecEnd, std::string> reap();
     void take_output();
