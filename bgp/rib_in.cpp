@@ -71,18 +71,36 @@ void report(const Prefix& prefix, std::optional<NeighborId> from, std::optional<
     if (from != to) out.push_back({prefix, from, to});
 }
 
+/// A prefix that overlaps an inner one overlaps the outer one too. Sorted, the outer one comes
+/// first.
+std::vector<Prefix> outermost(std::vector<Prefix> prefixes) {
+    std::ranges::sort(prefixes);
+    std::vector<Prefix> outer;
+    for (const Prefix& prefix : prefixes) {
+        if (outer.empty() || !outer.back().contains(prefix)) outer.push_back(prefix);
+    }
+    return outer;
+}
+
 }  // namespace
 
 RibIn::RibIn(std::vector<Prefix> owned, bool keep_all, Asn local_as)
-    : owned_(std::move(owned)), keep_all_(keep_all), local_as_(local_as) {
-    // A prefix that overlaps an inner one overlaps the outer one too. Sorted, the outer one comes
-    // first.
-    std::ranges::sort(owned_);
-    std::vector<Prefix> outer;
-    for (const Prefix& prefix : owned_) {
-        if (outer.empty() || !outer.back().contains(prefix)) outer.push_back(prefix);
+    : owned_(outermost(std::move(owned))), keep_all_(keep_all), local_as_(local_as) {}
+
+void RibIn::reconfigure(std::vector<Prefix> owned, Asn local_as, std::vector<BestChanged>& out) {
+    owned_ = outermost(std::move(owned));
+    local_as_ = local_as;
+    for (auto at = routes_.begin(); at != routes_.end();) {
+        if (keeps(at->first)) {
+            ++at;
+            continue;
+        }
+        std::vector<NeighborId> holders;
+        for (const ReceivedRoute& route : at->second) holders.push_back(route.neighbor);
+        const Prefix prefix = at->first;
+        ++at;
+        for (const NeighborId neighbor : holders) forget(prefix, neighbor, out);
     }
-    owned_ = std::move(outer);
 }
 
 void RibIn::neighbor_up(NeighborId neighbor, const NeighborRank& rank) {

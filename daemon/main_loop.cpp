@@ -1,23 +1,35 @@
 #include "daemon/main_loop.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
 #include "swerve/base/clock.hpp"
-#include "swerve/base/overloaded.hpp"
 
 namespace swerve::daemon {
-MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config, EventSink& events,
-                   LoopViews loop_views, std::uint64_t seed)
+namespace {
+
+Moment moment() { return {BootClock::now(), wall_now()}; }
+
+}  // namespace
+
+MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config,
+                   const failover::Restored& restored, EventSink& events, LoopViews loop_views,
+                   std::uint64_t seed)
     : loops_(loops),
-      config_(std::move(config)),
       events_(events),
       loop_views_(std::move(loop_views)),
       started_(BootClock::now()),
       started_wall_(wall_now()),
-      site_(conf::site_policy(*config_, seed)),
-      neighbors_(loops.main, *config_, events, seed),
-      probes_(loops.probes, loops.main, *config_,
+      speaker_(std::move(config), seed, restored, moment()),
+      neighbors_(
+          loops.main, speaker_, [this](const auto& what) { take_turn(what); },
+          [this](std::string alarm) {
+              const Moment now = moment();
+              events_.publish(
+                  {now.now, now.wall, DaemonEvent{DaemonEvent::Kind::alarm, std::move(alarm)}});
+          }),
+      probes_(loops.probes, loops.main, *speaker_.config(),
               {.finished =
                    [this](failover::CheckId check, std::uint64_t attempt, health::Outcome outcome) {
                        turn(failover::ProbeFinished{check, attempt, std::move(outcome)});
@@ -26,89 +38,51 @@ MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config, Even
                    [this](failover::CheckId check, health::Outcome finding) {
                        turn(failover::SourceEvent{check, std::move(finding)});
                    }}),
-      timer_(loops.main, [this] { tick(); }),
+      timer_(
+          loops.main,
+          [this] { take_turn([this](Moment at, SpeakerOutput& out) { speaker_.tick(at, out); }); }),
       stop_timer_(loops.main, [this] { finish_stop(); }) {}
 
 MainLoop::~MainLoop() = default;
 
+Result<void, std::string> MainLoop::listen() {
+    return neighbors_.listen(speaker_.config()->bgp_listen);
+}
+
 void MainLoop::start() {
-    events_.publish(
-        {BootClock::now(), wall_now(), DaemonEvent{DaemonEvent::Kind::started, "started"}});
+    const Moment now = moment();
+    events_.publish({now.now, now.wall, DaemonEvent{DaemonEvent::Kind::started, "started"}});
     neighbors_.start();
     probes_.start();
     turn(failover::Begin{});
 }
 
-void MainLoop::turn(const failover::SiteEvent& event) {
-    if (phase_ == Phase::stopped) return;  // an attempt that was still under way
-    failover::SiteActions actions;
-    site_.handle(BootClock::now(), event, actions);
-    carry_out(actions);
+/// Returns how many overrides came or went.
+std::size_t MainLoop::turn(const SpeakerEvent& event) {
+    std::size_t overrides = 0;
+    take_turn([&](Moment at, SpeakerOutput& out) {
+        speaker_.handle(at, event, out);
+        overrides = static_cast<std::size_t>(std::ranges::count_if(out.events, [](const Event& e) {
+            return std::holds_alternative<failover::OverrideChanged>(e.what);
+        }));
+    });
+    return overrides;
 }
 
-void MainLoop::tick() {
-    failover::SiteActions actions;
-    site_.tick(BootClock::now(), actions);
-    carry_out(actions);
+void MainLoop::take_turn(const std::function<void(Moment, SpeakerOutput&)>& what) {
+    SpeakerOutput out;
+    what(moment(), out);
+    carry_out(out);
 }
 
-void MainLoop::carry_out(const failover::SiteActions& actions) {
-    to_the_wire(actions);
-    tell(actions);
-    timer_.arm(site_.next_deadline());
-}
-
-void MainLoop::to_the_wire(const failover::SiteActions& actions) {
-    std::optional<failover::FailoverRecord> record;
-    std::vector<failover::NeighborId> holders;
-    bool changed = false;
-    const auto close_record = [&] {
-        if (record) neighbors_.open_record(std::move(*record), holders);
-        record.reset();
-        holders.clear();
-    };
-    for (const failover::SiteAction& action : actions) {
-        if (const auto* began = std::get_if<failover::FailoverBegan>(&action)) {
-            close_record();
-            record = failover::FailoverRecord{.subject = began->subject,
-                                              .reason = began->reason,
-                                              .wall = wall_now(),
-                                              .first_evidence = began->first_evidence,
-                                              .verdict = began->verdict};
-        } else if (const auto* withdraw = std::get_if<failover::Withdraw>(&action)) {
-            neighbors_.withdraw(withdraw->block, withdraw->range, holders);
-            if (record) record->prefixes += withdraw->range.size();
-            changed = true;
-        } else if (const auto* advertise = std::get_if<failover::Advertise>(&action)) {
-            neighbors_.advertise(advertise->service, advertise->block, advertise->range);
-            changed = true;
-        }
+void MainLoop::carry_out(SpeakerOutput& out) {
+    neighbors_.carry_out(out);
+    for (const failover::StartProbe& start : out.probes) {
+        if (phase_ != Phase::stopped) probes_.attempt(start.check, start.attempt, start.timeout);
     }
-    close_record();
-    if (changed) neighbors_.flush();
-}
-
-void MainLoop::tell(const failover::SiteActions& actions) {
-    const TimePoint now = BootClock::now();
-    const WallTime wall = wall_now();
-    const auto publish = [&](const auto& what) { events_.publish({now, wall, what}); };
-    for (const failover::SiteAction& action : actions) {
-        std::visit(Overloaded{
-                       [&](const failover::StartProbe& start) {
-                           probes_.attempt(start.check, start.attempt, start.timeout);
-                       },
-                       [](const failover::Advertise&) {},
-                       [](const failover::Withdraw&) {},
-                       [](const failover::FailoverBegan&) {},
-                       [&](const failover::CheckChanged& what) { publish(what); },
-                       [&](const failover::EvidenceLost& what) { publish(what); },
-                       [&](const failover::VerdictChanged& what) { publish(what); },
-                       [&](const failover::IntentChanged& what) { publish(what); },
-                       [&](const failover::OverrideChanged& what) { publish(what); },
-                   },
-                   action);
-    }
-    neighbors_.publish_completed();
+    for (Event& event : out.events) events_.publish(std::move(event));
+    if (out.save) events_.save();
+    if (phase_ != Phase::stopped) timer_.arm(speaker_.next_deadline());
 }
 
 void MainLoop::stop(std::string reason, std::function<void()> stopped) {
@@ -117,9 +91,9 @@ void MainLoop::stop(std::string reason, std::function<void()> stopped) {
     stop_reason_ = std::move(reason);
     stopped_ = std::move(stopped);
     turn(failover::StopAnnouncing{stop_reason_});
-    events_.publish(
-        {BootClock::now(), wall_now(), DaemonEvent{DaemonEvent::Kind::stopping, stop_reason_}});
-    stop_timer_.arm(BootClock::now() + grace);
+    const Moment now = moment();
+    events_.publish({now.now, now.wall, DaemonEvent{DaemonEvent::Kind::stopping, stop_reason_}});
+    stop_timer_.arm(now.now + grace);
     neighbors_.when_settled([this] { finish_stop(); });
 }
 
@@ -128,8 +102,8 @@ void MainLoop::finish_stop() {
     phase_ = Phase::stopped;
     stop_timer_.arm(std::nullopt);
     timer_.arm(std::nullopt);
-    neighbors_.stop(
-        bgp::cease(bgp::subcode::administrative_shutdown, config_->site + ": " + stop_reason_));
+    neighbors_.stop_listening();
+    turn(EndSessions{stop_reason_});
     stopped_();
 }
 
@@ -143,42 +117,87 @@ void MainLoop::snapshot(SnapshotRequest request,
     });
 }
 
-void MainLoop::set_override(SubjectId subject, failover::Override value,
+std::optional<MainLoop::SiteSubject> MainLoop::find(const Subject& subject) const {
+    if (const auto* prefix = std::get_if<Prefix>(&subject)) return *prefix;
+    const auto& services = speaker_.site().policy().services;
+    const auto found =
+        std::ranges::find(services, std::get<std::string>(subject), &failover::ServicePolicy::name);
+    if (found == services.end()) return std::nullopt;
+    return static_cast<failover::ServiceId>(found - services.begin());
+}
+
+void MainLoop::set_override(Subject subject, failover::Override value,
                             std::optional<Duration> lasting,
                             std::function<void(std::optional<failover::Refusal>)> done) {
-    boost::asio::post(loops_.main, [this, subject, value = std::move(value), lasting,
-                                    done = std::move(done)]() mutable {
-        const auto refusal = site_.refuses(subject, value.kind);
+    boost::asio::post(loops_.main, [this, subject = std::move(subject), value = std::move(value),
+                                    lasting, done = std::move(done)]() mutable {
+        const auto at = find(subject);
+        const auto refusal = at ? speaker_.site().refuses(*at, value.kind)
+                                : std::optional{failover::Refusal::no_such_object};
         if (!refusal) {
             if (lasting) value.expires = BootClock::now() + *lasting;
-            turn(failover::SetOverride{subject, std::move(value)});
+            turn(failover::SetOverride{*at, std::move(value)});
         }
         boost::asio::post(loops_.operations, [done, refusal] { done(refusal); });
     });
 }
 
-void MainLoop::clear_overrides(SubjectId subject, std::optional<failover::OverrideKind> only,
+void MainLoop::clear_overrides(Subject subject, std::optional<failover::OverrideKind> only,
                                std::function<void(std::size_t)> done) {
-    boost::asio::post(loops_.main, [this, subject, only, done = std::move(done)] {
-        failover::SiteActions actions;
-        site_.handle(BootClock::now(), failover::ClearOverrides{subject, only}, actions);
-        carry_out(actions);
-        std::size_t cleared = 0;
-        for (const failover::SiteAction& action : actions) {
-            cleared += std::holds_alternative<failover::OverrideChanged>(action) ? 1 : 0;
-        }
-        boost::asio::post(loops_.operations, [done, cleared] { done(cleared); });
+    boost::asio::post(
+        loops_.main, [this, subject = std::move(subject), only, done = std::move(done)] {
+            const auto at = find(subject);
+            const std::size_t cleared = at ? turn(failover::ClearOverrides{*at, only}) : 0;
+            boost::asio::post(loops_.operations, [done, cleared] { done(cleared); });
+        });
+}
+
+void MainLoop::command_neighbor(CommandNeighbor command, std::function<void(bool)> done) {
+    boost::asio::post(loops_.main, [this, command = std::move(command), done = std::move(done)] {
+        const bool known = speaker_.neighbors().find(command.name).has_value();
+        if (known && phase_ == Phase::running) turn(command);
+        boost::asio::post(loops_.operations, [done, known] { done(known); });
+    });
+}
+
+void MainLoop::apply(std::shared_ptr<const conf::Change> change,
+                     std::function<void(std::optional<std::string>)> done) {
+    boost::asio::post(loops_.main, [this, change = std::move(change), done = std::move(done)] {
+        boost::asio::post(loops_.operations, [done, why_not = reload(change)] { done(why_not); });
+    });
+}
+
+std::optional<std::string> MainLoop::reload(const std::shared_ptr<const conf::Change>& change) {
+    if (phase_ != Phase::running) return "the daemon is stopping";
+    if (change->before != speaker_.config()) return "the configuration was changed meanwhile";
+    if (const auto bound = neighbors_.listen(change->after->bgp_listen); !bound) {
+        return bound.error();
+    }
+    take_turn([&](Moment at, SpeakerOutput& out) {
+        speaker_.handle(at, Reload{change}, out);
+        // First, for the turn starts attempts under the new numbers of the checks.
+        probes_.reconfigure(*change->after, change->checks);
+    });
+    neighbors_.retarget();
+    return std::nullopt;
+}
+
+void MainLoop::saved_state(std::function<void(failover::SavedState)> done) {
+    boost::asio::post(loops_.main, [this, done = std::move(done)] {
+        boost::asio::post(loops_.operations,
+                          [done, state = speaker_.saved(moment())] { done(state); });
     });
 }
 
 std::shared_ptr<Snapshot> MainLoop::describe(const SnapshotRequest& request) const {
     auto out = std::make_shared<Snapshot>();
-    out->now = BootClock::now();
-    out->wall = wall_now();
+    const Moment now = moment();
+    out->now = now.now;
+    out->wall = now.wall;
     out->started = started_;
     out->started_wall = started_wall_;
-    out->config = config_;
-    out->site = site_.view();
+    out->config = speaker_.config();
+    out->site = speaker_.site().view();
     neighbors_.describe(request, *out);
     return out;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The main loop: the decision between the probes and the neighbors. Each turn takes one event to
-// the wire and tells everybody else afterwards.
+// The main loop: the speaker between the probes and the neighbors. Each turn takes one event to the
+// wire and tells everybody else afterwards.
 
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
@@ -14,9 +14,21 @@
 #include "daemon/main_port.hpp"
 #include "daemon/neighbors.hpp"
 #include "daemon/probe_runner.hpp"
-#include "swerve/failover/site.hpp"
+#include "daemon/speaker/speaker.hpp"
 
 namespace swerve::daemon {
+
+/// Who hears what happened; called after the wire was served.
+class EventSink {
+public:
+    EventSink() = default;
+    EventSink(const EventSink&) = delete;
+    EventSink& operator=(const EventSink&) = delete;
+    virtual ~EventSink() = default;
+    virtual void publish(Event event) = 0;
+    /// What is to outlive the process has changed.
+    virtual void save() = 0;
+};
 
 class MainLoop final : public MainPort {
 public:
@@ -28,12 +40,13 @@ public:
     using LoopViews = std::function<std::vector<LoopView>()>;
 
     /// `events` is called on main, `loop_views` on operations.
-    MainLoop(Loops loops, std::shared_ptr<const conf::Config> config, EventSink& events,
-             LoopViews loop_views, std::uint64_t seed);
+    MainLoop(Loops loops, std::shared_ptr<const conf::Config> config,
+             const failover::Restored& restored, EventSink& events, LoopViews loop_views,
+             std::uint64_t seed);
     ~MainLoop() override;
 
     /// Binds the BGP listeners; to be called before the threads run. The error is a sentence.
-    [[nodiscard]] Result<void, std::string> listen() { return neighbors_.listen(); }
+    [[nodiscard]] Result<void, std::string> listen();
     /// First turn: sessions are dialled, first attempts start.
     void start();
     /// Ends the attempts under way, so that the probes loop runs out of work. From any thread.
@@ -44,29 +57,35 @@ public:
 
     void snapshot(SnapshotRequest request,
                   std::function<void(std::shared_ptr<const Snapshot>)> done) override;
-    void set_override(SubjectId subject, failover::Override value, std::optional<Duration> lasting,
+    void set_override(Subject subject, failover::Override value, std::optional<Duration> lasting,
                       std::function<void(std::optional<failover::Refusal>)> done) override;
-    void clear_overrides(SubjectId subject, std::optional<failover::OverrideKind> only,
+    void clear_overrides(Subject subject, std::optional<failover::OverrideKind> only,
                          std::function<void(std::size_t)> done) override;
+    void command_neighbor(CommandNeighbor command, std::function<void(bool)> done) override;
+    void apply(std::shared_ptr<const conf::Change> change,
+               std::function<void(std::optional<std::string>)> done) override;
+    void saved_state(std::function<void(failover::SavedState)> done) override;
 
     static constexpr Duration grace = std::chrono::seconds{3};
 
 private:
-    void turn(const failover::SiteEvent& event);
-    void tick();
-    void carry_out(const failover::SiteActions& actions);
-    void to_the_wire(const failover::SiteActions& actions);
-    void tell(const failover::SiteActions& actions);
+    using SiteSubject = std::variant<failover::ServiceId, Prefix>;
+
+    std::size_t turn(const SpeakerEvent& event);
+    void take_turn(const std::function<void(Moment, SpeakerOutput&)>& what);
+    void carry_out(SpeakerOutput& out);
     void finish_stop();
+    [[nodiscard]] std::optional<SiteSubject> find(const Subject& subject) const;
+    [[nodiscard]] std::optional<std::string> reload(
+        const std::shared_ptr<const conf::Change>& change);
     [[nodiscard]] std::shared_ptr<Snapshot> describe(const SnapshotRequest& request) const;
 
     Loops loops_;
-    std::shared_ptr<const conf::Config> config_;
     EventSink& events_;
     LoopViews loop_views_;
     TimePoint started_;
     WallTime started_wall_;
-    failover::Site site_;
+    Speaker speaker_;
     Neighbors neighbors_;
     ProbeRunner probes_;
     DeadlineTimer timer_;

@@ -1,61 +1,44 @@
 #pragma once
-// All neighbors of the site: their drivers, the listeners they connect to, what each is to be sent,
-// and what was heard from them.
+// The sockets of all neighbors: one driver each, and the listeners they connect to. What there is
+// to decide the speaker decides.
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "daemon/listeners.hpp"
 #include "daemon/peer_driver.hpp"
 #include "daemon/snapshot.hpp"
-#include "daemon/speaker/event.hpp"
+#include "daemon/speaker/speaker.hpp"
 #include "swerve/base/result.hpp"
-#include "swerve/bgp/rib_in.hpp"
-#include "swerve/conf/config.hpp"
-#include "swerve/failover/record.hpp"
 
 namespace swerve::daemon {
 
-/// Who hears what happened; called after the wire was served.
-class EventSink {
+class Neighbors final {
 public:
-    EventSink() = default;
-    EventSink(const EventSink&) = delete;
-    EventSink& operator=(const EventSink&) = delete;
-    virtual ~EventSink() = default;
-    virtual void publish(Event event) = 0;
-};
+    /// A turn of the main loop, which carries out what comes of it before it returns.
+    using TakeTurn = std::function<void(const std::function<void(Moment, SpeakerOutput&)>&)>;
 
-class Neighbors final : private PeerListener {
-public:
-    Neighbors(boost::asio::io_context& io, const conf::Config& config, EventSink& events,
-              std::uint64_t seed);
-    ~Neighbors() override;
+    Neighbors(boost::asio::io_context& io, Speaker& speaker, TakeTurn turn,
+              std::function<void(std::string)> alarm);
+    ~Neighbors();
+    Neighbors(const Neighbors&) = delete;
+    Neighbors& operator=(const Neighbors&) = delete;
 
-    /// Binds the listeners. The error is a sentence; nothing has been started then.
-    [[nodiscard]] Result<void, std::string> listen();
-    void start();
-    /// Ends all sessions with this NOTIFICATION, accepts and dials no more.
-    void stop(const bgp::Notification& notification);
+    /// See Listeners::bind().
+    [[nodiscard]] Result<void, std::string> listen(const std::vector<Endpoint>& endpoints) {
+        return listeners_.bind(endpoints);
+    }
+    void start() { listeners_.start(); }
+    void stop_listening() { listeners_.close(); }
 
-    /// Changes what the neighbors are to be told; flush() writes it.
-    void advertise(std::optional<failover::ServiceId> service, const bgp::BlockRef& block,
-                   bgp::IdRange range);
-    /// The neighbors that hold a route of this range are added to `holders`.
-    void withdraw(const bgp::BlockRef& block, bgp::IdRange range,
-                  std::vector<failover::NeighborId>& holders);
-    void flush();
-
-    void open_record(failover::FailoverRecord record,
-                     const std::vector<failover::NeighborId>& holders);
-    /// Events for the records that became complete.
-    void publish_completed();
+    /// Carries out what a turn asks of connections and of the wire.
+    void carry_out(SpeakerOutput& out);
+    /// Brings drivers to where their neighbors are now, after a change of the configuration.
+    void retarget();
 
     /// Calls `settled` once, when every neighbor's TCP has acknowledged what was withdrawn; at once
     /// if that is so already.
@@ -64,36 +47,18 @@ public:
     void describe(const SnapshotRequest& request, Snapshot& out) const;
 
 private:
-    struct Known;
-
-    void session_up(failover::NeighborId id, const bgp::SessionUp& up) override;
-    void session_down(failover::NeighborId id, const bgp::SessionDown& down) override;
-    void update(failover::NeighborId id, const bgp::Update& update) override;
-    void withdrawals_written(failover::NeighborId id, TimePoint now) override;
-    void withdrawals_acknowledged(failover::NeighborId id, TimePoint now,
-                                  TimePoint written_at) override;
-
-    void tell_settled();
-    struct Listener {
-        boost::asio::ip::tcp::acceptor acceptor;
-        boost::asio::steady_timer pause;  ///< after an error of our own, such as no descriptors
-    };
-
-    void accept(Listener& listener);
     void admit(boost::asio::ip::tcp::socket socket);
-    [[nodiscard]] Known* collected(const Address& address);
-    void publish_best(const std::vector<bgp::BestChanged>& changes);
-    void publish(decltype(Event::what) what);
-    [[nodiscard]] NeighborView view(const Known& known) const;
+    void add(NeighborId id);
+    void tell_settled();
+    void describe_received(const SnapshotRequest& request, Snapshot& out) const;
+    void describe_adj_out(const SnapshotRequest& request, Snapshot& out) const;
+    [[nodiscard]] NeighborView view(NeighborId id, const Neighbor& neighbor) const;
 
     boost::asio::io_context& io_;
-    const conf::Config& config_;
-    EventSink& events_;
-    std::uint64_t seed_;
-    bgp::RibIn rib_in_;
-    failover::Recorder recorder_;
-    std::vector<std::unique_ptr<Known>> known_;  ///< by NeighborId
-    std::vector<Listener> listeners_;
+    Speaker& speaker_;
+    TakeTurn turn_;
+    Listeners listeners_;
+    std::map<NeighborId, std::unique_ptr<PeerDriver>> drivers_;
     std::function<void()> settled_;
 };
 

@@ -26,39 +26,34 @@ constexpr Duration user_timeout_margin = std::chrono::seconds{5};
 
 }  // namespace
 
-/// One connection. Handlers hold it weakly by comparing it with the current one, so that an answer
-/// that comes after the connection was replaced does nothing.
+/// One connection. It knows its driver for as long as it is the current one, so that an answer that
+/// comes after it was replaced, or after the driver is gone, does nothing.
 struct PeerDriver::Link {
-    Link(SessionSocket opened, Side which) : socket(std::move(opened)), side(which) {}
+    Link(PeerDriver& of, SessionSocket opened, Side which)
+        : driver(&of), socket(std::move(opened)), side(which) {}
 
+    PeerDriver* driver;
     SessionSocket socket;
     Side side;
     bool open = false;
     bool waits_writable = false;
 };
 
-PeerDriver::PeerDriver(boost::asio::io_context& io, failover::NeighborId id, bgp::PeerConfig config,
-                       PeerTarget target, PeerListener& listener)
+PeerDriver::PeerDriver(boost::asio::io_context& io, NeighborId id, bgp::Peer& peer,
+                       PeerTarget target, Hooks hooks)
     : io_(io),
       id_(id),
+      peer_(peer),
       target_(std::move(target)),
-      listener_(listener),
-      peer_(std::move(config)),
-      timer_(io, [this] { tick(); }),
-      state_since_(BootClock::now()) {}
+      hooks_(std::move(hooks)),
+      timer_(io, [this] { tick(); }) {}
 
-PeerDriver::~PeerDriver() = default;
-
-void PeerDriver::start() { deliver(bgp::Start{}); }
-
-void PeerDriver::stop(bgp::Notification notification) {
-    deliver(bgp::Stop{std::move(notification)});
+PeerDriver::~PeerDriver() {
+    for (const Side side : {Side::dialled, Side::accepted}) drop(side);
 }
 
 void PeerDriver::deliver(const bgp::PeerEvent& event) {
-    bgp::PeerActions actions;
-    peer_.handle(BootClock::now(), event, actions);
-    perform(actions);
+    hooks_.tell(PeerInput{id_, event});
     flush();
 }
 
@@ -68,50 +63,40 @@ void PeerDriver::tick() {
     for (const Side side : {Side::dialled, Side::accepted}) {
         if (const LinkPtr current = link(side); current && current->open) read(current);
     }
-    bgp::PeerActions actions;
-    peer_.tick(BootClock::now(), actions);
-    perform(actions);
+    hooks_.tell(PeerTick{id_});
     flush();
 }
 
-void PeerDriver::perform(const bgp::PeerActions& actions) {
-    for (const bgp::PeerAction& action : actions) {
-        std::visit(Overloaded{
-                       [&](const bgp::Dial&) { dial(); },
-                       [&](const bgp::CancelDial&) { drop(Side::dialled); },
-                       [&](const bgp::CloseTcp& order) { close(order); },
-                       [&](const bgp::StateChanged& change) {
-                           state_since_ = BootClock::now();
-                           if (change.to <= bgp::State::active && !change.reason.empty()) {
-                               last_error_ = change.reason;
-                           }
-                       },
-                       [&](const bgp::SessionUp& up) {
-                           session_side_ = up.side;
-                           local_address_ = up.local_address;
-                           last_error_.clear();
-                           link(up.side)->socket.set_user_timeout(2 * up.negotiated.hold_time +
-                                                                  user_timeout_margin);
-                           listener_.session_up(id_, up);
-                       },
-                       [&](const bgp::SessionDown& down) {
-                           session_side_.reset();
-                           local_address_.reset();
-                           withdrawals_open_ = false;
-                           last_error_ = down.reason;
-                           listener_.session_down(id_, down);
-                       },
-                       [&](const bgp::UpdateReceived& received) {
-                           listener_.update(id_, received.update);
-                       },
-                       [&](const bgp::NotificationExchanged&) {},
+void PeerDriver::perform(const bgp::PeerAction& action) {
+    std::visit(Overloaded{
+                   [&](const bgp::Dial&) { dial(); },
+                   [&](const bgp::CancelDial&) { drop(Side::dialled); },
+                   [&](const bgp::CloseTcp& order) { close(order); },
+                   [&](const bgp::SessionUp& up) {
+                       session_side_ = up.side;
+                       link(up.side)->socket.set_user_timeout(2 * up.negotiated.hold_time +
+                                                              user_timeout_margin);
                    },
-                   action);
-    }
+                   [&](const bgp::SessionDown&) {
+                       session_side_.reset();
+                       withdrawals_open_ = false;
+                       hooks_.settled();
+                   },
+                   [](const bgp::StateChanged&) {},
+                   [](const bgp::UpdateReceived&) {},
+                   [](const bgp::NotificationExchanged&) {},
+               },
+               action);
+}
+
+PeerDriver::LinkPtr PeerDriver::forget(Side side) {
+    LinkPtr current = std::exchange(link(side), nullptr);
+    if (current) current->driver = nullptr;
+    return current;
 }
 
 void PeerDriver::drop(Side side) {
-    const LinkPtr current = std::exchange(link(side), nullptr);
+    const LinkPtr current = forget(side);
     if (!current) return;
     error_code ignored;
     current->socket.socket().close(ignored);
@@ -122,17 +107,17 @@ void PeerDriver::dial() {
     auto opened = SessionSocket::open(io_, target_.remote.address.family(), target_.socket);
     if (!opened) {
         // From a fresh turn, because the machine that asked is still in the middle of its own.
-        boost::asio::post(io_, [this, reason = opened.error()] {
+        boost::asio::post(io_, [this, held = std::weak_ptr{alive_}, reason = opened.error()] {
+            if (held.expired()) return;
             deliver(bgp::TcpFailed{Side::dialled, reason});
         });
         return;
     }
-    const auto current = std::make_shared<Link>(std::move(*opened), Side::dialled);
+    const auto current = std::make_shared<Link>(*this, std::move(*opened), Side::dialled);
     link(Side::dialled) = current;
     current->socket.socket().async_connect(
         to_asio(target_.remote), [this, current](const error_code& error) {
-            if (error == boost::asio::error::operation_aborted) return;
-            if (link(Side::dialled) != current) return;
+            if (current->driver == nullptr) return;
             if (!error) return connected(current);
             drop(Side::dialled);
             deliver(bgp::TcpFailed{Side::dialled, "connecting to " + target_.remote.to_string() +
@@ -147,11 +132,13 @@ void PeerDriver::accepted(boost::asio::ip::tcp::socket socket) {
     }
     if (const auto refusal = peer_.refuses_connection()) {
         // Whoever storms us gets no more of our descriptors than this.
-        if (refusals_ >= max_refusals) return reset(std::move(socket));
-        ++refusals_;
-        return say_farewell(std::move(socket), bgp::encode(*refusal), [this] { --refusals_; });
+        if (*refusals_ >= max_refusals) return reset(std::move(socket));
+        ++*refusals_;
+        return say_farewell(std::move(socket), bgp::encode(*refusal),
+                            [refusals = refusals_] { --*refusals; });
     }
-    const auto current = std::make_shared<Link>(SessionSocket{std::move(socket)}, Side::accepted);
+    const auto current =
+        std::make_shared<Link>(*this, SessionSocket{std::move(socket)}, Side::accepted);
     link(Side::accepted) = current;
     connected(current);
 }
@@ -167,26 +154,26 @@ void PeerDriver::connected(const LinkPtr& current) {
     }
     current->open = true;
     deliver(bgp::TcpConnected{current->side, from_asio(local.address())});
-    if (link(current->side) != current) return;
+    if (current->driver == nullptr) return;
     wait_readable(current);
     wait_error(current);
 }
 
 void PeerDriver::wait_readable(const LinkPtr& current) {
     current->socket.socket().async_wait(Wait::wait_read, [this, current](const error_code& error) {
-        if (error || link(current->side) != current) return;
+        if (error || current->driver == nullptr) return;
         read(current);
-        if (link(current->side) == current) wait_readable(current);
+        if (current->driver != nullptr) wait_readable(current);
     });
 }
 
 void PeerDriver::wait_error(const LinkPtr& current) {
     current->socket.socket().async_wait(Wait::wait_error, [this, current](const error_code& error) {
-        if (error || link(current->side) != current) return;
+        if (error || current->driver == nullptr) return;
         note_acknowledgements(current);
         // An urgent octet wakes this, too, until ordinary reading steps over it.
         read(current);
-        if (link(current->side) == current) wait_error(current);
+        if (current->driver != nullptr) wait_error(current);
     });
 }
 
@@ -194,7 +181,7 @@ void PeerDriver::wait_writable(const LinkPtr& current) {
     if (std::exchange(current->waits_writable, true)) return;
     current->socket.socket().async_wait(Wait::wait_write, [this, current](const error_code& error) {
         current->waits_writable = false;
-        if (error || link(current->side) != current) return;
+        if (error || current->driver == nullptr) return;
         flush(current->side);
     });
 }
@@ -208,7 +195,7 @@ void PeerDriver::read(const LinkPtr& current) {
             return deliver(bgp::TcpFailed{current->side, got.reason});
         }
         deliver(bgp::BytesReceived{current->side, ByteView{buffer_.data(), got.count}});
-        if (link(current->side) != current) return;
+        if (current->driver == nullptr) return;
     }
 }
 
@@ -230,7 +217,11 @@ void PeerDriver::flush(Side side) {
         views.clear();
         const std::size_t offered =
             peer_.produce(BootClock::now(), side, max_unsent_octets - unsent, views);
-        if (offered == 0) return;
+        if (offered == 0) {
+            // What was to be withdrawn is announced again.
+            if (track && peer_.rib_out().pending_withdrawals() == 0) withdrawals_open_ = false;
+            return;
+        }
         const auto sent = current->socket.write(views, track);
         const TimePoint now = BootClock::now();
         // A connection that broke is reported by its readable side, with what the peer still had to
@@ -241,14 +232,15 @@ void PeerDriver::flush(Side side) {
         if (track && sent.count == offered && peer_.rib_out().pending_withdrawals() == 0) {
             withdrawals_open_ = false;
             current->socket.mark(now);
-            listener_.withdrawals_written(id_, now);
+            hooks_.tell(WithdrawalsWritten{id_});
         }
     }
 }
 
 void PeerDriver::note_acknowledgements(const LinkPtr& current) {
     if (const auto written_at = current->socket.acknowledged()) {
-        listener_.withdrawals_acknowledged(id_, BootClock::now(), *written_at);
+        hooks_.tell(WithdrawalsAcknowledged{id_, *written_at});
+        hooks_.settled();
     }
 }
 
@@ -261,7 +253,7 @@ bool PeerDriver::withdrawals_settled() const {
 }
 
 void PeerDriver::close(const bgp::CloseTcp& order) {
-    const LinkPtr current = std::exchange(link(order.side), nullptr);
+    const LinkPtr current = forget(order.side);
     if (!current || !current->open) return;
     if (order.reset) {
         // As far as the kernel takes them: whoever does not read cannot be waited for.

@@ -4,35 +4,17 @@
 
 #include <array>
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "daemon/deadline_timer.hpp"
 #include "daemon/session_socket.hpp"
+#include "daemon/speaker/speaker.hpp"
 #include "swerve/bgp/peer.hpp"
-#include "swerve/failover/policy.hpp"
 
 namespace swerve::daemon {
-
-/// Who hears what a neighbor's session does.
-class PeerListener {
-public:
-    PeerListener() = default;
-    PeerListener(const PeerListener&) = delete;
-    PeerListener& operator=(const PeerListener&) = delete;
-    virtual ~PeerListener() = default;
-
-    virtual void session_up(failover::NeighborId id, const bgp::SessionUp& up) = 0;
-    virtual void session_down(failover::NeighborId id, const bgp::SessionDown& down) = 0;
-    virtual void update(failover::NeighborId id, const bgp::Update& update) = 0;
-    /// Every withdrawal that was pending has been handed to the kernel.
-    virtual void withdrawals_written(failover::NeighborId id, TimePoint now) = 0;
-    /// What withdrawals_written() reported up to `written_at` was acknowledged by the neighbor's
-    /// TCP.
-    virtual void withdrawals_acknowledged(failover::NeighborId id, TimePoint now,
-                                          TimePoint written_at) = 0;
-};
 
 /// Where a neighbor is and how to reach it.
 struct PeerTarget {
@@ -42,29 +24,32 @@ struct PeerTarget {
 
 class PeerDriver {
 public:
-    PeerDriver(boost::asio::io_context& io, failover::NeighborId id, bgp::PeerConfig config,
-               PeerTarget target, PeerListener& listener);
+    struct Hooks {
+        /// Hands an event to the machine and carries out what comes of it before it returns.
+        std::function<void(const SpeakerEvent&)> tell;
+        /// Everything that was to be settled may be so now.
+        std::function<void()> settled;
+    };
+
+    /// `peer` is the machine of this neighbor and lives longer.
+    PeerDriver(boost::asio::io_context& io, NeighborId id, bgp::Peer& peer, PeerTarget target,
+               Hooks hooks);
     ~PeerDriver();
     PeerDriver(const PeerDriver&) = delete;
     PeerDriver& operator=(const PeerDriver&) = delete;
 
-    void start();
-    /// Ends every session with this NOTIFICATION and dials no more.
-    void stop(bgp::Notification notification);
+    /// Where to dial from now on; a connection that is there stays.
+    void retarget(const PeerTarget& target) { target_ = target; }
     /// A connection from this neighbor was accepted; it may be answered with a Cease at once.
     void accepted(boost::asio::ip::tcp::socket socket);
+    /// Does what the machine asks of connections.
+    void perform(const bgp::PeerAction& action);
     /// Writes what is pending, as far as the kernel takes it, before it returns.
     void flush();
 
-    [[nodiscard]] bgp::AdjRibOut& rib_out() { return peer_.rib_out(); }
-    [[nodiscard]] const bgp::Peer& peer() const { return peer_; }
     [[nodiscard]] const PeerTarget& target() const { return target_; }
     /// Nothing is left that the neighbor's TCP has not acknowledged.
     [[nodiscard]] bool withdrawals_settled() const;
-
-    [[nodiscard]] TimePoint state_since() const { return state_since_; }
-    [[nodiscard]] const std::string& last_error() const { return last_error_; }
-    [[nodiscard]] std::optional<Address> local_address() const { return local_address_; }
     [[nodiscard]] std::size_t unsent_octets() const;
 
 private:
@@ -78,7 +63,6 @@ private:
 
     void deliver(const bgp::PeerEvent& event);
     void tick();
-    void perform(const bgp::PeerActions& actions);
     void dial();
     void connected(const LinkPtr& link);
     void wait_readable(const LinkPtr& link);
@@ -88,23 +72,24 @@ private:
     void flush(bgp::Side side);
     void note_acknowledgements(const LinkPtr& link);
     void close(const bgp::CloseTcp& order);
-    /// Forgets a connection; its pending operations end without effect.
+    /// The connection on this side is not ours any more.
+    LinkPtr forget(bgp::Side side);
+    /// Forgets a connection and closes it; its pending operations end without effect.
     void drop(bgp::Side side);
 
     boost::asio::io_context& io_;
-    failover::NeighborId id_;
+    NeighborId id_;
+    bgp::Peer& peer_;
     PeerTarget target_;
-    PeerListener& listener_;
-    bgp::Peer peer_;
+    Hooks hooks_;
     DeadlineTimer timer_;
     std::array<LinkPtr, 2> links_;
     std::array<std::uint8_t, std::size_t{64} << 10U> buffer_{};
     std::optional<bgp::Side> session_side_;  ///< of the established session
-    unsigned refusals_ = 0;                  ///< connections being told that they are not admitted
-    bool withdrawals_open_ = false;          ///< some were pending and not all are handed over yet
-    TimePoint state_since_;
-    std::string last_error_;
-    std::optional<Address> local_address_;
+    /// Connections being told that they are not admitted; shared with their farewells.
+    std::shared_ptr<unsigned> refusals_ = std::make_shared<unsigned>(0);
+    std::shared_ptr<void> alive_ = std::make_shared<char>();  ///< for what is posted
+    bool withdrawals_open_ = false;  ///< some were pending and not all are handed over yet
 };
 
 }  // namespace swerve::daemon

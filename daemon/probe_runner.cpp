@@ -1,10 +1,13 @@
 #include "daemon/probe_runner.hpp"
 
+#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <cassert>
 #include <exception>
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include "health/probes/runtime.hpp"
@@ -31,63 +34,108 @@ health::Outcome broken(const std::exception_ptr& error) {
 ProbeRunner::ProbeRunner(boost::asio::io_context& probes, boost::asio::io_context& main,
                          const conf::Config& config, Hooks hooks)
     : probes_io_(probes), main_(main), hooks_(std::move(hooks)), context_{config.owned} {
-    for (const conf::Check& check : config.checks) {
-        auto made = health::find_probe_type(check.probe.type)->make(check.probe.fields);
-        assert(made.has_value());  // the loader made it once already
-        names_.push_back(check.name);
-        probes_.push_back(std::move(*made));
-    }
+    for (const conf::Check& check : config.checks) tokens_.push_back(add(check));
+}
+
+ProbeRunner::Token ProbeRunner::add(const conf::Check& check) {
+    auto made = health::find_probe_type(check.probe.type)->make(check.probe.fields);
+    assert(made.has_value());  // the loader made it once already
+    const Token token = next_token_++;
+    probes_.emplace(token, std::move(*made));
+    return token;
+}
+
+std::optional<failover::CheckId> ProbeRunner::check_of(Token token) const {
+    const auto found = std::ranges::find(tokens_, token);
+    if (found == tokens_.end()) return std::nullopt;
+    return static_cast<failover::CheckId>(found - tokens_.begin());
 }
 
 template <class Result, class Done>
-void ProbeRunner::spawn(boost::asio::awaitable<Result> work, Done done) {
-    const auto signal = running_.emplace(running_.end());
-    auto finish = [this, signal, done = std::move(done)](auto&&... outcome) mutable {
-        running_.erase(signal);
+void ProbeRunner::spawn(Token token, boost::asio::awaitable<Result> work, Done done) {
+    running_.emplace_back().token = token;
+    const auto entry = std::prev(running_.end());
+    auto finish = [this, entry, done = std::move(done)](auto&&... outcome) mutable {
+        running_.erase(entry);
         done(std::forward<decltype(outcome)>(outcome)...);
     };
-    boost::asio::co_spawn(probes_io_, std::move(work),
-                          boost::asio::bind_cancellation_slot(signal->slot(), std::move(finish)));
+    boost::asio::co_spawn(
+        probes_io_, std::move(work),
+        boost::asio::bind_cancellation_slot(entry->signal.slot(), std::move(finish)));
 }
 
 void ProbeRunner::start() {
-    boost::asio::post(probes_io_, [this] {
-        for (std::size_t i = 0; i < probes_.size(); ++i) {
-            const auto check = static_cast<failover::CheckId>(i);
-            auto report = [this, check](health::Outcome finding) {
-                boost::asio::post(main_, [this, check, finding = std::move(finding)]() mutable {
-                    hooks_.event(check, std::move(finding));
-                });
-            };
-            spawn(probes_[i]->watch(context_, report),
-                  [this, report](const std::exception_ptr& error) {
-                      if (error && !stopped_) report(broken(error));
-                  });
-        }
+    boost::asio::post(probes_io_, [this, all = probes_] {
+        for (const auto& [token, probe] : all) watch(token, probe);
     });
 }
 
+/// On the probes loop; the handler keeps the probe for as long as its coroutine runs.
+void ProbeRunner::watch(Token token, const ProbePtr& probe) {
+    auto report = [this, token](health::Outcome finding) {
+        boost::asio::post(main_, [this, token, finding = std::move(finding)]() mutable {
+            if (const auto check = check_of(token)) hooks_.event(*check, std::move(finding));
+        });
+    };
+    spawn(token, probe->watch(context_, report),
+          [this, probe, report](const std::exception_ptr& error) {
+              if (error && !stopped_) report(broken(error));
+          });
+}
+
 void ProbeRunner::attempt(failover::CheckId check, std::uint64_t attempt, Duration timeout) {
-    boost::asio::post(probes_io_, [this, check, attempt, timeout] {
+    const Token token = tokens_[check];
+    const ProbePtr probe = probes_.at(token);
+    boost::asio::post(probes_io_, [this, token, probe, attempt, timeout] {
         if (stopped_) return;
-        spawn(health::attempt(*probes_[check], context_, timeout),
-              [this, check, attempt](const std::exception_ptr& error, health::Outcome outcome) {
-                  if (error) outcome = broken(error);
-                  boost::asio::post(main_,
-                                    [this, check, attempt, outcome = std::move(outcome)]() mutable {
-                                        hooks_.finished(check, attempt, std::move(outcome));
-                                    });
-              });
+        auto finished = [this, token, probe, attempt](const std::exception_ptr& error,
+                                                      health::Outcome outcome) {
+            if (error) outcome = broken(error);
+            boost::asio::post(main_,
+                              [this, token, attempt, outcome = std::move(outcome)]() mutable {
+                                  if (const auto now = check_of(token)) {
+                                      hooks_.finished(*now, attempt, std::move(outcome));
+                                  }
+                              });
+        };
+        spawn(token, health::attempt(*probe, context_, timeout), std::move(finished));
     });
+}
+
+void ProbeRunner::reconfigure(const conf::Config& config,
+                              const std::vector<std::optional<failover::CheckId>>& from) {
+    const std::vector<Token> before = std::exchange(tokens_, {});
+    std::map<Token, ProbePtr> fresh;
+    for (failover::CheckId id = 0; id < config.checks.size(); ++id) {
+        if (from[id]) {
+            tokens_.push_back(before[*from[id]]);
+        } else {
+            tokens_.push_back(add(config.checks[id]));
+            fresh.emplace(tokens_.back(), probes_.at(tokens_.back()));
+        }
+    }
+    const std::set<Token> kept{tokens_.begin(), tokens_.end()};
+    std::erase_if(probes_, [&](const auto& each) { return !kept.contains(each.first); });
+    boost::asio::post(probes_io_, [this, kept, fresh, owned = config.owned] {
+        if (stopped_) return;
+        context_.owned = owned;
+        end([&](Token token) { return !kept.contains(token); });
+        for (const auto& [token, probe] : fresh) watch(token, probe);
+    });
+}
+
+void ProbeRunner::end(const std::function<bool(Token)>& which) {
+    // A handler may erase its entry while this runs.
+    for (auto at = running_.begin(); at != running_.end();) {
+        Running& each = *at++;
+        if (which(each.token)) each.signal.emit(boost::asio::cancellation_type::terminal);
+    }
 }
 
 void ProbeRunner::stop() {
     boost::asio::post(probes_io_, [this] {
         stopped_ = true;
-        // A handler may erase its signal while this runs.
-        for (auto at = running_.begin(); at != running_.end();) {
-            (at++)->emit(boost::asio::cancellation_type::terminal);
-        }
+        end([](Token) { return true; });
     });
 }
 

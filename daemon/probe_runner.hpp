@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
-#include <string>
+#include <optional>
 #include <vector>
 
-#include "swerve/base/result.hpp"
 #include "swerve/conf/config.hpp"
 #include "swerve/failover/policy.hpp"
 #include "swerve/health/probe.hpp"
@@ -33,25 +33,45 @@ public:
     void start();
     /// Starts one attempt; called on the main loop.
     void attempt(failover::CheckId check, std::uint64_t attempt, Duration timeout);
+    /// Goes on with the checks of another configuration; `from` as in failover::Reconfigure. What
+    /// runs for a check that stays is not disturbed. Called on the main loop.
+    void reconfigure(const conf::Config& config,
+                     const std::vector<std::optional<failover::CheckId>>& from);
     /// Ends what runs and starts nothing more; the probes loop then runs out of work. From any
     /// thread.
     void stop();
 
 private:
-    using Signals = std::list<boost::asio::cancellation_signal>;
+    /// Names a probe for good; the number of its check may change with the configuration.
+    using Token = std::uint64_t;
+    using ProbePtr = std::shared_ptr<health::Probe>;
+    struct Running {
+        Token token;
+        boost::asio::cancellation_signal signal;
+    };
+
+    [[nodiscard]] Token add(const conf::Check& check);
+    void watch(Token token, const ProbePtr& probe);
+    void end(const std::function<bool(Token)>& which);
+    [[nodiscard]] std::optional<failover::CheckId> check_of(Token token) const;
 
     /// Runs a coroutine of a probe so that stop() can end it; `done` is its completion handler.
     template <class Result, class Done>
-    void spawn(boost::asio::awaitable<Result> work, Done done);
+    void spawn(Token token, boost::asio::awaitable<Result> work, Done done);
 
     boost::asio::io_context& probes_io_;
     boost::asio::io_context& main_;
     Hooks hooks_;
+
+    // Of the main loop.
+    std::vector<Token> tokens_;         ///< by CheckId
+    std::map<Token, ProbePtr> probes_;  ///< those of checks that exist
+    Token next_token_ = 0;
+
+    // Of the probes loop.
     health::ProbeContext context_;
-    std::vector<std::string> names_;
-    std::vector<std::unique_ptr<health::Probe>> probes_;
-    Signals running_;       ///< one for each coroutine; touched on the probes loop only
-    bool stopped_ = false;  ///< likewise
+    std::list<Running> running_;
+    bool stopped_ = false;
 };
 
 }  // namespace swerve::daemon

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "daemon/speaker/event.hpp"
+#include "daemon/speaker/neighbor_table.hpp"
 #include "swerve/base/time.hpp"
 #include "swerve/bgp/peer.hpp"
 #include "swerve/bgp/rib_in.hpp"
@@ -23,8 +24,6 @@
 #include "swerve/failover/site.hpp"
 
 namespace swerve::daemon {
-
-using failover::NeighborId;
 
 /// A moment on both clocks; the wall's is for records and expiry only.
 struct Moment {
@@ -68,18 +67,18 @@ struct EndSessions {
 using SpeakerEvent = std::variant<failover::SiteEvent, PeerInput, PeerTick, WithdrawalsWritten,
                                   WithdrawalsAcknowledged, CommandNeighbor, Reload, EndSessions>;
 
-/// What a turn asks of the adapters, by who is to do it. In this order: connections, the wire
-/// (every neighbor whose peer wants to write), probes, and then everybody who is only told.
+/// What a turn asks of the adapters, by who is to do it. In this order: neighbors that came,
+/// connections, the wire (every neighbor whose peer wants to write), neighbors that went, probes,
+/// and then everybody who is only told.
 struct SpeakerOutput {
     struct Connection {
         NeighborId neighbor;
         bgp::PeerAction action;
     };
-    std::vector<NeighborId>
-        removed;  ///< these neighbors are gone; their drivers say the last words
     std::vector<NeighborId> added;
     std::vector<Connection> connections;
-    bool routes_changed = false;  ///< every neighbor may have something to write
+    bool routes_changed = false;      ///< every neighbor may have something to write
+    std::vector<NeighborId> removed;  ///< their last words stand in `connections`
     std::vector<failover::StartProbe> probes;
     std::vector<Event> events;
     bool save = false;  ///< saved() has changed
@@ -98,12 +97,10 @@ public:
     void tick(Moment at, SpeakerOutput& out);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
 
-    /// Of neighbors that exist; ids are never used again.
-    [[nodiscard]] std::vector<NeighborId> neighbors() const;
-    [[nodiscard]] std::optional<NeighborId> find(std::string_view name) const;
+    /// The neighbors that exist; ids are never used again.
+    [[nodiscard]] const NeighborTable& neighbors() const;
+    /// Of a neighbor that exists; for produce() and consumed(), which no event carries.
     [[nodiscard]] bgp::Peer& peer(NeighborId neighbor);
-    [[nodiscard]] const bgp::Peer& peer(NeighborId neighbor) const;
-    [[nodiscard]] const conf::Neighbor* config_of(NeighborId neighbor) const;  ///< null: collected
     /// Collector: the neighbor at this address, made on its first connection; nothing when there
     /// are too many.
     [[nodiscard]] std::optional<NeighborId> collected(Moment at, const Address& address,
@@ -116,18 +113,6 @@ public:
     /// What is to outlive the process; `boot_id`, `started`, `crashes` and `ended_clean` are the
     /// caller's.
     [[nodiscard]] failover::SavedState saved(Moment at) const;
-
-    /// Facts about a neighbor that its peer does not keep.
-    struct NeighborFacts {
-        std::string name;
-        std::optional<Asn> remote_as;  ///< configured, or what a collector's neighbor said
-        bool disabled;
-        TimePoint state_since;
-        std::string last_error;  ///< of the last session or attempt; empty: none
-        std::optional<Address> local_address;
-        bool out_of_sync;
-    };
-    [[nodiscard]] NeighborFacts facts(NeighborId neighbor) const;
 
 private:
     struct Parts;

@@ -45,6 +45,8 @@ public:
     /// Only prefixes that overlap `owned` are kept; with `keep_all` (collector) every one.
     RibIn(std::vector<Prefix> owned, bool keep_all, Asn local_as);
 
+    /// Another configuration; routes that concern it no more are forgotten.
+    void reconfigure(std::vector<Prefix> owned, Asn local_as, std::vector<BestChanged>& out);
     /// Stands before the first update() of a neighbor.
     void neighbor_up(NeighborId neighbor, const NeighborRank& rank);
     void update(TimePoint now, NeighborId neighbor, const Update& update,

@@ -1,0 +1,89 @@
+#pragma once
+// The neighbors of a site: their peers, what each is to be sent of every service, and what a
+// change of the configuration does to them.
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "swerve/base/time.hpp"
+#include "swerve/bgp/peer.hpp"
+#include "swerve/conf/change.hpp"
+#include "swerve/conf/config.hpp"
+#include "swerve/failover/record.hpp"
+#include "swerve/failover/site.hpp"
+
+namespace swerve::daemon {
+
+using failover::NeighborId;
+
+struct Neighbor {
+    Neighbor(std::string called, Address at, const bgp::PeerConfig& peer_config, TimePoint now)
+        : name(std::move(called)), address(at), peer(peer_config), state_since(now) {}
+
+    std::string name;
+    Address address;
+    const conf::Neighbor* config = nullptr;  ///< null: a collector's
+    bgp::Peer peer;
+    std::vector<bgp::RouteRef> exports{};  ///< by ServiceId
+    bgp::RouteRef manual_export{};         ///< of routes without a service
+    bool disabled = false;                 ///< by an operator
+
+    std::optional<Asn> remote_as{};
+    std::optional<Address> local_address{};
+    TimePoint state_since;
+    std::string last_error{};
+
+    std::optional<TimePoint> pending_since{};  ///< as looked at now and then
+    bool out_of_sync = false;
+
+    [[nodiscard]] bgp::AdjRibOut& rib_out() { return peer.rib_out(); }
+};
+
+class NeighborTable {
+public:
+    using Holders = std::vector<failover::FailoverRecord::Neighbor>;
+
+    NeighborTable(const conf::Config& config, std::uint64_t seed, TimePoint now);
+
+    [[nodiscard]] auto begin() { return all_.begin(); }
+    [[nodiscard]] auto end() { return all_.end(); }
+    [[nodiscard]] auto begin() const { return all_.begin(); }
+    [[nodiscard]] auto end() const { return all_.end(); }
+    [[nodiscard]] std::size_t size() const { return all_.size(); }
+    [[nodiscard]] Neighbor* find(NeighborId id);
+    [[nodiscard]] const Neighbor* find(NeighborId id) const;
+    [[nodiscard]] std::optional<NeighborId> find(std::string_view name) const;
+    [[nodiscard]] std::optional<NeighborId> at(const Address& address) const;
+
+    /// A neighbor of this configuration, or one that came by itself (collector).
+    NeighborId add(const conf::Config& config, const conf::Neighbor& neighbor, TimePoint now);
+    NeighborId add_collected(const conf::Config& config, const Address& address, TimePoint now);
+    void remove(NeighborId id) { all_.erase(id); }
+
+    /// Goes on under another configuration, of which `neighbor` is a part.
+    void reconfigure(NeighborId id, const conf::Config& config, const conf::Neighbor& neighbor);
+
+    /// Returns the neighbors from which nothing is to be withdrawn any more because of it.
+    std::vector<NeighborId> advertise(const failover::Advertise& action);
+    /// Adds the neighbors that hold a route of this range to `holders`.
+    void withdraw(const failover::Withdraw& action, Holders& holders);
+    void hand_over(std::span<const bgp::Handover> hand_overs);
+    /// Brings every neighbor to what the site announces. Returns the most prefixes that any of them
+    /// is to lose.
+    std::size_t assign(const failover::Site& site, Holders& holders);
+
+private:
+    NeighborId insert(std::unique_ptr<Neighbor> neighbor);
+
+    std::map<NeighborId, std::unique_ptr<Neighbor>> all_;
+    std::uint64_t seed_;
+    NeighborId next_id_ = 0;
+};
+
+}  // namespace swerve::daemon
