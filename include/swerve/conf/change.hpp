@@ -40,7 +40,10 @@ struct RouteChange {
     std::size_t added = 0;
     std::size_t removed = 0;
     std::size_t kept = 0;
-    std::vector<std::string> attributes;  ///< neighbors that are sent the kept ones anew
+    /// Neighbors that are told something else of the kept ones: other attributes, another next
+    /// hop, or whether they are sent them at all. What a reset or a new session sends is not
+    /// counted.
+    std::vector<std::string> attributes;
 
     friend bool operator==(const RouteChange&, const RouteChange&) = default;
 };
@@ -61,7 +64,8 @@ struct Change {
 };
 
 /// Blocks on nothing but takes a pass over all prefixes of services that changed: for operations.
-/// The error names what only a restart can change (state_dir, control.socket, collector).
+/// The error names what only a restart can change (state_dir, control.socket, collector; of a
+/// collector also local_as and router_id).
 [[nodiscard]] Result<std::shared_ptr<const Change>, Diagnostics> compare(
     std::shared_ptr<const Config> before, std::shared_ptr<const Config> after);
 
