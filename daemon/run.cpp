@@ -10,6 +10,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <random>
 #include <string>
@@ -18,6 +19,8 @@
 
 #include "daemon/main_loop.hpp"
 #include "daemon/operations/operations.hpp"
+#include "daemon/state/posix_disk.hpp"
+#include "daemon/state/store.hpp"
 #include "daemon/state_lock.hpp"
 #include "daemon/watchdog.hpp"
 
@@ -36,11 +39,25 @@ public:
             operations_->publish(std::move(event));
         });
     }
+    void save() override {
+        boost::asio::post(operations_io_, [this] { operations_->state_changed(); });
+    }
 
 private:
     io_context& operations_io_;
     Operations* operations_ = nullptr;
 };
+
+Result<std::string, std::string> read_boot_id() {
+    constexpr auto path = "/proc/sys/kernel/random/boot_id";
+    std::ifstream file{path};
+    std::string id;
+    if (!std::getline(file, id) || id.empty()) {
+        return fail(std::string{"cannot read "} + path +
+                    ", without which no deadline would hold across restarts");
+    }
+    return id;
+}
 
 std::uint64_t fresh_seed() {
     std::random_device device;
@@ -109,17 +126,21 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     };
     const auto lock = StateLock::take(config->state_dir, config->site);
     if (!lock) return refuse(lock.error());
+    const auto boot_id = read_boot_id();
+    if (!boot_id) return refuse(boot_id.error());
+    const failover::BootFacts boot{*boot_id, BootClock::now(), wall_now()};
+    PosixDisk disk{config->state_dir};
+    StateStore store{disk};
+    const failover::Restored restored = failover::restore(store.load(), boot);
 
     Loops loops;
     PostedEvents events{loops.operations};
     Watchdog watchdog{
         loops.operations, {{"main", loops.main}, {"probes", loops.probes}}, end_hung_process};
-    MainLoop main{{loops.main, loops.probes, loops.operations},
-                  config,
-                  events,
-                  [&watchdog] { return watchdog.view(); },
-                  fresh_seed()};
-    Operations operations{loops.operations, main, config};
+    MainLoop main{{loops.main, loops.probes, loops.operations}, config,      restored, events,
+                  [&watchdog] { return watchdog.view(); },      fresh_seed()};
+    Operations operations{loops.operations, main, config,
+                          ProcessState{store, boot.boot_id, boot.now, restored.crashes}};
     events.attach(operations);
     if (const auto bound = main.listen(); !bound) return refuse(bound.error());
     if (const auto opened = operations.start(); !opened) return refuse(opened.error());
@@ -131,10 +152,7 @@ int run(const std::shared_ptr<const conf::Config>& config) {
             if (error) return;
             await_signal();  // first, for a stop that has nothing to wait for cancels it
             if (signal == SIGHUP) {
-                events.publish({BootClock::now(), wall_now(),
-                                DaemonEvent{DaemonEvent::Kind::alarm,
-                                            "SIGHUP: reload is not in this version; restart to "
-                                            "apply a changed configuration"}});
+                boost::asio::post(loops.operations, [&] { operations.reload("SIGHUP"); });
             } else {
                 main.stop(signal == SIGTERM ? "stopped by SIGTERM" : "stopped by SIGINT", stopped);
             }

@@ -26,7 +26,7 @@ namespace {
 
 using Answer = asio::awaitable<HttpResponse>;
 using failover::OverrideKind;
-using Subject = MainPort::SubjectId;
+using Subject = MainPort::Subject;
 
 constexpr std::size_t deepest_body = 4;  // a command is one flat object
 constexpr std::int64_t longest_override_s = 365LL * 24 * 3600;
@@ -134,16 +134,13 @@ using Checked = Result<T, Fault>;
     return Command{std::string{verb}, call.who, *of, *lasting, escape(*reason, longest_reason)};
 }
 
-[[nodiscard]] std::optional<failover::ServiceId> find_service(const conf::Config& config,
-                                                              std::string_view name) {
-    const auto found = std::ranges::find(config.services, name, &conf::Service::name);
-    if (found == config.services.end()) return std::nullopt;
-    return static_cast<failover::ServiceId>(found - config.services.begin());
+[[nodiscard]] bool has_service(const conf::Config& config, std::string_view name) {
+    return std::ranges::find(config.services, name, &conf::Service::name) != config.services.end();
 }
 
 [[nodiscard]] Checked<Subject> service_subject(const conf::Config& config,
                                                const std::string& name) {
-    if (const auto service = find_service(config, name)) return *service;
+    if (has_service(config, name)) return name;
     return fail(Fault{ApiError::no_such_object,
                       fmt::format("there is no service '{}'", escape(name, 64)),
                       "GET /v1/services lists them"});
@@ -157,7 +154,7 @@ using Checked = Result<T, Fault>;
 
 /// A service of that name, else a prefix.
 [[nodiscard]] Checked<Subject> any_subject(const conf::Config& config, const std::string& text) {
-    if (const auto service = find_service(config, text)) return *service;
+    if (has_service(config, text)) return text;
     if (text.find('/') != std::string::npos) return prefix_subject(text);
     return service_subject(config, text);
 }

@@ -43,14 +43,11 @@ void EventCounters::count(const Event& event, const conf::Config& config) {
             ++notifications_[{session->name, session->notification_sent, sent->code,
                               sent->subcode}];
         }
-    } else if (const auto* verdict = std::get_if<failover::VerdictChanged>(&event.what)) {
-        if (verdict->service < config.services.size()) {
-            ++services_[{config.services[verdict->service].name,
-                         std::string{failover::to_string(verdict->to)}}];
-        }
+    } else if (const auto* verdict = std::get_if<VerdictEvent>(&event.what)) {
+        ++services_[{verdict->name, std::string{failover::to_string(verdict->to)}}];
     } else if (const auto* completed = std::get_if<FailoverCompleted>(&event.what)) {
         count_failover(completed->record, config);
-    } else if (std::holds_alternative<failover::EvidenceLost>(event.what)) {
+    } else if (std::holds_alternative<EvidenceEvent>(event.what)) {
         ++evidence_lost_;
     } else if (const auto* daemon = std::get_if<DaemonEvent>(&event.what)) {
         alarms_ += daemon->kind == DaemonEvent::Kind::alarm ? 1 : 0;

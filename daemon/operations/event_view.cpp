@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/operations/change_view.hpp"
 #include "daemon/operations/json_text.hpp"
 #include "daemon/operations/views.hpp"
 #include "swerve/base/escape.hpp"
@@ -23,14 +24,6 @@ template <class State>
     return {{"from", json_string(to_string(from))},
             {"to", json_string(to_string(to))},
             {"reason", json_string(reason)}};
-}
-
-[[nodiscard]] std::string check_name(const conf::Config& config, failover::CheckId id) {
-    return id < config.checks.size() ? config.checks[id].name : fmt::format("check {}", id);
-}
-
-[[nodiscard]] std::string service_name(const conf::Config& config, failover::ServiceId id) {
-    return id < config.services.size() ? config.services[id].name : fmt::format("service {}", id);
 }
 
 [[nodiscard]] EventView view(const SessionEvent& event) {
@@ -62,9 +55,9 @@ template <class State>
                          {"to", text_or_null(event.to)}}};
 }
 
-[[nodiscard]] EventView view(const FailoverCompleted& event, const conf::Config& config) {
+[[nodiscard]] EventView view(const FailoverCompleted& event) {
     const failover::FailoverRecord& record = event.record;
-    json::object detail = views::failover(record, config);
+    json::object detail = views::failover(record);
     const auto milliseconds = [&](std::string_view stage) -> std::string {
         const auto* value = detail[stage].if_double();
         return value == nullptr ? "not seen" : fmt::format("{:.3f} ms", *value * 1000);
@@ -87,8 +80,8 @@ template <class State>
             json::object{{"kind", json_string(kind)}}};
 }
 
-[[nodiscard]] EventView view(const failover::CheckChanged& event, const conf::Config& config) {
-    const std::string name = check_name(config, event.check);
+[[nodiscard]] EventView view(const CheckEvent& event) {
+    const std::string& name = event.name;
     const bool good = event.to == health::CheckState::pass;
     return {"check", good ? Severity::info : Severity::warning, name,
             fmt::format("check {}: {} -> {}: {}", name, health::to_string(event.from),
@@ -96,9 +89,8 @@ template <class State>
             change(event.from, event.to, event.reason)};
 }
 
-[[nodiscard]] EventView view(const failover::EvidenceLost& event, const conf::Config& config,
-                             TimePoint at) {
-    const std::string name = check_name(config, event.check);
+[[nodiscard]] EventView view(const EvidenceEvent& event, TimePoint at) {
+    const std::string& name = event.name;
     const double held = seconds(std::max(Duration{}, event.until - at));
     return {"evidence_lost", Severity::critical, name,
             fmt::format("check {} has no evidence; its last verdict is held for {:.1f} s, then it "
@@ -107,8 +99,8 @@ template <class State>
             json::object{{"reason", json_string(event.reason)}, {"held_until_s", held}}};
 }
 
-[[nodiscard]] EventView view(const failover::VerdictChanged& event, const conf::Config& config) {
-    const std::string name = service_name(config, event.service);
+[[nodiscard]] EventView view(const VerdictEvent& event) {
+    const std::string& name = event.name;
     const bool good = event.to == failover::Verdict::up;
     return {"verdict", good ? Severity::info : Severity::critical, name,
             fmt::format("service {}: verdict {} -> {}: {}", name, failover::to_string(event.from),
@@ -116,8 +108,8 @@ template <class State>
             change(event.from, event.to, event.reason)};
 }
 
-[[nodiscard]] EventView view(const failover::IntentChanged& event, const conf::Config& config) {
-    const std::string name = service_name(config, event.service);
+[[nodiscard]] EventView view(const IntentEvent& event) {
+    const std::string& name = event.name;
     const bool good = event.to == failover::Intent::announce;
     return {"intent", good ? Severity::info : Severity::warning, name,
             fmt::format("service {}: intent {} -> {}: {}", name, failover::to_string(event.from),
@@ -132,7 +124,8 @@ template <class State>
                         {"expires_s", nullptr},
                         {"expired", event.expired}};
     std::string text =
-        fmt::format("override on {} {}", event.subject, event.expired ? "expired" : "cleared");
+        fmt::format("override on {} {}{}{}", event.subject, event.expired ? "expired" : "cleared",
+                    event.why.empty() ? "" : ": ", event.why);
     if (event.value) {
         detail["kind"] = json_string(failover::to_string(event.value->kind));
         detail["reason"] = text_or_null(event.value->reason);
@@ -143,6 +136,39 @@ template <class State>
                            event.value->reason);
     }
     return {"override", Severity::info, event.subject, std::move(text), std::move(detail)};
+}
+
+[[nodiscard]] EventView view(const OutOfSyncEvent& event) {
+    const json::object detail{{"out_of_sync", event.out_of_sync},
+                              {"pending_withdrawals", event.pending_withdrawals},
+                              {"pending_announcements", event.pending_announcements}};
+    if (!event.out_of_sync) {
+        return {"out_of_sync", Severity::info, event.name,
+                fmt::format("neighbor {} holds again what it is to hold", event.name), detail};
+    }
+    return {"out_of_sync", Severity::critical, event.name,
+            fmt::format("neighbor {} does not take what it is to hold: {} withdrawals and {} "
+                        "announcements wait",
+                        event.name, event.pending_withdrawals, event.pending_announcements),
+            detail};
+}
+
+[[nodiscard]] EventView view(const NeighborCommandEvent& event) {
+    return {"neighbor_command", Severity::info, event.name,
+            fmt::format("neighbor {}: {} by {}{}{}", event.name, event.command, event.who,
+                        event.reason.empty() ? "" : ": ", event.reason),
+            json::object{{"command", json_string(event.command)},
+                         {"who", json_string(event.who)},
+                         {"reason", text_or_null(event.reason)}}};
+}
+
+[[nodiscard]] EventView view(const Reloaded& event) {
+    const conf::Change& change = *event.change;
+    return {"reloaded", Severity::info, change.after->site,
+            fmt::format("the configuration was reloaded: {} key{} changed, {} session{} reset",
+                        change.keys.size(), change.keys.size() == 1 ? "" : "s",
+                        change.resets.size(), change.resets.size() == 1 ? "" : "s"),
+            to_json(change)};
 }
 
 }  // namespace
@@ -161,15 +187,10 @@ std::string_view to_string(Severity severity) {
 
 EventView view_of(const Event& event, const conf::Config& config) {
     return std::visit(
-        Overloaded{[](const SessionEvent& what) { return view(what); },
-                   [](const BestPathEvent& what) { return view(what); },
-                   [&](const FailoverCompleted& what) { return view(what, config); },
-                   [&](const DaemonEvent& what) { return view(what, config); },
-                   [&](const failover::CheckChanged& what) { return view(what, config); },
-                   [&](const failover::EvidenceLost& what) { return view(what, config, event.at); },
-                   [&](const failover::VerdictChanged& what) { return view(what, config); },
-                   [&](const failover::IntentChanged& what) { return view(what, config); },
-                   [&](const failover::OverrideChanged& what) { return view(what, event.at); }},
+        Overloaded{[&](const DaemonEvent& what) { return view(what, config); },
+                   [&](const EvidenceEvent& what) { return view(what, event.at); },
+                   [&](const failover::OverrideChanged& what) { return view(what, event.at); },
+                   [](const auto& what) { return view(what); }},
         event.what);
 }
 

@@ -9,9 +9,10 @@
 #include <optional>
 #include <string>
 
-#include "daemon/speaker/event.hpp"
 #include "daemon/main_port.hpp"
 #include "daemon/operations/http_server.hpp"
+#include "daemon/speaker/event.hpp"
+#include "daemon/state/store.hpp"
 #include "swerve/base/result.hpp"
 #include "swerve/base/time.hpp"
 #include "swerve/conf/config.hpp"
@@ -24,12 +25,21 @@ struct OperationsOptions {
     std::shared_ptr<spdlog::logger> logger = {};       ///< absent: the default one
 };
 
+/// What this process adds to the saved state.
+struct ProcessState {
+    StateStore& store;
+    std::string boot_id;
+    TimePoint started;
+    unsigned crashes;  ///< unclean ends in a row before it
+};
+
 /// To be made before the loops run and destroyed after they ended: it adds a counting sink to the
 /// logger, whose list of sinks is not guarded. Everything else is called on the operations loop.
 class Operations {
 public:
     Operations(boost::asio::io_context& io, MainPort& main,
-               std::shared_ptr<const conf::Config> config, const OperationsOptions& options = {});
+               std::shared_ptr<const conf::Config> config, const ProcessState& process,
+               const OperationsOptions& options = {});
     ~Operations();
     Operations(const Operations&) = delete;
     Operations& operator=(const Operations&) = delete;
@@ -40,6 +50,11 @@ public:
 
     /// Logs and audits an event, counts it, and hands it to followers.
     void publish(const Event& event);
+
+    /// What is to outlive the process has changed; it is written soon.
+    void state_changed();
+    /// Loads the configuration file anew and applies what changed; `who` is for the audit file.
+    void reload(std::string who);
 
     /// Removes the socket and takes no more connections; answers under way have half a second to
     /// leave.

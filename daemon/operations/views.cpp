@@ -313,7 +313,7 @@ json::array checks(const Snapshot& snapshot, Only only) {
 json::array failovers(const Snapshot& snapshot, std::optional<std::uint64_t> only) {
     json::array out;
     for (auto record = snapshot.failovers.rbegin(); record != snapshot.failovers.rend(); ++record) {
-        if (!only || *only == record->id) out.push_back(failover(*record, *snapshot.config));
+        if (!only || *only == record->id) out.push_back(failover(*record));
     }
     return out;
 }
@@ -380,7 +380,7 @@ json::object explain(const Snapshot& snapshot, const Prefix& prefix) {
     return out;
 }
 
-json::object failover(const failover::FailoverRecord& record, const conf::Config& config) {
+json::object failover(const failover::FailoverRecord& record) {
     const auto since_verdict = [&](TimePoint when) {
         return json::value(seconds(when - record.verdict));
     };
@@ -388,12 +388,13 @@ json::object failover(const failover::FailoverRecord& record, const conf::Config
     json::array per_neighbor;
     for (const auto& neighbor : record.neighbors) {
         per_neighbor.push_back(
-            json::object{{"name", json_string(neighbor_name(config, neighbor.neighbor))},
+            json::object{{"name", json_string(neighbor.name)},
                          {"written_boottime_ns", or_null(neighbor.written, raw)},
                          {"acknowledged_boottime_ns", or_null(neighbor.acknowledged, raw)},
                          {"written_s", or_null(neighbor.written, since_verdict)},
                          {"acknowledged_s", or_null(neighbor.acknowledged, since_verdict)},
-                         {"session_lost", neighbor.session_lost}});
+                         {"session_lost", neighbor.session_lost},
+                         {"cancelled", neighbor.cancelled}});
     }
     json::object out;
     out["id"] = record.id;
@@ -452,11 +453,6 @@ std::string_view state_word(bgp::State state) {
             break;
     }
     return "established";
-}
-
-std::string neighbor_name(const conf::Config& config, failover::NeighborId id) {
-    if (id < config.neighbors.size()) return config.neighbors[id].name;
-    return "neighbor " + std::to_string(id);
 }
 
 }  // namespace swerve::daemon::views

@@ -35,14 +35,12 @@ using Only = std::optional<std::string_view>;
 /// The snapshot must have been requested for `prefix`.
 [[nodiscard]] boost::json::object explain(const Snapshot& snapshot, const Prefix& prefix);
 
-[[nodiscard]] boost::json::object failover(const failover::FailoverRecord& record,
-                                           const conf::Config& config);
+[[nodiscard]] boost::json::object failover(const failover::FailoverRecord& record);
 /// Seconds an override still has, counted from `now`.
 [[nodiscard]] boost::json::value override_of(const std::optional<failover::Override>& value,
                                              TimePoint now);
 /// A text of several lines, made safe line by line.
 [[nodiscard]] boost::json::value text_lines(std::string_view text);
 [[nodiscard]] std::string_view state_word(bgp::State state);  ///< "open_sent"
-[[nodiscard]] std::string neighbor_name(const conf::Config& config, failover::NeighborId id);
 
 }  // namespace swerve::daemon::views

@@ -14,12 +14,12 @@ namespace swerve::test {
 class FakeMainPort final : public daemon::MainPort {
 public:
     struct Set {
-        SubjectId subject;
+        Subject subject;
         failover::Override value;
         std::optional<Duration> lasting;
     };
     struct Clear {
-        SubjectId subject;
+        Subject subject;
         std::optional<failover::OverrideKind> only;
     };
 
@@ -32,25 +32,46 @@ public:
             done(answer);
         }
     }
-    void set_override(SubjectId subject, failover::Override value, std::optional<Duration> lasting,
+    void set_override(Subject subject, failover::Override value, std::optional<Duration> lasting,
                       std::function<void(std::optional<failover::Refusal>)> done) override {
         sets.push_back({subject, std::move(value), lasting});
         if (!silent) done(refusal);
     }
-    void clear_overrides(SubjectId subject, std::optional<failover::OverrideKind> only,
+    void clear_overrides(Subject subject, std::optional<failover::OverrideKind> only,
                          std::function<void(std::size_t)> done) override {
         clears.push_back({subject, only});
         if (!silent) done(cleared);
     }
 
+    void command_neighbor(daemon::CommandNeighbor command,
+                          std::function<void(bool)> done) override {
+        neighbor_commands.push_back(std::move(command));
+        if (!silent) done(neighbor_known);
+    }
+    void apply(std::shared_ptr<const conf::Change> change,
+               std::function<void(std::optional<std::string>)> done) override {
+        changes.push_back(std::move(change));
+        if (!silent) done(why_not_applied);
+    }
+    void saved_state(std::function<void(failover::SavedState)> done) override {
+        ++saves_asked;
+        if (!silent) done(saved);
+    }
+
     std::shared_ptr<const daemon::Snapshot> answer;
     std::optional<failover::Refusal> refusal;
     std::size_t cleared = 1;
+    bool neighbor_known = true;
+    std::optional<std::string> why_not_applied;
+    failover::SavedState saved;
     bool silent = false;
 
     std::vector<daemon::SnapshotRequest> requests;
     std::vector<Set> sets;
     std::vector<Clear> clears;
+    std::vector<daemon::CommandNeighbor> neighbor_commands;
+    std::vector<std::shared_ptr<const conf::Change>> changes;
+    unsigned saves_asked = 0;
     std::vector<std::function<void(std::shared_ptr<const daemon::Snapshot>)>> unanswered;
 };
 
