@@ -33,6 +33,17 @@ class Process:
         if self.is_running():
             os.kill(self.pid, number)
 
+    def freeze(self):
+        """SIGSTOP to the process and its children, until thaw()."""
+        self._signal_group(signal.SIGSTOP)
+
+    def thaw(self):
+        self._signal_group(signal.SIGCONT)
+
+    def _signal_group(self, number: int):
+        if self.is_running():  # not reaped: the pid, which names the group too, is still its own
+            os.killpg(self.pid, number)
+
     def wait(self, timeout_s: float) -> "int | None":
         """The exit code, negative for a signal; None when it still runs after `timeout_s`."""
         try:
@@ -44,7 +55,7 @@ class Process:
         """SIGTERM, then SIGKILL for what does not heed it."""
         if not self.is_running():
             return
-        self.signal(signal.SIGCONT)
+        self.thaw()
         self.signal(signal.SIGTERM)
         if self.wait(timeout_s) is None:
             self.signal(signal.SIGKILL)
@@ -84,7 +95,7 @@ class Processes:
     def end_all(self):
         running = [process for process in self._started if process.is_running()]
         for process in running:
-            process.signal(signal.SIGCONT)
+            process.thaw()
             process.signal(signal.SIGTERM)
         deadline = time.monotonic() + 5.0
         for process in running:

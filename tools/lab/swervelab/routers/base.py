@@ -1,0 +1,168 @@
+"""What every make of router offers to the lab, the demo and the interop matrix."""
+
+import dataclasses
+import ipaddress
+import os
+import shutil
+import subprocess
+
+from ..clock import wait_until
+
+
+@dataclasses.dataclass(frozen=True)
+class Peering:
+    """One session of the router with Swerve; Swerve dials, the router waits."""
+
+    name: str  # lower-case letters, digits and underscores: some makes use it as an identifier
+    local: str
+    remote: str
+    remote_as: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """What a router holds for a prefix, written the same way for all makes."""
+
+    origin: str  # "igp", "egp" or "incomplete"
+    as_path: tuple
+    next_hop: str
+    med: "int | None" = None
+    local_pref: "int | None" = None  # None on eBGP, where it is the router's own
+    communities: frozenset = frozenset()  # "64500:100"
+    large_communities: frozenset = frozenset()  # "64500:1:2"
+
+    def differences(self, wanted: "Route") -> list:
+        """One line for each field that is not as wanted."""
+        return [
+            f"{field.name} is {_text(getattr(self, field.name))}, wanted {_text(getattr(wanted, field.name))}"
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != getattr(wanted, field.name)
+        ]
+
+
+def _text(value) -> str:
+    return " ".join(str(part) for part in sorted(value)) if isinstance(value, frozenset) else str(value)
+
+
+def address(text: str) -> str:
+    """The canonical form of an address, so that two spellings compare equal."""
+    return str(ipaddress.ip_address(text))
+
+
+class Router:
+    """One router in a network namespace, with configuration, sockets and logs in the directory of its world.
+
+    A make fills in the class attributes, write_configuration(), start(), stop() and the questions below. Its hold time
+    is 90 s, so that a session runs with what Swerve offers.
+    """
+
+    kind = ""  # how it is called on the command line
+    title = ""  # how people call it
+    programs = {}  # program: Debian package
+    search = ""  # where its daemons are when they are on no PATH
+    sets_kernel_routes = False
+    ready_ms = 3000.0  # from the start of the router until its sessions can be up
+    note = ""  # what people should know who see it in the lab
+
+    HOLD_TIME_S = 90
+
+    def __init__(self, world, namespaces, netns: str, asn: int, router_id: str, peerings: list, kernel: bool = False):
+        """With `kernel`, best routes go into the routing table of the namespace."""
+        self.world = world
+        self.netns = namespaces[netns]
+        self.asn = asn
+        self.router_id = router_id
+        self.peerings = {peering.name: peering for peering in peerings}
+        self.kernel = kernel
+        self.process = None  # the one that speaks BGP
+        self.write_configuration()
+
+    @classmethod
+    def unavailable(cls) -> "str | None":
+        """Why this make cannot be used here; None when it can."""
+        for program, package in cls.programs.items():
+            if cls.program(program) is None:
+                return f"{program} is missing (Debian package {package})"
+        return None
+
+    @classmethod
+    def program(cls, name: str) -> "str | None":
+        return shutil.which(name, path=os.pathsep.join((cls.search, os.environ.get("PATH", ""), "/usr/sbin")))
+
+    # What a make must answer.
+
+    def write_configuration(self):
+        raise NotImplementedError
+
+    def start(self):
+        """Returns when the router answers its command line; sessions may come later."""
+        raise NotImplementedError
+
+    def session_is_up(self, peering: str) -> bool:
+        raise NotImplementedError
+
+    def route(self, prefix: str, peering: str) -> "Route | None":
+        """What the router holds for exactly this prefix from one neighbor."""
+        raise NotImplementedError
+
+    def best(self, prefix: str) -> "str | None":
+        """The peering whose route for exactly this prefix is selected."""
+        raise NotImplementedError
+
+    def reset(self, peering: str) -> str:
+        """An operator's reset: the router ends the session with Cease, whose name this returns, and takes it again."""
+        raise NotImplementedError
+
+    # What is the same for all.
+
+    def stop(self):
+        self.process.end()
+
+    def freeze(self):
+        """The whole router stands still; its kernel still acknowledges what arrives."""
+        self.process.freeze()
+
+    def thaw(self):
+        self.process.thaw()
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.world.directory, name)
+
+    def write(self, name: str, text: str) -> str:
+        path = self.path(name)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # OpenBGPD wants it private
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def launch(self, name: str, command: list, private: str = "", **popen_options):
+        """Starts a process of the router. In place of the fixed directory `private` it sees an empty one of its own,
+        so that nothing has to be there and nothing stays behind."""
+        around = os.path.dirname(private)
+        if private and not self.world.directory.startswith(around + "/"):
+            # "ip netns exec" has given the process a mount namespace of its own.
+            prepare = f"mount -t tmpfs -o mode=755 tmpfs {around} && mkdir {private}"
+            command = ["sh", "-c", f'{prepare} && exec "$@"', "sh", *command]
+        return self.world.processes.start(name, command, self.netns, **popen_options)
+
+    def await_ready(self, process, condition, timeout_s: float = 20.0):
+        wait_until(
+            lambda: not process.is_running() or condition(), timeout_s, f"{process.name} is ready", poll_s=0.02
+        )
+        if not process.is_running():
+            raise RuntimeError(f"{process.name} did not start:\n{process.log_text()}")
+
+    def ask(self, *command: str) -> str:
+        """Runs a command of the router; what it prints, also when it fails, as some do for a prefix they do not have."""
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        return done.stdout
+
+    def peering_at(self, remote: str) -> "str | None":
+        """The name of the peering with the neighbor at an address."""
+        for peering in self.peerings.values():
+            if peering.remote == remote:
+                return peering.name
+        return None
+
+    def is_internal(self, peering: str) -> bool:
+        return self.peerings[peering].remote_as == self.asn

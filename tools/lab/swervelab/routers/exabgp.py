@@ -1,0 +1,107 @@
+"""ExaBGP. It keeps no table: a recorder (exabgp_recorder.py), one of its API processes, does."""
+
+import json
+import os
+import pathlib
+import socket
+import sys
+
+from .base import Route, Router, address
+
+RECORDER = pathlib.Path(__file__).with_name("exabgp_recorder.py")
+
+PROCESS = """\
+process recorder {{
+  run {python} {recorder} {socket};
+  encoder json;
+}}
+"""
+
+PEERING = """\
+neighbor {remote} {{
+  description "{name}";
+  router-id {router_id};
+  local-address {local};
+  local-as {asn};
+  peer-as {remote_as};
+  hold-time {hold};
+  passive true;
+  listen 179;
+  family {{ ipv4 unicast; ipv6 unicast; }}
+  api {{ processes [ recorder ]; neighbor-changes; receive {{ parsed; update; }} }}
+}}
+"""
+
+SETTINGS = {
+    "exabgp_daemon_user": "root",
+    "exabgp_daemon_drop": "false",
+    "exabgp_daemon_daemonize": "false",
+    "exabgp_api_cli": "false",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class ExaBgp(Router):
+    kind = "exabgp"
+    title = "ExaBGP"
+    programs = {"exabgp": "exabgp"}
+
+    def write_configuration(self):
+        self._socket = self.path("exabgp.sock")
+        text = PROCESS.format(python=sys.executable, recorder=RECORDER, socket=self._socket)
+        for peering in self.peerings.values():
+            text += PEERING.format(
+                asn=self.asn, router_id=self.router_id, hold=self.HOLD_TIME_S, **vars(peering)
+            )
+        self._config = self.write("exabgp.conf", text)
+
+    def start(self):
+        if os.path.exists(self._socket):
+            os.unlink(self._socket)
+        self.process = self.launch("exabgp", [self.program("exabgp"), self._config], env=dict(os.environ, **SETTINGS))
+        self.await_ready(self.process, lambda: self._recorder("state") is not None)
+
+    def session_is_up(self, peering: str) -> bool:
+        return self._state(peering)["state"] == "up"
+
+    def route(self, prefix: str, peering: str) -> "Route | None":
+        found = self._state(peering)["routes"].get(prefix)
+        if found is None:
+            return None
+        seen = found["attribute"]
+        return Route(
+            origin=seen["origin"],
+            as_path=tuple(seen.get("as-path", ())),
+            next_hop=address(found["next_hop"]),
+            med=seen.get("med"),
+            local_pref=seen.get("local-preference") if self.is_internal(peering) else None,
+            communities=frozenset(_text(community) for community in seen.get("community", ())),
+            large_communities=frozenset(_text(community) for community in seen.get("large-community", ())),
+        )
+
+    def best(self, prefix: str) -> "str | None":
+        """It selects none: the first that has one."""
+        return next((name for name in self.peerings if self.route(prefix, name) is not None), None)
+
+    def reset(self, peering: str) -> str:
+        self._recorder(f"neighbor {self.peerings[peering].remote} teardown 4")
+        return "Administrative Reset"
+
+    def _state(self, peering: str) -> dict:
+        return (self._recorder("state") or {}).get(self.peerings[peering].remote, {"state": "down", "routes": {}})
+
+    def _recorder(self, request: str) -> "dict | None":
+        """One question and its answer; None while the recorder does not answer."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(5.0)
+                connection.connect(self._socket)
+                connection.sendall(request.encode() + b"\n")
+                with connection.makefile("r", encoding="utf-8") as answer:
+                    return json.loads(answer.read())
+        except (OSError, ValueError):
+            return None
+
+
+def _text(community: list) -> str:
+    return ":".join(str(part) for part in community)
