@@ -1,95 +1,93 @@
-"""The neutral receiver: speaks just enough BGP to be a neighbor, and stamps what it hears."""
+"""The neutral receiver (bench_receiver) as the benches use it: a process of its own that stamps and counts what it hears."""
 
-import socket
-import struct
+import json
+import subprocess
 import threading
 
-from swervelab.clock import boottime_ns
-
-_MARKER = b"\xff" * 16
-_OPEN, _UPDATE, _NOTIFICATION, _KEEPALIVE = 1, 2, 3, 4
-
-
-def _message(kind: int, body: bytes = b"") -> bytes:
-    return _MARKER + struct.pack("!HB", 19 + len(body), kind) + body
-
-
-def _open(local_as: int) -> bytes:
-    capabilities = bytes([1, 4, 0, 1, 0, 1]) + bytes([65, 4]) + struct.pack("!I", local_as)
-    parameter = bytes([2, len(capabilities)]) + capabilities
-    return _message(_OPEN, struct.pack("!BHHIB", 4, local_as, 90, 0xC0000201, len(parameter)) + parameter)
+from swervelab.world import World, binary
 
 
 class Receiver:
-    """Listens on `address` for one neighbor. Only whether anything IPv4 is announced or withdrawn counts: the benches
-    use one prefix."""
+    """One neighbor. With `dial` it calls another receiver, to send it the stream made of `prefixes`."""
 
-    def __init__(self, address: str, port: int, local_as: int):
-        self._listener = socket.create_server((address, port))
-        self._local_as = local_as
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        address: str,
+        local_as: int = 64496,
+        dial: "int | None" = None,
+        each: bool = False,
+        prefixes: "str | None" = None,
+        receive_buffer: "int | None" = None,
+    ):
+        command = [binary("bench_receiver"), "--as", str(local_as)]
+        command += ["--listen", address] if dial is None else ["--dial", address, "--port", str(dial)]
+        command += ["--each"] if each else []
+        command += ["--prefixes", prefixes] if prefixes else []
+        command += ["--receive-buffer", str(receive_buffer)] if receive_buffer else []
+        self.name = name
         self._changed = threading.Condition()
-        self._events = []  # (ns, "announce" | "withdraw")
-        self._connection = None
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._events = []
+        self._ended = False
+        # It ends with its input, so it outlives neither this process nor close().
+        self._popen = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=world.directory
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = dial if dial is not None else self.wait("listening", 10.0)["port"]
 
-    def wait(self, kind: str, since_ns: int, timeout_s: float) -> int:
-        """When the first event of this kind came after `since_ns`."""
+    def tell(self, *words):
+        """One command; what it leads to comes as events."""
+        self._popen.stdin.write(" ".join(map(str, words)) + "\n")
+        self._popen.stdin.flush()
+
+    def ask(self, *words, answer: str) -> dict:
+        """One command and the first event `answer` behind it."""
+        with self._changed:
+            position = len(self._events)
+        self.tell(*words)
+        return self.wait(answer, 10.0, position)
+
+    def position(self) -> int:
+        """Behind the last event so far."""
+        with self._changed:
+            return len(self._events)
+
+    def wait(self, event: str, timeout_s: float, position: int = 0, condition=lambda _: True) -> dict:
+        """The first `event` from `position` on that fulfils the condition."""
 
         def found():
-            return next((at for at, what in self._events if what == kind and at >= since_ns), None)
+            return next((e for e in self._events[position:] if e["event"] == event and condition(e)), None)
 
         with self._changed:
-            if not self._changed.wait_for(found, timeout_s):
-                raise TimeoutError(f"no {kind} within {timeout_s:g} s")
+            self._changed.wait_for(lambda: found() or self._ended, timeout_s)
+            if found() is None:
+                raise TimeoutError(f"{self.name}: no {event} within {timeout_s:g} s")
             return found()
 
-    def announced(self) -> bool:
+    def last(self, event: str) -> "dict | None":
         with self._changed:
-            return bool(self._events) and self._events[-1][1] == "announce"
+            return next((e for e in reversed(self._events) if e["event"] == event), None)
 
     def close(self):
-        self._listener.close()
-        if self._connection is not None:
-            self._connection.close()
+        self._popen.stdin.close()
+        self._popen.wait()
+        self._reader.join()
+        self._popen.stdout.close()
 
-    def _serve(self):
-        while True:
-            try:
-                self._connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._connection.sendall(_open(self._local_as))
-            try:
-                self._read(self._connection)
-            except OSError:
-                pass
-
-    def _read(self, connection):
-        pending = b""
-        while True:
-            data = connection.recv(65536)
-            now = boottime_ns()
-            if not data:
-                return
-            pending += data
-            while len(pending) >= 19:
-                length, kind = struct.unpack_from("!HB", pending, 16)
-                if len(pending) < length:
-                    break
-                self._handle(connection, kind, pending[19:length], now)
-                pending = pending[length:]
-
-    def _handle(self, connection, kind: int, body: bytes, now: int):
-        if kind in (_OPEN, _KEEPALIVE):
-            connection.sendall(_message(_KEEPALIVE))
-        if kind != _UPDATE:
-            return
-        withdrawn = struct.unpack_from("!H", body)[0]
-        attributes = struct.unpack_from("!H", body, 2 + withdrawn)[0]
-        has_nlri = len(body) > 4 + withdrawn + attributes
-        if not withdrawn and not has_nlri:
-            return  # End-of-RIB
+    def _read(self):
+        for line in self._popen.stdout:
+            with self._changed:
+                self._events.append(json.loads(line))
+                self._changed.notify_all()
         with self._changed:
-            self._events.append((now, "withdraw" if withdrawn else "announce"))
+            self._ended = True
             self._changed.notify_all()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
