@@ -87,6 +87,8 @@ public:
 
     /// MED by prefix.
     [[nodiscard]] const std::map<Prefix, std::uint32_t>& held() const { return held_; }
+    /// Of what is held.
+    [[nodiscard]] const std::map<Prefix, Address>& next_hops() const { return next_hops_; }
     [[nodiscard]] std::vector<Heard> take_heard() { return std::exchange(heard_, {}); }
     [[nodiscard]] bool end_of_rib(Family family) const {
         return end_of_rib_[static_cast<std::size_t>(family)];
@@ -101,10 +103,12 @@ private:
         for (const Prefix& withdrawn : update.withdrawn) {
             // Only what was announced is withdrawn.
             REQUIRE(held_.erase(withdrawn) == 1);
+            next_hops_.erase(withdrawn);
         }
         for (const Reach& reach : update.reach) {
             for (const Prefix& announced : reach.prefixes) {
                 held_[announced] = update.attributes->med.value();
+                next_hops_.insert_or_assign(announced, reach.next_hop);
             }
         }
         if (update.end_of_rib) {
@@ -117,6 +121,7 @@ private:
     UpdateContext context_;
     Framer framer_;
     std::map<Prefix, std::uint32_t> held_;
+    std::map<Prefix, Address> next_hops_;
     std::vector<Heard> heard_;
     std::array<bool, 2> end_of_rib_{};
 };
