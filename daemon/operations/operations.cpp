@@ -55,8 +55,9 @@ void log(spdlog::logger& logger, const EventView& view, std::uint64_t id) {
 }  // namespace
 
 Operations::Operations(boost::asio::io_context& io, MainPort& main,
-                       std::shared_ptr<const conf::Config> config,
+                       std::shared_ptr<const conf::Config> config, const ProcessState& process,
                        const OperationsOptions& options) {
+    (void)process;
     auto logger = options.logger ? options.logger : spdlog::default_logger();
     auto log_counter = std::make_shared<LogCounter>();
     logger->sinks().push_back(log_counter);
@@ -107,6 +108,10 @@ void Operations::publish(const Event& event) {
     api.counters->count(event, *api.config);
     api.events->append(std::move(object));
 }
+
+void Operations::state_changed() {}
+
+void Operations::reload(std::string who) { (void)who; }
 
 void Operations::stop() {
     parts_->socket.reset();

@@ -14,6 +14,8 @@
 #include <thread>
 
 #include "daemon/operations/operations.hpp"
+#include "daemon/state/posix_disk.hpp"
+#include "daemon/state/store.hpp"
 #include "tests/support/fake_main_port.hpp"
 #include "tests/support/snapshot.hpp"
 #include "tests/support/temporary_directory.hpp"
@@ -24,7 +26,10 @@ class RunningOperations {
 public:
     explicit RunningOperations(daemon::OperationsOptions options = {}, bool with_http = false)
         : main(std::make_unique<FakeMainPort>()),
-          operations_(io_, *main, config(with_http), with_log(std::move(options))) {
+          disk_(directory.path()),
+          store_(disk_),
+          operations_(io_, *main, config(with_http), {store_, "test-boot", TimePoint{}, 0},
+                      with_log(std::move(options))) {
         main->answer = std::make_shared<const daemon::Snapshot>(sample_snapshot());
         started = operations_.start();
         thread_ = std::jthread{[this] { io_.run(); }};
@@ -84,6 +89,8 @@ private:
     boost::asio::io_context io_{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
         io_.get_executor()};
+    daemon::PosixDisk disk_;
+    daemon::StateStore store_;
     daemon::Operations operations_;
     std::jthread thread_;
 };
