@@ -39,6 +39,8 @@ private:
     Faults& faults_;
 };
 
+const health::Expression always{health::Expression::Op::all, 0, 0, {}};
+
 const std::optional<Address>& next_hop(const Neighbor& neighbor, Family family) {
     return family == Family::ipv4 ? neighbor.next_hop_ipv4 : neighbor.next_hop_ipv6;
 }
@@ -249,8 +251,11 @@ void check_checks(const Draft& draft, Faults& faults) {
 void check_services(const Draft& draft, Faults& faults) {
     const Config& config = draft.config;
     const Subject root{draft.root, faults};
-    if (!config.services.empty() && config.checks.empty() && root.sound("checks")) {
-        root.fault({"services"}, "need checks, and there are none", "add a section checks");
+    const bool need_checks = !std::ranges::all_of(
+        config.services, [](const Service& service) { return service.healthy_when == always; });
+    if (need_checks && config.checks.empty() && root.sound("checks")) {
+        root.fault({"services"}, "need checks, and there are none",
+                   "add a section checks, or announce them with healthy_when: always");
     }
     const bool lists_known =
         root.sound("neighbors") && std::ranges::all_of(draft.neighbors, [&](const Origin& origin) {

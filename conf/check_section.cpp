@@ -43,6 +43,8 @@ std::optional<FieldValue> read_field(const Section& section, const Field& field)
             return boxed(section.get<bool>(field.name));
         case FieldKind::integer:
             return boxed(section.get<std::int64_t>(field.name));
+        case FieldKind::string_list:
+            return boxed(section.list<std::string>(field.name));
         case FieldKind::integer_list:
             return boxed(section.list<std::int64_t>(field.name));
         case FieldKind::duration:
@@ -129,6 +131,17 @@ const YamlNode::Entry* find_probe(Faults& faults, const Section& section, const 
     return first;
 }
 
+/// `local` is all there is yet, so nothing of it is kept.
+void check_scope(const Section& section, const health::ProbeType& type) {
+    const auto scope = section.get<std::string>("scope");
+    if (scope == "shared") {
+        section.fault("scope", quote(*scope) + " is not in this version");
+    } else if (type.asks_scope && !section.has("scope")) {
+        section.missing("scope", "nothing tells what an " + std::string{type.name} +
+                                     " probe looks at; local: a failure means this site alone");
+    }
+}
+
 health::TrackerPolicy read_timing(const Section& section) {
     health::TrackerPolicy timing;
     timing.interval = section.get<Duration>("interval").value_or(timing.interval);
@@ -158,6 +171,7 @@ Check read_check(Faults& faults, const Section::Entry& entry) {
     Check check{entry.name, {}, read_timing(section)};
     if (const auto* probe = find_probe(faults, section, entry.origin)) {
         const auto* type = health::find_probe_type(probe->key);
+        check_scope(section, *type);
         check.probe = read_probe(faults, probe->value, section.path_of(probe->key), *type);
     }
     return check;

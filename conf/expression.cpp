@@ -8,8 +8,8 @@ namespace {
 
 using health::Expression;
 
-/// A word of a later version; a check of this name could not be told from it.
-constexpr std::string_view reserved = "always";
+/// No check can have this name.
+constexpr std::string_view always = "always";
 
 constexpr Key name_key{.name = "", .type = Type::text};
 constexpr std::string_view forms =
@@ -29,8 +29,9 @@ std::optional<Expression> read_name(const Context& context, const YamlNode& node
     const auto name = read_value(context.faults, name_key, node, path);
     if (!name) return std::nullopt;
     const auto& text = std::get<std::string>(*name);
-    if (text == reserved) {
-        context.faults.add(node.place, path, quote(text) + " is not in this version");
+    if (text == always) {
+        context.faults.add(node.place, path, quote(text) + " stands alone, or for nothing",
+                           "write healthy_when: always, or leave it out");
         return std::nullopt;
     }
     if (context.checks == nullptr) return std::nullopt;
@@ -145,6 +146,10 @@ std::optional<std::uint32_t> resolve(Faults& faults, const Names& names, std::st
 
 std::optional<Expression> read_expression(Faults& faults, const YamlNode& node,
                                           const std::string& path, const Names* checks) {
+    // All of nothing.
+    if (node.kind == YamlNode::Kind::scalar && node.text == always) {
+        return Expression{Expression::Op::all, 0, 0, {}};
+    }
     return read({faults, checks}, node, path);
 }
 

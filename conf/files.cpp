@@ -28,6 +28,11 @@ private:
     int number_;
 };
 
+/// When a file was last written, in nanoseconds.
+std::int64_t stamp(const struct stat& status) {
+    return status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
 std::string too_large(std::size_t limit) {
     const bool whole = limit >= (1U << 20U);
     return "is larger than " +
@@ -38,7 +43,7 @@ std::string too_large(std::size_t limit) {
 
 Result<std::string, std::string> read_text(const std::string& file, std::size_t limit) {
     // O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
-    const Descriptor descriptor{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    const Descriptor descriptor{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
     if (descriptor.get() < 0) return fail(cause(errno));
     struct stat status{};
     if (::fstat(descriptor.get(), &status) != 0) return fail(cause(errno));
@@ -58,6 +63,12 @@ Result<std::string, std::string> read_text(const std::string& file, std::size_t 
         used += static_cast<std::size_t>(count);
     }
     text.resize(used);
+    // Half of what was there before and half of what comes would be neither.
+    struct stat after{};
+    if (::fstat(descriptor.get(), &after) != 0) return fail(cause(errno));
+    if (stamp(after) != stamp(status) || after.st_size != static_cast<::off_t>(used)) {
+        return fail(std::string{"changed while it was read"});
+    }
     return text;
 }
 

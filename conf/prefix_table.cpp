@@ -68,12 +68,10 @@ void PrefixTable::read_list(const Section& service) {
     if (!expect(*faults_, list, source.path, YamlNode::Kind::list)) return;
     source.list = &list;
     if (list.items.empty()) service.fault("prefixes", "has no members");
-    for (std::uint32_t i = 0; i < list.items.size(); ++i) {
+    for (std::uint32_t i = 0; i < list.items.size() && !full_; ++i) {
         const auto value =
             read_value(*faults_, key, list.items[i], source.path + "[" + std::to_string(i) + "]");
-        if (!value) continue;
-        const auto index = static_cast<std::uint32_t>(sources_.size() - 1);
-        listed_.push_back({std::get<Prefix>(*value), 0, index, i});
+        if (value) add(std::get<Prefix>(*value), i, 0);
     }
 }
 
@@ -89,6 +87,18 @@ void PrefixTable::read_file(const Section& service, const std::string& given) {
         service.fault("prefixes_file", quote(source.file) + " " + text.error());
         return;
     }
+    // A table of numbers, UTF-16 or a binary: one line instead of a hundred.
+    if (const std::size_t zero = text->find('\0'); zero != std::string::npos) {
+        const auto before = text->begin() + static_cast<std::ptrdiff_t>(zero);
+        const auto line = std::count(text->begin(), before, '\n') + 1;
+        const std::size_t line_start = text->rfind('\n', zero) + 1;
+        faults_->distrust(source.path);
+        faults_->add_elsewhere(
+            source.place,
+            {source.file, static_cast<int>(line), static_cast<int>(zero - line_start) + 1,
+             source.path, "holds a zero octet", "prefixes are written as text, in UTF-8"});
+        return;
+    }
     const std::size_t before = listed_.size();
     read_lines(*text);
     if (listed_.size() == before && faults_->sound(source.path)) {
@@ -96,32 +106,25 @@ void PrefixTable::read_file(const Section& service, const std::string& given) {
     }
 }
 
-void PrefixTable::read_lines(const std::string& text) {
+void PrefixTable::read_lines(std::string_view text) {
+    static constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+    if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
     const Source& source = sources_.back();
-    const auto index = static_cast<std::uint32_t>(sources_.size() - 1);
     const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
     listed_.reserve(listed_.size() + std::min(lines, max_prefixes));
     std::size_t bad = 0;
     std::uint32_t number = 0;
     for (std::size_t begin = 0; begin < text.size() && !full_;) {
         const std::size_t end = std::min(text.find('\n', begin), text.size());
-        const std::string_view line = std::string_view{text}.substr(begin, end - begin);
+        const std::string_view line = text.substr(begin, end - begin);
         const std::string_view word = trimmed(line);
         begin = end + 1;
         ++number;
         if (word.empty()) continue;
         const auto column = static_cast<std::size_t>(word.data() - line.data()) + 1;
         const auto parsed = parse_prefix(word);
-        if (parsed && listed_.size() == max_prefixes) {
-            full_ = true;
-            faults_->add(source.place, source.path,
-                         "more than " + std::to_string(max_prefixes) + " prefixes in all",
-                         "the limit is passed at " + source.file + ":" + std::to_string(number));
-        } else if (parsed) {
-            const auto most = std::numeric_limits<std::uint16_t>::max();
-            listed_.push_back({*parsed,
-                               static_cast<std::uint16_t>(std::min<std::size_t>(column, most)),
-                               index, number});
+        if (parsed) {
+            add(*parsed, number, column);
         } else if (bad++ < max_diagnostics) {
             faults_->add_elsewhere(source.place,
                                    {source.file, static_cast<int>(number), static_cast<int>(column),
@@ -130,6 +133,16 @@ void PrefixTable::read_lines(const std::string& text) {
     }
     if (bad > 0) faults_->distrust(source.path);
     if (bad > max_diagnostics) faults_->add_unlisted(bad - max_diagnostics);
+}
+
+void PrefixTable::add(const Prefix& prefix, std::uint32_t position, std::size_t column) {
+    const std::size_t most = std::numeric_limits<std::uint16_t>::max();
+    const Listed listed{prefix, static_cast<std::uint16_t>(std::min(column, most)),
+                        static_cast<std::uint32_t>(sources_.size() - 1), position};
+    full_ = listed_.size() == max_prefixes;
+    if (!full_) return listed_.push_back(listed);
+    faults_->distrust(sources_.back().path);
+    fault(listed, "more than " + std::to_string(max_prefixes) + " prefixes in all");
 }
 
 void PrefixTable::settle(std::vector<Prefix> owned, std::vector<Service>& services) {

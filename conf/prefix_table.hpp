@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "conf/faults.hpp"
@@ -48,11 +49,13 @@ private:
 
     void read_list(const Section& service);
     void read_file(const Section& service, const std::string& given);
-    void read_lines(const std::string& text);
+    void read_lines(std::string_view text);
+    /// To the source that is read; too many are a fault, and end the reading.
+    void add(const Prefix& prefix, std::uint32_t position, std::size_t column);
     void hand_out(std::vector<Service>& services);
     void report(const std::vector<Finding>& findings);
     [[nodiscard]] std::string whereabouts(const Listed& listed) const;
-    void fault(const Listed& listed, std::string message, std::string hint);
+    void fault(const Listed& listed, std::string message, std::string hint = {});
 
     Faults* faults_;
     std::string directory_;

@@ -91,6 +91,7 @@ std::string yaml(const Config& config, const health::Expression& node) {
     };
     switch (node.op) {
         case health::Expression::Op::all:
+            if (node.of.empty()) return "always";
             return "{all: " + members() + "}";
         case health::Expression::Op::any:
             return "{any: " + members() + "}";
@@ -176,6 +177,7 @@ void print_check(Page& page, const Check& check) {
     const auto* type = health::find_probe_type(check.probe.type);
     const auto& timing = check.timing;
     print_field(page, 2, check.probe.type, {check.probe.fields});
+    page.line(2, "scope", std::string_view{"local"});
     page.line(2, "interval", timing.interval);
     page.line(2, "fast_interval", timing.fast_interval);
     page.line(2, "timeout", timing.timeout);

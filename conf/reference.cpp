@@ -29,6 +29,18 @@ Examples: [minimal.yaml](../conf/examples/minimal.yaml), [site.yaml](../conf/exa
 [collector.yaml](../conf/examples/collector.yaml).
 )";
 
+/// DESIGN.md §4.13.
+constexpr std::string_view merging = R"(
+### What a route carries
+
+A route is sent with what its service says in `announce` and what the neighbor says in `export`:
+
+- Lists (`communities`, `large_communities`) add up: those of the service, then those of the
+  neighbor, each once. A well-known name and its number are the same community.
+- Of single values (`prepend`, `med`, `local_pref`) the neighbor's wins, 0 included; where it gives
+  none, that of the service counts.
+)";
+
 /// A bar would end the cell of a table.
 std::string cell(std::string_view text) {
     std::string out;
@@ -95,6 +107,7 @@ std::string probes() {
     for (const auto& type : health::probe_types()) {
         out += "\n### Probe `" + std::string{type.name} + "`\n\n" + std::string{type.help} + "\n";
         out += type.has_events ? "\nIt sees events between attempts: `on_event` applies.\n" : "";
+        out += type.asks_scope ? "\nNothing tells what it looks at: `scope` must be given.\n" : "";
         out += std::string{head} + field_rows(type.fields, std::string{type.name});
     }
     out += "\nNot in this version:";
@@ -113,6 +126,7 @@ std::string reference() {
         out += "\n## `" + name + ".NAME`\n\n" + std::string{key.help} + "\n";
         out += std::string{head} + rows(key.members, {}) + later_words(key.members);
         if (name == "checks") out += probes();
+        if (name == "services") out += merging;
     }
     return out;
 }

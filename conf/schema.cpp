@@ -220,7 +220,14 @@ constexpr Key check_keys[] = {
              "flips the check, `trust` flips it at once.",
      .otherwise = "confirm",
      .choices = "confirm|trust"},
-    later("scope"),
+    {.name = "scope",
+     .type = Type::choice,
+     .help =
+         "Whether a failure means that this site alone is broken (`local`), or may mean something "
+         "that strikes other sites at the same time (`shared`, not in this version). Required "
+         "where a probe says so.",
+     .otherwise = "local",
+     .choices = "local|shared"},
     later("effect"),
     later("on_unknown"),
     later("unknown_hold"),
@@ -237,15 +244,17 @@ constexpr Key service_keys[] = {
          "service only."},
     {.name = "prefixes_file",
      .type = Type::path,
-     .help = "Instead of `prefixes`: a file with one prefix per line, `#` starts a comment; a "
-             "relative path starts at the directory of the configuration file.",
+     .help = "Instead of `prefixes`: a text file with one prefix per line, at most 2000000 in all "
+             "services and 64 MiB. `#` starts a comment; blank lines and Windows line ends do not "
+             "matter. A relative path starts at the directory of the configuration file.",
      .least = 1,
      .most = 4095},
     {.name = "healthy_when",
      .type = Type::expression,
      .required = true,
      .help = "Which checks must pass: NAME, or `{all: […]}`, `{any: […]}`, `{not: …}`, "
-             "`{at_least: {count: N, of: […]}}`, nested as needed."},
+             "`{at_least: {count: N, of: […]}}`, nested as needed; or `always`, which needs "
+             "none."},
     {.name = "announce",
      .type = Type::map,
      .help = "What the routes of this service carry; lists add up with those of the neighbor, of "
@@ -362,10 +371,10 @@ constexpr Key file_keys[] = {
 };
 
 constexpr std::string_view probes_to_come[] = {
-    "exec",       "udp",    "dns",       "icmp",     "grpc",      "tls",  "http_json", "metric",
-    "systemd",    "file",   "link",      "address",  "route",     "disk", "pressure",  "clock",
-    "postgres",   "redis",  "sentinel",  "rabbitmq", "etcd",      "ceph", "vault",     "consul",
-    "kubernetes", "cilium", "wireguard", "mongodb",  "cassandra",
+    "udp",     "dns",      "icmp",       "grpc",     "tls",       "http_json", "metric",
+    "systemd", "file",     "link",       "address",  "route",     "disk",      "pressure",
+    "clock",   "postgres", "redis",      "sentinel", "rabbitmq",  "etcd",      "ceph",
+    "vault",   "consul",   "kubernetes", "cilium",   "wireguard", "mongodb",   "cassandra",
 };
 
 std::string range(const Key& key) {
@@ -393,8 +402,9 @@ const Key* find_key(std::span<const Key> keys, std::string_view name) {
 }
 
 std::vector<Key> keys_of(std::span<const health::Field> fields) {
-    static constexpr std::array<std::pair<health::FieldKind, Type>, 8> types{{
+    static constexpr std::array<std::pair<health::FieldKind, Type>, 9> types{{
         {health::FieldKind::string, Type::text},
+        {health::FieldKind::string_list, Type::text},
         {health::FieldKind::boolean, Type::boolean},
         {health::FieldKind::integer, Type::integer},
         {health::FieldKind::integer_list, Type::integer},
@@ -407,7 +417,8 @@ std::vector<Key> keys_of(std::span<const health::Field> fields) {
     for (const health::Field& field : fields) {
         keys.push_back({.name = field.name,
                         .type = types[static_cast<std::size_t>(field.kind)].second,
-                        .list = field.kind == health::FieldKind::integer_list,
+                        .list = field.kind == health::FieldKind::integer_list ||
+                                field.kind == health::FieldKind::string_list,
                         .required = field.required,
                         .help = field.help,
                         .fallback = field.fallback,

@@ -1,7 +1,7 @@
 // Runs a program and takes its exit code for the result.
 //
-// A program that leaves its session, or a grandchild that does, is out of reach: it is neither
-// waited for nor killed. What it still writes after the program has ended is not read.
+// A grandchild that leaves the group (setsid, or timeout, which makes a group of its own) is out of
+// reach: it is neither waited for nor killed, and what it writes later is not read.
 
 #include <string.h>
 #include <sys/stat.h>
@@ -35,10 +35,8 @@ constexpr Field fields[] = {
     {.name = "argv",
      .kind = FieldKind::string_list,
      .required = true,
-     .help = "The program and its arguments, passed as they are: there is no shell. An absolute "
-             "path, or a name that is looked for in "
-             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin. When the daemon runs "
-             "as root, the file must belong to root and be writable by nobody else."},
+     .help = "The program, as an absolute path or a name to look for, and its arguments, passed as "
+             "they are."},
 };
 
 /// The turns of the loop that asks.
@@ -139,7 +137,8 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
     const auto wrong = [](std::string message, std::string hint) {
         return fail(FieldFault{"argv", std::move(message), std::move(hint)});
     };
-    if (argv.empty() || argv[0].empty()) return wrong("names no program", "[/usr/lib/x, argument]");
+    if (argv.empty() || argv[0].empty())
+        return wrong("names no program", "write [/usr/lib/x, argument]");
     if (!argv[0].starts_with('/') && argv[0].find('/') != std::string::npos) {
         return wrong(quoted(argv[0]) + " is a relative path",
                      "write an absolute path, or a name to look for in " + std::string{exec_path});
@@ -166,12 +165,16 @@ std::string target(const FieldMap& values) {
 ProbeType exec_probe() {
     return {.name = "exec",
             .help =
-                "Runs a program: exit code 0 passes, 1 fails, any other says nothing "
-                "(`unknown`), nor does a program that a signal killed or that could not be "
-                "started. The last line of its output is part of the reason. It runs in `/` "
-                "with PATH, HOME and LANG only, and with its whole session is killed when it "
-                "ends or at `timeout`; what leaves the session with setsid is out of reach. "
-                "At most 64 run at once.",
+                "Runs a program, without a shell: exit code 0 passes and 1 fails; any other is "
+                "`unknown`, as is the end by a signal, or a program that cannot be started. "
+                "The reason ends with the last line of the output. A name without a slash is "
+                "looked for in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin, "
+                "which is its PATH, too; besides it has HOME=/ and LANG=C.UTF-8, its directory "
+                "is `/`, and there is nothing to read. When it ends, and at `timeout`, its "
+                "whole process group is killed; what has left the group (setsid, timeout) is out "
+                "of reach. "
+                "At most 64 run at once. A daemon that runs as root refuses files that do not "
+                "belong to root or that others can write.",
             .fields = fields,
             .has_events = false,
             .asks_scope = true,

@@ -193,7 +193,7 @@ asio::awaitable<Result<ExecEnd, std::string>> ExecChild::ended(TimePoint until) 
 }
 
 void ExecChild::kill_group() const {
-    // Reaches grandchildren too, but not one that began a session or group of its own.
+    // Reaches grandchildren, too, but none that began a group of its own.
     ::kill(-pid_, SIGKILL);
 }
 

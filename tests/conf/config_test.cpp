@@ -52,6 +52,44 @@ TEST_CASE("merge: lists add up, service first and each member once; the neighbor
     CHECK(merge({}, {}) == bgp::RouteAttributes{});
 }
 
+TEST_CASE("merge: a well-known name, its number and what both sides say are one community each") {
+    const auto loaded = load_text(R"(site: fra1
+local_as: 64500
+router_id: 192.0.2.1
+owned: [10.0.0.0/8]
+neighbors:
+  a:
+    address: 192.0.2.254
+    remote_as: 64496
+    export:
+      prepend: 0
+      communities: ["65535:65281", "64500:1", graceful_shutdown, "64500:2"]
+      large_communities: ["64500:2:2", "64500:1:1"]
+services:
+  p:
+    prefixes: [10.1.0.0/16]
+    healthy_when: always
+    announce:
+      prepend: 3
+      med: 7
+      communities: ["64500:2", no_export, "64500:2", "65535:0", "64500:3"]
+      large_communities: ["64500:1:1", "64500:3:3"]
+)",
+                                  "swerve.yaml");
+    REQUIRE(loaded);
+    const bgp::RouteAttributes merged =
+        merge((*loaded)->services[0].announce, (*loaded)->neighbors[0].attributes);
+    std::string communities;
+    for (const Community community : merged.communities) communities += community.to_string() + " ";
+    // The service's in its order, then what only the neighbor has, in its own.
+    CHECK(communities == "64500:2 no_export graceful_shutdown 64500:3 64500:1 ");
+    CHECK(merged.large_communities ==
+          std::vector<LargeCommunity>{{64500, 1, 1}, {64500, 3, 3}, {64500, 2, 2}});
+    CHECK(merged.prepend == 0);
+    CHECK(merged.med == 7U);
+    CHECK_FALSE(merged.local_pref);
+}
+
 TEST_CASE("carries: a family offered, and a service listed or no list at all") {
     const Config config = example();
     const Neighbor& a = config.neighbors[0];

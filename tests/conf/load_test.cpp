@@ -1,67 +1,17 @@
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "swerve/conf/load.hpp"
+#include "tests/conf/rig.hpp"
 
 namespace swerve::conf {
 namespace {
 
 using namespace std::chrono_literals;
-
-const std::string head =
-    "site: fra1\n"
-    "local_as: 64500\n"
-    "router_id: 192.0.2.1\n"
-    "owned: [198.51.100.0/24, 10.0.0.0/8, \"2001:db8::/32\"]\n";
-const std::string neighbors = "neighbors:\n  a: {address: 192.0.2.254, remote_as: 64496}\n";
-const std::string checks = "checks:\n  web: {tcp: {endpoint: \"198.51.100.1:80\"}}\n";
-const std::string services =
-    "services:\n  portal: {prefixes: [198.51.100.0/24], healthy_when: web}\n";
-
-std::string joined(const Diagnostics& faults) {
-    std::string out;
-    for (const Diagnostic& fault : faults) out += fault.to_string() + "\n";
-    return out;
-}
-
-Diagnostics faults_of(const std::string& text) {
-    const auto loaded = load_text(text, "swerve.yaml");
-    return loaded ? Diagnostics{} : loaded.error();
-}
-
-Config config_of(const std::string& text) {
-    const auto loaded = load_text(text, "swerve.yaml");
-    if (!loaded) FAIL(joined(loaded.error()));
-    return **loaded;
-}
-
-/// A directory of one test, gone with it.
-class Scratch {
-public:
-    Scratch() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "swerve-XXXXXX").string();
-        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-        path_ = pattern;
-    }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    ~Scratch() { std::filesystem::remove_all(path_); }
-
-    std::string write(const std::string& name, const std::string& content) const {
-        std::ofstream{path_ / name, std::ios::binary} << content;
-        return (path_ / name).string();
-    }
-
-private:
-    std::filesystem::path path_;
-};
 
 TEST_CASE("load: the minimal file gets the defaults of the design") {
     const Config config = config_of(head + neighbors + checks + services);
@@ -182,100 +132,6 @@ TEST_CASE("load: faults beyond the limit are counted, not listed") {
     REQUIRE(more.size() == max_diagnostics + 1);
     CHECK(more.back().to_string() == "swerve.yaml: and 1 more");
     CHECK(faults(20'000).back().to_string() == "swerve.yaml: and 19900 more");
-}
-
-TEST_CASE("load: bad lines of a prefix file beyond the limit are counted, not listed") {
-    const Scratch scratch;
-    const auto faults = [&](std::size_t count) {
-        std::string lines = "10.1.0.0/16\n";
-        for (std::size_t i = 0; i < count; ++i) lines += "bad\n";
-        scratch.write("prefixes.txt", lines);
-        const std::string file = scratch.write(
-            "swerve.yaml", head + neighbors + checks +
-                               "services:\n  p: {prefixes_file: prefixes.txt, healthy_when: web}\n"
-                               "zzz: 1\n");
-        const auto loaded = load(file);
-        REQUIRE_FALSE(loaded);
-        return loaded.error();
-    };
-    CHECK(faults(99).size() == 100);
-    CHECK(faults(99).back().path == "zzz");
-    CHECK(faults(100).back().message == "and 1 more");
-    CHECK(faults(5000).back().message == "and 4901 more");
-    CHECK(faults(5000).at(0).line == 2);
-    CHECK(faults(5000).at(99).line == 101);
-}
-
-TEST_CASE("load: prefixes outside owned and repeated ones in a file are counted beyond the limit") {
-    const Scratch scratch;
-    std::string lines;
-    for (int i = 0; i < 150; ++i) lines += "11." + std::to_string(i) + ".0.0/16\n10.0.0.0/16\n";
-    const std::string file = scratch.write("prefixes.txt", lines);
-    const auto faults =
-        faults_of(head + neighbors + checks + "services:\n  p: {prefixes_file: " + file +
-                  ", healthy_when: web}\n");
-    REQUIRE(faults.size() == max_diagnostics + 1);
-    CHECK(faults.at(0).to_string() ==
-          file +
-              ":1:1: services.p.prefixes_file: '11.0.0.0/16' lies outside owned "
-              "(hint: only what owned covers can be announced)");
-    CHECK(faults.at(2).to_string() ==
-          file +
-              ":4:1: services.p.prefixes_file: '10.0.0.0/16' is given twice "
-              "(hint: the first one is at " +
-              file + ":2)");
-    CHECK(faults.back().message == "and 199 more");  // 150 outside and 149 repeated
-}
-
-TEST_CASE("load: prefixes of a list and of a file come out sorted, by family first") {
-    const Scratch scratch;
-    const std::string file =
-        scratch.write("prefixes.txt", "10.2.0.0/16\n10.1.0.0/16\n\n# x\n10.1.0.0/24\n");
-    const Config config =
-        config_of(head +
-                  "neighbors:\n  a: {address: 192.0.2.254, remote_as: 64496, export: {next_hop: "
-                  "{ipv6: \"2001:db8::1\"}}}\n" +
-                  checks + "services:\n  p: {prefixes_file: " + file + ", healthy_when: web}\n" +
-                  "  q: {prefixes: [\"2001:db8:1::/48\", 198.51.100.0/24], healthy_when: web}\n");
-    std::string out;
-    for (const Service& service : config.services) {
-        for (const bgp::BlockRef& block : service.prefixes) {
-            block->for_each(block->all(),
-                            [&](const Prefix& prefix) { out += prefix.to_string() + " "; });
-        }
-    }
-    CHECK(out == "10.1.0.0/16 10.1.0.0/24 10.2.0.0/16 198.51.100.0/24 2001:db8:1::/48 ");
-    CHECK(config.services.at(0).prefixes_file == file);
-}
-
-TEST_CASE(
-    "load: prefix files beyond the limit of all prefixes are one line, whatever else is in them") {
-    const Scratch scratch;
-    std::string lines;
-    for (std::size_t i = 0; i < max_prefixes + 1; ++i) lines += "10.0.0.0/8\n";
-    const std::string file = scratch.write("prefixes.txt", lines);
-    CHECK(joined(faults_of(head + neighbors + checks + "services:\n  p: {prefixes_file: " + file +
-                           ", healthy_when: web}\n  q: {prefixes_file: " + file +
-                           ", healthy_when: web}\n")) ==
-          "swerve.yaml:10:22: services.p.prefixes_file: more than 2000000 prefixes in all (hint: "
-          "the limit is passed at " +
-              file + ":2000001)\n");
-}
-
-TEST_CASE("load: a large prefix file is read whole") {
-    const Scratch scratch;
-    std::string lines;
-    for (std::uint32_t i = 0; i < 50'000; ++i) {
-        lines += Address::v4(0x0a000000U + (49'999 - i) * 4).to_string() + "/30\n";
-    }
-    const Config config =
-        config_of(head + neighbors + checks + "services:\n  p: {prefixes_file: " +
-                  scratch.write("prefixes.txt", lines) + ", healthy_when: web}\n");
-    const auto& blocks = config.services.at(0).prefixes;
-    REQUIRE(blocks.size() == 1);
-    CHECK(blocks[0]->size() == 50'000);
-    CHECK(blocks[0]->at(0).to_string() == "10.0.0.0/30");
-    CHECK(blocks[0]->at(49'999).to_string() == "10.3.13.60/30");
 }
 
 TEST_CASE("load: nesting of 32 levels is read, one more is not") {
