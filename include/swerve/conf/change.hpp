@@ -41,8 +41,7 @@ struct RouteChange {
     std::size_t removed = 0;
     std::size_t kept = 0;
     /// Neighbors that are told something else of the kept ones: other attributes, another next
-    /// hop, or whether they are sent them at all. What a reset or a new session sends is not
-    /// counted.
+    /// hop, or whether they are sent them at all. New neighbors are not counted.
     std::vector<std::string> attributes;
 
     friend bool operator==(const RouteChange&, const RouteChange&) = default;

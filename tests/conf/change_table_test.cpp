@@ -1,0 +1,181 @@
+// One line per key of the schema: what a reload does when this key alone changes. A key that has
+// no line here has not been thought about, and fails.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "conf/schema.hpp"
+#include "swerve/conf/change.hpp"
+#include "swerve/conf/load.hpp"
+
+namespace swerve::conf {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::string text = R"(site: fra1
+local_as: 64500
+router_id: 192.0.2.1
+owned: [10.0.0.0/8]
+http: {listen: "127.0.0.1:9179"}
+bgp: {listen: ["192.0.2.1:179"]}
+neighbors:
+  a: {address: 192.0.2.254, remote_as: 64496}
+  b: {address: 192.0.2.253, remote_as: 64497}
+checks:
+  web: {process: {pid_file: /run/web.pid}}
+services:
+  p: {prefixes: [10.1.0.0/16], healthy_when: web}
+  q: {prefixes: [10.2.0.0/16], healthy_when: web}
+)";
+
+enum class Effect : std::uint8_t {
+    live,     ///< no session is reset
+    reset,    ///< the session of this neighbor is
+    resets,   ///< all sessions are
+    refused,  ///< only a restart can do it
+    fixed     ///< the key has one value in this version
+};
+
+struct Row {
+    std::string_view key;  ///< names of objects are *
+    Effect effect;
+    void (*edit)(Config&);
+};
+
+Address address(std::string_view word) { return Address::parse(word).value(); }
+std::vector<Prefix> prefixes(std::string_view word) { return {Prefix::parse(word).value()}; }
+Neighbor& neighbor(Config& config) { return config.neighbors[0]; }
+ExportAttributes& exported(Config& config) { return neighbor(config).attributes; }
+health::TrackerPolicy& timing(Config& config) { return config.checks[0].timing; }
+Service& service(Config& config) { return config.services[0]; }
+ExportAttributes& announced(Config& config) { return service(config).announce; }
+
+const Row rows[] = {
+    {"site", Effect::live, [](Config& c) { c.site = "fra2"; }},
+    {"local_as", Effect::resets, [](Config& c) { c.local_as = Asn::from(1).value(); }},
+    {"router_id", Effect::resets,
+     [](Config& c) { c.router_id = RouterId::parse("192.0.2.9").value(); }},
+    {"owned", Effect::live, [](Config& c) { c.owned = prefixes("10.0.0.0/9"); }},
+    {"state_dir", Effect::refused, [](Config& c) { c.state_dir = "/srv"; }},
+    {"control.socket", Effect::refused, [](Config& c) { c.control_socket = "/run/x"; }},
+    {"http.listen", Effect::live, [](Config& c) { c.http_listen.reset(); }},
+    {"bgp.listen", Effect::live, [](Config& c) { c.bgp_listen.clear(); }},
+    {"collector.accept", Effect::refused,
+     [](Config& c) { c.collector = Collector{prefixes("10.0.0.0/8")}; }},
+    {"neighbors.*.address", Effect::reset,
+     [](Config& c) { neighbor(c).address = address("192.0.2.252"); }},
+    {"neighbors.*.port", Effect::live, [](Config& c) { neighbor(c).port = 1790; }},
+    {"neighbors.*.remote_as", Effect::reset,
+     [](Config& c) { neighbor(c).remote_as = Asn::from(1).value(); }},
+    {"neighbors.*.local_address", Effect::reset,
+     [](Config& c) { neighbor(c).local_address = address("192.0.2.1"); }},
+    {"neighbors.*.passive", Effect::live, [](Config& c) { neighbor(c).passive = true; }},
+    {"neighbors.*.multihop", Effect::reset, [](Config& c) { neighbor(c).multihop = 2; }},
+    {"neighbors.*.hold_time", Effect::reset, [](Config& c) { neighbor(c).hold_time = 30s; }},
+    {"neighbors.*.connect_retry", Effect::live, [](Config& c) { neighbor(c).connect_retry = 1s; }},
+    {"neighbors.*.description", Effect::live, [](Config& c) { neighbor(c).description = "x"; }},
+    {"neighbors.*.families", Effect::reset,
+     [](Config& c) { neighbor(c).families.insert(Family::ipv6); }},
+    {"neighbors.*.services", Effect::live, [](Config& c) { neighbor(c).services = {0}; }},
+    {"neighbors.*.export.prepend", Effect::live, [](Config& c) { exported(c).prepend = 1; }},
+    {"neighbors.*.export.med", Effect::live, [](Config& c) { exported(c).med = 1; }},
+    {"neighbors.*.export.local_pref", Effect::live, [](Config& c) { exported(c).local_pref = 1; }},
+    {"neighbors.*.export.communities", Effect::live,
+     [](Config& c) { exported(c).communities = {Community{1}}; }},
+    {"neighbors.*.export.large_communities", Effect::live,
+     [](Config& c) { exported(c).large_communities = {{1, 1, 1}}; }},
+    {"neighbors.*.export.next_hop.ipv4", Effect::live,
+     [](Config& c) { neighbor(c).next_hop_ipv4 = address("192.0.2.2"); }},
+    {"neighbors.*.export.next_hop.ipv6", Effect::live,
+     [](Config& c) { neighbor(c).next_hop_ipv6 = address("2001:db8::2"); }},
+    {"checks.*.scope", Effect::fixed, nullptr},
+    {"checks.*.interval", Effect::live, [](Config& c) { timing(c).interval = 2s; }},
+    {"checks.*.fast_interval", Effect::live, [](Config& c) { timing(c).fast_interval = 10ms; }},
+    {"checks.*.timeout", Effect::live, [](Config& c) { timing(c).timeout = 10ms; }},
+    {"checks.*.rise", Effect::live, [](Config& c) { timing(c).rise = 1; }},
+    {"checks.*.fall", Effect::live, [](Config& c) { timing(c).fall = 1; }},
+    {"checks.*.window.failures", Effect::live, [](Config& c) { timing(c).window_failures = 2; }},
+    {"checks.*.window.of", Effect::live, [](Config& c) { timing(c).window_of = 20; }},
+    {"checks.*.on_event", Effect::live,
+     [](Config& c) { timing(c).on_event = health::OnEvent::trust; }},
+    {"services.*.prefixes", Effect::live,
+     [](Config& c) { service(c).prefixes = blocks_of(prefixes("10.3.0.0/16")); }},
+    {"services.*.prefixes_file", Effect::live,
+     [](Config& c) { service(c).prefixes_file = "/etc/swerve/p.txt"; }},
+    {"services.*.healthy_when", Effect::live,
+     [](Config& c) {
+         service(c).healthy_when = {health::Expression::Op::any, 0, 0, {service(c).healthy_when}};
+     }},
+    {"services.*.announce.prepend", Effect::live, [](Config& c) { announced(c).prepend = 1; }},
+    {"services.*.announce.med", Effect::live, [](Config& c) { announced(c).med = 1; }},
+    {"services.*.announce.local_pref", Effect::live,
+     [](Config& c) { announced(c).local_pref = 1; }},
+    {"services.*.announce.communities", Effect::live,
+     [](Config& c) { announced(c).communities = {Community{1}}; }},
+    {"services.*.announce.large_communities", Effect::live,
+     [](Config& c) { announced(c).large_communities = {{1, 1, 1}}; }},
+};
+
+/// Whole paths of all keys that hold a value.
+void collect(std::span<const Key> keys, const std::string& above, std::set<std::string>& out) {
+    for (const Key& key : keys) {
+        const std::string path = above + std::string{key.name};
+        if (key.type == Type::map) {
+            collect(key.members, path + ".", out);
+        } else if (key.type == Type::named_maps) {
+            collect(key.members, path + ".*.", out);
+        } else if (key.type != Type::not_yet) {
+            out.insert(path);
+        }
+    }
+}
+
+TEST_CASE("change: every key of the schema has decided what a reload does with it") {
+    std::set<std::string> keys;
+    collect(schema(), "", keys);
+    for (const Row& row : rows) {
+        INFO(row.key);
+        CHECK(keys.erase(std::string{row.key}) == 1);
+    }
+    for (const std::string& key : keys) FAIL_CHECK("no line for " << key);
+}
+
+TEST_CASE("change: one key alone is told as this key, and does what its line says") {
+    const auto before = load_text(text, "swerve.yaml").value();
+    for (const Row& row : rows) {
+        if (row.effect == Effect::fixed) continue;
+        INFO(row.key);
+        std::string path{row.key};
+        const std::string name = path.starts_with("neighbors") ? "a"
+                                 : path.starts_with("checks")  ? "web"
+                                                               : "p";
+        if (const auto star = path.find('*'); star != std::string::npos) {
+            path.replace(star, 1, name);
+        }
+        Config after = *before;
+        row.edit(after);
+        const auto change = compare(before, std::make_shared<const Config>(after));
+        REQUIRE(change.has_value() == (row.effect != Effect::refused));
+        if (!change) {
+            REQUIRE(change.error().size() == 1);
+            CHECK(change.error()[0].path == path);
+            continue;
+        }
+        CHECK(std::ranges::count((*change)->keys, path, &ChangedKey::path) == 1);
+        // A list and a file of prefixes stand for each other.
+        CHECK((*change)->keys.size() == (path.ends_with("prefixes_file") ? 2 : 1));
+        std::vector<std::string> resets;
+        for (const SessionReset& each : (*change)->resets) resets.push_back(each.neighbor);
+        const std::vector<std::string> expected =
+            row.effect == Effect::live    ? std::vector<std::string>{}
+            : row.effect == Effect::reset ? std::vector<std::string>{"a"}
+                                          : std::vector<std::string>{"a", "b"};
+        CHECK(resets == expected);
+    }
+}
+
+}  // namespace
+}  // namespace swerve::conf
