@@ -75,6 +75,33 @@ class Demo(unittest.TestCase):
         self.assertEqual([act["passed"] for act in record["acts"]], [False])
         self.assertIn("/nope/swerved is missing", record["acts"][0]["faults"][0])
 
+    def test_a_wrong_router_is_a_usage_error(self):
+        for arguments, words in (
+            (["--router", "frr"], "--router goes with --lab"),
+            (["--lab", "--router", "ios"], "not 'ios'"),
+            (["--lab", "--router"], "not ''"),
+        ):
+            with self.subTest(arguments):
+                done = subprocess.run([DEMO, *arguments], capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(words, done.stderr)
+
+    @unittest.skipIf(os.geteuid() != 0, "network namespaces need root")
+    def test_the_lab_plays_with_the_router_of_choice(self):
+        done = subprocess.run(
+            [DEMO, "--lab", "--router", "frr", "--json"],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env=self.environment,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        record = json.loads(done.stdout)
+        self.assertTrue(record["passed"])
+        self.assertIn("FRR is restarted", [act["act"] for act in record["acts"]])
+        self.assertEqual(self.leftovers(), [])
+
     def test_ctrl_c_leaves_no_process_and_no_socket(self):
         self.ended_in_act_2_by([signal.SIGINT])
 

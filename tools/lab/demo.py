@@ -11,6 +11,7 @@ import sys
 from swervelab.acts import Stage, detection_bound_ms, limit_ms, play, show
 from swervelab.client import SteadyClient
 from swervelab.clock import boottime_ns, wait_until
+from swervelab.routers import UPSTREAMS
 from swervelab.signals import end_like_ctrl_c
 from swervelab.world import World, free_port
 
@@ -228,12 +229,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools/demo", description="Two sites, one upstream, one client, on loopback.")
     parser.add_argument("--script", action="store_true", help="run unattended; exit 1 when an act fails")
     parser.add_argument("--json", action="store_true", help="print the record as JSON on standard output")
-    parser.add_argument("--lab", action="store_true", help="the same with a real BIRD and kernel routes (needs root)")
+    parser.add_argument("--lab", action="store_true", help="with a real router and kernel routes (needs root)")
+    parser.add_argument("--router", choices=UPSTREAMS, help="the router of the lab (default: bird)")
     arguments = parser.parse_args()
+    if arguments.router and not arguments.lab:
+        parser.error("--router goes with --lab")
     if arguments.lab:
         import netlab
 
-        return netlab.show(arguments.script, arguments.json)
+        return netlab.show(arguments.router or "bird", arguments.script, arguments.json)
 
     stage = Stage(arguments.json)
     interactive = not arguments.script and not arguments.json and sys.stdin.isatty()

@@ -1,23 +1,23 @@
-"""The main job against a real router, in network namespaces: BIRD 2 as the upstream of two sites, a client behind it.
+"""The main job against a real router, in network namespaces: the upstream of two sites, with a client behind it.
 
             client (c)
                |
-            router (r)   BIRD 2, AS 64496, routes into the kernel
+            router (r)   BIRD 2, FRR or GoBGP, AS 64496, routes into the kernel
              /      \\
         site a ---- site b      AS 64500, anycast addresses on lo at both
 
 Site a's default route leads to site b, so that a probe which left the host would be answered by the other site.
 """
 
-import shutil
 import signal
 import sys
 
 from swervelab import acts, netns
-from swervelab.bird import Bird, RouteWatch
 from swervelab.client import SteadyClient
 from swervelab.clock import boottime_ns, wait_until
+from swervelab.kernel_routes import RouteWatch
 from swervelab.netns import Namespaces
+from swervelab.routers import UPSTREAMS, Peering, Route
 from swervelab.world import World
 
 PREFIX4, PREFIX6 = "198.51.100.0/24", "2001:db8:53::/48"
@@ -30,25 +30,10 @@ PREPEND = {"a": 0, "b": 2}
 MED = {"a": 10, "b": 20}
 INTERVAL_MS, TIMEOUT_MS, FALL, RISE = 200, 150, 2, 2
 
-BIRD_CONF = """\
-log stderr all;
-router id 192.0.2.1;
-protocol device { scan time 1; }
-protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }
-protocol kernel { ipv6 { import none; export where source = RTS_BGP; }; }
-template bgp site {
-  connect delay time 1;
-  connect retry time 2;
-  error wait time 1, 4;
-  ipv4 { import all; export none; };
-  ipv6 { import all; export none; };
-}
-protocol bgp site_a from site { local 192.0.2.5 as 64496; neighbor 192.0.2.6 as 64500; }
-protocol bgp site_b from site { local 192.0.2.9 as 64496; neighbor 192.0.2.10 as 64500; }
-"""
+SITE_ASN, ROUTER_ASN = 64500, 64496
 
 SITE_YAML = """\
-# Site {name} of the lab: one IPv4 session to BIRD carries both families.
+# Site {name} of the lab: one IPv4 session to the router carries both families.
 site: {name}
 local_as: 64500
 router_id: {link4}
@@ -92,21 +77,19 @@ services:
 """
 
 
-def unavailable() -> "str | None":
-    reason = netns.unavailable()
-    if reason is None and shutil.which("bird") is None:
-        reason = "bird is missing (Debian package bird2)"
-    return reason
+def unavailable(kind: str) -> "str | None":
+    return netns.unavailable() or UPSTREAMS[kind].unavailable()
 
 
 class Lab:
     """The world of this page, built and ready; acts play in it."""
 
-    def __init__(self, world: World, namespaces: Namespaces):
+    def __init__(self, world: World, namespaces: Namespaces, kind: str):
         self.world = world
         self.net = namespaces
         self._build_network()
-        self.bird = Bird(world, namespaces, "r", BIRD_CONF)
+        peerings = [Peering(f"site_{name}", site["router4"], site["link4"], SITE_ASN) for name, site in SITES.items()]
+        self.router = UPSTREAMS[kind](world, namespaces, "r", ROUTER_ASN, "192.0.2.1", peerings, kernel=True)
         self.services = {}
         self.sites = {name: self._site(name) for name in SITES}
         self.client = SteadyClient(lambda: (ANYCAST4, 80), timeout_s=0.3, enter=lambda: self.net.enter("c"))
@@ -154,7 +137,7 @@ class Lab:
         self.services[name] = self.world.service(name, "0.0.0.0", 80, self.net[name])
 
     def start(self):
-        self.bird.start()
+        self.router.start()
         for name, site in self.sites.items():
             self.start_service(name)
             site.start()
@@ -162,9 +145,9 @@ class Lab:
     def await_best(self, name: str, timeout_s: float = 20.0):
         for prefix in (PREFIX4, PREFIX6):
             wait_until(
-                lambda wanted=prefix: self.bird.best(wanted) == f"site_{name}",
+                lambda wanted=prefix: self.router.best(wanted) == f"site_{name}",
                 timeout_s,
-                f"BIRD prefers site {name} for {prefix}",
+                f"{self.router.title} prefers site {name} for {prefix}",
                 poll_s=0.05,
             )
 
@@ -172,35 +155,33 @@ class Lab:
         for name in SITES:
             for prefix in (PREFIX4, PREFIX6):
                 wait_until(
-                    lambda n=name, p=prefix: self.bird.attributes(p, f"site_{n}"),
+                    lambda n=name, p=prefix: self.router.route(p, f"site_{n}"),
                     timeout_s,
-                    f"BIRD has {prefix} from site {name}",
+                    f"{self.router.title} has {prefix} from site {name}",
                     poll_s=0.05,
                 )
 
-    def expected_attributes(self, name: str, prefix: str) -> dict:
-        """What BIRD must show for a site's route, with all that was configured and nothing else."""
+    def expected_route(self, name: str, prefix: str) -> Route:
+        """What the router must show of a site, with all that was configured and nothing else."""
         site = SITES[name]
-        return {
-            "origin": "IGP",
-            "as_path": " ".join(["64500"] * (1 + PREPEND[name])),
-            "next_hop": site["link4"] if prefix == PREFIX4 else site["link6"],
-            "med": str(MED[name]),
-            "local_pref": "100",
-            "community": "(64500,200) (64500,100)",
-            "large_community": "(64500, 1, 2)",
-        }
+        return Route(
+            origin="igp",
+            as_path=(SITE_ASN,) * (1 + PREPEND[name]),
+            next_hop=site["link4"] if prefix == PREFIX4 else site["link6"],
+            med=MED[name],
+            communities=frozenset({"64500:100", "64500:200"}),
+            large_communities=frozenset({"64500:1:2"}),
+        )
 
 
 def check_attributes(lab: Lab) -> list:
-    """Differences between what BIRD has and what was configured."""
+    """Differences between what the router has and what was configured."""
     faults = []
     for name in SITES:
         for prefix in (PREFIX4, PREFIX6):
-            seen = lab.bird.attributes(prefix, f"site_{name}")
-            wanted = lab.expected_attributes(name, prefix)
-            if seen != wanted:
-                faults.append(f"{prefix} from {name}: BIRD has {seen}, configured was {wanted}")
+            seen = lab.router.route(prefix, f"site_{name}")
+            wanted = lab.expected_route(name, prefix)
+            faults += [f"{prefix} from {name}: {fault}" for fault in seen.differences(wanted)]
     return faults
 
 
@@ -209,15 +190,17 @@ class Acts:
 
     BOUND = acts.detection_bound_ms(INTERVAL_MS, TIMEOUT_MS, FALL)
     RETURN = RISE * INTERVAL_MS + TIMEOUT_MS
+    READY = 3000  # from the start of the router until it has the routes of both sites
 
     def __init__(self, lab: Lab, watch: RouteWatch):
         self.lab = lab
+        self.router = lab.router.title
         self.watch = watch
         self.programme = [
-            ("both sites up, IPv4 and IPv6, attributes as configured", acts.limit_ms(self.RETURN + 3000), self.up),
+            ("both sites up, IPv4 and IPv6, attributes as configured", acts.limit_ms(self.RETURN + self.READY), self.up),
             ("the service at a is killed", 1000.0, self.killed),
             ("the service at a comes back", acts.limit_ms(self.RETURN), self.back),
-            ("BIRD is restarted", acts.limit_ms(3000), self.bird_restarted),
+            (f"{self.router} is restarted", acts.limit_ms(self.READY), self.router_restarted),
             ("the anycast address is taken off a's lo", acts.limit_ms(self.BOUND), self.address_lost),
         ]
 
@@ -230,7 +213,7 @@ class Acts:
                 patience_s,
                 f"kernel route via {to}",
             )
-            act.stage(f"kernel route behind BIRD leads to {to}", at)
+            act.stage(f"kernel route behind {self.router} leads to {to}", at)
             answer = wait_until(lambda: self.lab.client.first_good(act.start_ns, to), patience_s, f"answer from {to}")
             act.stage(f"first good answer from {to}", answer.done_ns)
         except TimeoutError as fault:
@@ -259,13 +242,13 @@ class Acts:
             return {}
         act.stage("verdict at a", record["verdict_boottime_ns"])
         act.stage("bytes written by a", record["neighbors"][0]["written_boottime_ns"])
-        act.stage("acknowledged by BIRD's TCP", record["neighbors"][0]["acknowledged_boottime_ns"])
+        act.stage(f"acknowledged by {self.router}'s TCP", record["neighbors"][0]["acknowledged_boottime_ns"])
         return record
 
     def up(self, act):
         act.start_ns = boottime_ns()
         self.lab.start()
-        self._observe_everything(act, "BIRD has both prefixes from both sites")
+        self._observe_everything(act, f"{self.router} has both prefixes from both sites")
         act.lost = None  # nothing was there to lose
 
     def killed(self, act):
@@ -276,8 +259,9 @@ class Acts:
         self._observe_record(act, record)
         self._observe(act, "b")
         for prefix in (PREFIX4, PREFIX6):
-            if self.lab.bird.best(prefix) != "site_b":
-                act.fault(f"BIRD still has {prefix} via {self.lab.bird.best(prefix)}")
+            best = self.lab.router.best(prefix)
+            if best != "site_b":
+                act.fault(f"{self.router} has {prefix} via {best}")
 
     def back(self, act):
         act.start_ns = boottime_ns()
@@ -285,11 +269,11 @@ class Acts:
         act.stage("the service at a is started", boottime_ns())
         self._observe(act, "a")
 
-    def bird_restarted(self, act):
-        self.lab.bird.stop()
+    def router_restarted(self, act):
+        self.lab.router.stop()
         act.start_ns = boottime_ns()
-        self.lab.bird.start()
-        act.stage("BIRD is back", boottime_ns())
+        self.lab.router.start()
+        act.stage(f"{self.router} is back", boottime_ns())
         self._observe_everything(act, "everything announced again by both sites")
 
     def address_lost(self, act):
@@ -303,8 +287,8 @@ class Acts:
         self._observe(act, "b")
 
 
-def show(script: bool, as_json: bool) -> int:
-    reason = unavailable()
+def show(kind: str, script: bool, as_json: bool) -> int:
+    reason = unavailable(kind)
     if reason is not None:
         print(f"tools/demo --lab: {reason}", file=sys.stderr)
         return 1
@@ -312,7 +296,8 @@ def show(script: bool, as_json: bool) -> int:
     interactive = not script and not as_json and sys.stdin.isatty()
 
     def body():
-        lab = Lab(world, namespaces)
+        lab = Lab(world, namespaces, kind)
+        stage.say(": ".join(filter(None, (f"The upstream is {lab.router.title}", lab.router.note))))
         with RouteWatch(namespaces, "r") as watch, lab.client:
             acts.play(stage, Acts(lab, watch).programme, interactive)
 

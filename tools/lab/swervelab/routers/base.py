@@ -61,8 +61,7 @@ class Router:
     programs = {}  # program: Debian package
     search = ""  # where its daemons are when they are on no PATH
     sets_kernel_routes = False
-    ready_ms = 3000.0  # from the start of the router until its sessions can be up
-    note = ""  # what people should know who see it in the lab
+    note = ""  # what people should know who watch it in the lab
 
     HOLD_TIME_S = 90
 
@@ -84,6 +83,22 @@ class Router:
             if cls.program(program) is None:
                 return f"{program} is missing (Debian package {package})"
         return None
+
+    @classmethod
+    def version(cls) -> str:
+        """Of the Debian package, without Debian's own numbers; empty elsewhere."""
+        package = next(iter(cls.programs.values()))
+        try:
+            done = subprocess.run(
+                ["dpkg-query", "-W", "-f", "${source:Upstream-Version}", package],
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
+            )
+        except FileNotFoundError:
+            return ""
+        return done.stdout
 
     @classmethod
     def program(cls, name: str) -> "str | None":

@@ -55,7 +55,7 @@ class Frr(Router):
             self._zebra = self._launch("zebra", "-u", "root", "-g", "frrvty")
             self.await_ready(self._zebra, lambda: os.path.exists(self.path("zserv.api")))
         self.process = self._launch("bgpd", "-S", *(() if self.kernel else ("-Z",)))
-        self.await_ready(self.process, lambda: "BGP" in self._vtysh("show version") + self._vtysh("show bgp summary"))
+        self.await_ready(self.process, lambda: self._vtysh("show version"))
 
     def stop(self):
         super().stop()

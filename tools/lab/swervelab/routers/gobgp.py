@@ -45,8 +45,7 @@ class GoBgp(Router):
     title = "GoBGP"
     programs = {"gobgpd": "gobgpd", "gobgp": "gobgpd"}
     sets_kernel_routes = True
-    ready_ms = 8000.0  # it takes its first connection 5 s after its start
-    note = "GoBGP sets no kernel routes itself and its zebra client does not fit FRR 8.4: the lab follows its best paths and sets them"
+    note = "its client of zebra does not fit FRR 8.4, so the lab follows its best paths and sets the kernel routes"
 
     def write_configuration(self):
         peerings = self.peerings.values()
@@ -67,7 +66,7 @@ class GoBgp(Router):
             "gobgpd",
             [self.program("gobgpd"), "-f", self._config, "-p", "--pprof-disable", f"--api-hosts=unix://{self._socket}"],
         )
-        self.await_ready(self.process, lambda: "AS:" in self._gobgp("global"))
+        self.await_ready(self.process, lambda: os.path.exists(self._socket) and "AS:" in self._gobgp("global"))
         if self.kernel:
             self._follower = _Follower(self._command("-j", "monitor", "global", "rib", "--current"), self.netns)
 

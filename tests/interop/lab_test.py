@@ -1,4 +1,7 @@
-"""The main job against a real BIRD 2, in network namespaces: plays the acts of `tools/demo --lab` and asserts each."""
+"""The main job against a real router, in network namespaces: plays the acts of `tools/demo --lab` and asserts each.
+
+    lab_test.py [bird|frr|gobgp]
+"""
 
 import pathlib
 import sys
@@ -8,17 +11,19 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "
 
 import netlab  # noqa: E402
 from swervelab.acts import Act  # noqa: E402
-from swervelab.bird import RouteWatch  # noqa: E402
+from swervelab.kernel_routes import RouteWatch  # noqa: E402
 from swervelab.netns import Namespaces, run  # noqa: E402
 from swervelab.world import World  # noqa: E402
 
 
-class BirdLab(unittest.TestCase):
+class RouterLab(unittest.TestCase):
     """One lab for all acts, in the order in which a night would bring them."""
 
+    kind = "bird"
+
     def test_acts(self):
-        with Namespaces() as namespaces, World("interop") as world:  # the processes end before the namespaces go
-            lab = netlab.Lab(world, namespaces)
+        with Namespaces() as namespaces, World(f"lab-{self.kind}") as world:  # the processes end before the namespaces go
+            lab = netlab.Lab(world, namespaces, self.kind)
             with RouteWatch(namespaces, "r") as watch, lab.client:
                 for title, _, perform in netlab.Acts(lab, watch).programme:
                     with self.subTest(title):
@@ -37,7 +42,9 @@ def leftovers(namespaces: Namespaces) -> list:
 
 
 if __name__ == "__main__":
-    reason = netlab.unavailable()
+    if len(sys.argv) > 1:
+        RouterLab.kind = sys.argv.pop(1)
+    reason = netlab.unavailable(RouterLab.kind)
     if reason is not None:
         print(f"skipped: {reason}")
         sys.exit(77)

@@ -1,0 +1,329 @@
+"""One column of the interop matrix: one make of router beside one Swerve, through all that may happen to either.
+
+             site (s)                                router (r), AS 64496
+    swerved, AS 64500   192.0.2.2 ---------- 192.0.2.1     eBGP over IPv4, both families
+    swerved, AS 64496   2001:db8:a::3 ------ 2001:db8:a::1 iBGP over IPv6, both families
+"""
+
+import pathlib
+import signal
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "lab"))
+
+from swervelab.acts import BREAKS_OFF, text_of  # noqa: E402
+from swervelab.clock import boottime_ns, wait_until  # noqa: E402
+from swervelab.netns import Namespaces  # noqa: E402
+from swervelab.routers import MAKES, Peering, Route  # noqa: E402
+from swervelab.world import World  # noqa: E402
+
+ROUTER_ASN, SITE_ASN = 64496, 64500
+PREFIXES = ("198.51.100.0/24", "2001:db8:53::/48")
+INNER_PREFIXES = ("203.0.113.0/24", "2001:db8:54::/48")
+HOLD_S = 9.0
+# Both are killed with SIGKILL: only the end of the TCP connection explains a route that goes long before these.
+INNER_HOLD_S = 90.0
+AT_ONCE_S = 3.0
+PATIENCE_S = 30.0
+NOT_PLAYED = "not played"
+
+SITE_YAML = """\
+site: site
+local_as: 64500
+router_id: 192.0.2.2
+state_dir: {directory}/state-site
+control: {{socket: {directory}/site.sock}}
+owned: [198.51.100.0/24, "2001:db8:53::/48"]
+neighbors:
+  router:
+    address: 192.0.2.1
+    remote_as: 64496
+    local_address: 192.0.2.2
+    hold_time: 9s
+    connect_retry: 1s
+    export:
+      prepend: 2
+      med: 10
+      communities: ["64500:100"]
+      large_communities: ["64500:1:2", "4200000000:4294967295:0"]
+      next_hop: {{ipv6: "2001:db8:a::2"}}
+checks:
+  app:
+    process: {{pid_file: {directory}/service-site.pid}}
+    on_event: trust
+    interval: 200ms
+    timeout: 150ms
+    fall: 2
+    rise: 2
+services:
+  portal:
+    prefixes: [198.51.100.0/24, "2001:db8:53::/48"]
+    healthy_when: app
+    announce: {{communities: ["64500:200"]}}
+"""
+
+INNER_YAML = """\
+site: inner
+local_as: 64496
+router_id: 192.0.2.3
+state_dir: {directory}/state-inner
+control: {{socket: {directory}/inner.sock}}
+owned: [203.0.113.0/24, "2001:db8:54::/48"]
+neighbors:
+  router:
+    address: "2001:db8:a::1"
+    remote_as: 64496
+    local_address: "2001:db8:a::3"
+    hold_time: 90s
+    connect_retry: 1s
+    export:
+      local_pref: 200
+      next_hop: {{ipv4: 192.0.2.3}}
+checks:
+  app:
+    process: {{pid_file: {directory}/service-site.pid}}
+    on_event: trust
+    interval: 200ms
+    timeout: 150ms
+    fall: 2
+    rise: 2
+services:
+  portal:
+    prefixes: [203.0.113.0/24, "2001:db8:54::/48"]
+    healthy_when: app
+"""
+
+WANTED = {
+    prefix: Route(
+        origin="igp",
+        as_path=(SITE_ASN,) * 3,
+        next_hop=next_hop,
+        med=10,
+        communities=frozenset({"64500:100", "64500:200"}),
+        large_communities=frozenset({"64500:1:2", "4200000000:4294967295:0"}),
+    )
+    for prefix, next_hop in zip(PREFIXES, ("192.0.2.2", "2001:db8:a::2"))
+} | {
+    prefix: Route(origin="igp", as_path=(), next_hop=next_hop, local_pref=200)
+    for prefix, next_hop in zip(INNER_PREFIXES, ("192.0.2.3", "2001:db8:a::3"))
+}
+
+
+class Wrong(RuntimeError):
+    """Something came out other than configured."""
+
+
+class Column:
+    """The rows of the matrix for one router, in the order in which they are played."""
+
+    def __init__(self, kind: str, world: World, namespaces: Namespaces):
+        self.world = world
+        self.net = namespaces
+        for short in ("r", "s"):
+            namespaces.add(short)
+        namespaces.link(
+            "r",
+            ["192.0.2.1/29", "2001:db8:a::1/64"],
+            "s",
+            ["192.0.2.2/29", "192.0.2.3/29", "2001:db8:a::2/64", "2001:db8:a::3/64"],
+        )
+        self.router = MAKES[kind](
+            world,
+            namespaces,
+            "r",
+            ROUTER_ASN,
+            "192.0.2.1",
+            [
+                Peering("site", "192.0.2.1", "192.0.2.2", SITE_ASN),
+                Peering("inner", "2001:db8:a::1", "2001:db8:a::3", ROUTER_ASN),
+            ],
+        )
+        self.site = self._daemon("site", SITE_YAML)
+        self.inner = self._daemon("inner", INNER_YAML)
+        self.service = None
+        self.rows = [
+            ("session", self.session),
+            ("IPv4", lambda: self.has(PREFIXES[0])),
+            ("IPv6", lambda: self.has(PREFIXES[1])),
+            ("attributes as configured", self.attributes),
+            ("iBGP over IPv6, local-pref", self.over_ibgp),
+            ("service killed: withdrawn", self.service_killed),
+            ("service back: announced", self.service_back),
+            ("peer restarted", self.peer_restarted),
+            ("peer sends NOTIFICATION", self.peer_notifies),
+            ("peer frozen until hold expiry", self.peer_frozen),
+            ("swerved SIGKILLed: withdrawn", self.daemon_killed),
+        ]
+
+    def _daemon(self, name: str, yaml: str):
+        return self.world.daemon(name, yaml.format(directory=self.world.directory), self.net["s"])
+
+    def start(self):
+        self.router.start()
+        self.start_service()
+        self.site.start()
+        self.inner.start()
+
+    def start_service(self):
+        self.service = self.world.service("site", "192.0.2.2", 80, self.net["s"])
+
+    # What is asked again and again.
+
+    def route(self, prefix: str, peering: str = "site") -> "Route | None":
+        return self.router.route(prefix, peering)
+
+    def session_is_up(self) -> bool:
+        return self.site.control.session_is_up("router") and self.router.session_is_up("site")
+
+    def await_session(self):
+        wait_until(self.session_is_up, PATIENCE_S, "the session is up at both ends", poll_s=0.05)
+
+    def await_routes(self):
+        for prefix in PREFIXES:
+            self.has(prefix)
+
+    def settle(self):
+        """Rows build on a session with all routes, whatever the row before them did."""
+        self.await_session()
+        self.await_routes()
+        for prefix in INNER_PREFIXES:
+            self.has(prefix, "inner")
+
+    def has(self, prefix: str, peering: str = "site"):
+        wait_until(lambda: self.route(prefix, peering), PATIENCE_S, f"{prefix} at the router", poll_s=0.05)
+
+    def gone(self, prefix: str, peering: str = "site"):
+        wait_until(lambda: not self.route(prefix, peering), PATIENCE_S, f"{prefix} gone at the router", poll_s=0.002)
+
+    def hold_time_is(self, daemon, wanted_s: float):
+        seen = daemon.control.get("/v1/neighbors/router")["neighbors"][0]["hold_time_s"]
+        if seen != wanted_s:
+            raise Wrong(f"the hold time of {daemon.name} is {seen} s, not {wanted_s} s")
+
+    def session_down_after(self, event_id: int) -> dict:
+        def find():
+            events = self.site.control.get("/v1/events", since=event_id)["events"]
+            return next((event for event in events if event["type"] == "session_down"), None)
+
+        return wait_until(find, PATIENCE_S, "Swerve reports the end of the session", poll_s=0.02)
+
+    # The rows. Each returns what is worth reading beside "ok", or nothing.
+
+    def session(self):
+        self.await_session()
+        self.hold_time_is(self.site, HOLD_S)
+
+    def attributes(self):
+        self.compare("site", PREFIXES)
+
+    def over_ibgp(self):
+        for prefix in INNER_PREFIXES:
+            self.has(prefix, "inner")
+        self.compare("inner", INNER_PREFIXES)
+
+    def compare(self, peering: str, prefixes: tuple):
+        faults = []
+        for prefix in prefixes:
+            seen = self.route(prefix, peering)
+            faults += [f"{prefix}: {fault}" for fault in seen.differences(WANTED[prefix])] if seen else [f"no {prefix}"]
+        if faults:
+            raise Wrong("; ".join(faults))
+
+    def service_killed(self):
+        start = boottime_ns()
+        self.service.signal(signal.SIGKILL)
+        for prefix in PREFIXES:
+            self.gone(prefix)
+        took = _ms_since(start)
+        if not self.session_is_up():
+            raise Wrong("the session went with the routes")
+        return took
+
+    def service_back(self):
+        start = boottime_ns()
+        self.start_service()
+        self.await_routes()
+        took = _ms_since(start)
+        self.compare("site", PREFIXES)
+        return took
+
+    def peer_restarted(self):
+        self.settle()
+        self.router.stop()
+        start = boottime_ns()
+        self.router.start()
+        self.settle()
+        return _ms_since(start)
+
+    def peer_notifies(self):
+        self.settle()
+        event_id = self.site.control.last_event_id()
+        start = boottime_ns()
+        cease = self.router.reset("site")
+        detail = self.session_down_after(event_id)["detail"]
+        if not detail["reason"].startswith(f"peer sent Cease/{cease}"):
+            raise Wrong(f"Swerve gives the reason {detail['reason']!r}")
+        self.settle()
+        return _ms_since(start)
+
+    def peer_frozen(self):
+        self.settle()
+        event_id = self.site.control.last_event_id()
+        start = boottime_ns()
+        self.router.freeze()
+        try:
+            down = self.session_down_after(event_id)
+            # Counted from the last message, which was not sent after the freeze.
+            took_s = (down["boottime_ns"] - start) / 1e9
+            if "hold timer expired" not in down["detail"]["reason"]:
+                raise Wrong(f"Swerve gives the reason {down['detail']['reason']!r}")
+            if took_s > HOLD_S + 1.0:
+                raise Wrong(f"Swerve noticed after {took_s:.1f} s, the hold time is {HOLD_S:.0f} s")
+        finally:
+            self.router.thaw()
+        self.settle()
+        return f"{took_s:.1f} s"
+
+    def daemon_killed(self):
+        self.settle()
+        for daemon, prefixes, hold in ((self.inner, INNER_PREFIXES, INNER_HOLD_S), (self.site, PREFIXES, HOLD_S)):
+            self.hold_time_is(daemon, hold)
+            start = boottime_ns()
+            daemon.process.signal(signal.SIGKILL)
+            for prefix in prefixes:
+                self.gone(prefix, daemon.name)
+            took = _ms_since(start)
+            if boottime_ns() - start > AT_ONCE_S * 1e9:
+                raise Wrong(f"the routes of {daemon.name} went only after {took}, its hold time is {hold:.0f} s")
+        return took
+
+
+def _ms_since(start_ns: int) -> str:
+    return f"{(boottime_ns() - start_ns) / 1e6:.0f} ms"
+
+
+def play(kind: str) -> dict:
+    """Plays all rows; the cells by row, with the directory of the logs."""
+    begun = time.monotonic()
+    with Namespaces() as namespaces, World(f"interop-{kind}") as world:  # the processes end before the namespaces go
+        column = Column(kind, world, namespaces)
+        cells = {name: {"result": "FAIL", "detail": NOT_PLAYED} for name, _ in column.rows}
+        for name, row in column.rows:
+            row_begun = time.monotonic()
+            try:
+                if column.service is None:
+                    column.start()
+                cells[name] = {"result": "ok", "detail": row() or ""}
+            except BREAKS_OFF as fault:
+                cells[name] = {"result": "FAIL", "detail": text_of(fault)}
+                if column.service is None:
+                    break
+            print(
+                f"{kind}: {name}: {cells[name]['result']} {cells[name]['detail']}"
+                f" (row {time.monotonic() - row_begun:.1f} s)",
+                file=sys.stderr,
+                flush=True,
+            )
+        return {"cells": cells, "logs": world.directory, "took_s": round(time.monotonic() - begun, 1)}
+
