@@ -1,24 +1,35 @@
-"""tools/bench/failover runs to its end and its record is complete. Its figures are for people; none is asserted here."""
+"""The benches run to their ends and their records are complete. Their figures are for people; none is asserted here."""
 
 import json
+import os
 import pathlib
 import subprocess
+import sys
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+def setUpModule():
+    """The demo, which comes first, builds what people run; the receiver is the benches' own."""
+    if "SWERVE_BIN_DIR" not in os.environ:
+        subprocess.run(
+            ["cmake", "--build", str(ROOT / "build" / "release"), "--target", "bench_receiver"], stdout=sys.stderr, check=True
+        )
+
+
+def record_of(name: str, *arguments: str) -> dict:
+    done = subprocess.run(
+        [str(ROOT / "tools" / "bench" / name), *arguments, "--json"], capture_output=True, text=True, timeout=300, check=False
+    )
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return json.loads(done.stdout)
+
+
 class FailoverBench(unittest.TestCase):
     def test_one_run_of_everything(self):
-        done = subprocess.run(
-            [str(ROOT / "tools" / "bench" / "failover"), "--runs", "1", "--decisions", "20", "--json"],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        record = json.loads(done.stdout)
+        record = record_of("failover", "--runs", "1", "--decisions", "20")
         measured = {row["variant"]: sorted(set(row) - {"variant"}) for row in record["rows"]}
         both = ["hang", "kill"]
         self.assertEqual(
@@ -32,6 +43,20 @@ class FailoverBench(unittest.TestCase):
             },
         )
         self.assertEqual(record["decision_to_bytes"]["samples"], 20)
+
+
+class MassBench(unittest.TestCase):
+    """The bench itself sees to it that all parties announce and withdraw the same prefixes."""
+
+    def test_one_run_of_everything(self):
+        record = record_of("mass", "--prefixes", "2000", "--runs", "2")
+        self.assertEqual(record["prefixes"], 2000)
+        self.assertEqual([row["party"] for row in record["rows"]], ["floor", "swerve", "bird"])
+        for row in record["rows"]:
+            for kind in ("announce_ms", "withdraw_ms"):
+                self.assertGreater(row[kind]["min"], 0.0, row)
+                self.assertGreaterEqual(row[kind]["median"], row[kind]["min"], row)
+            self.assertEqual(row["peak_rss_mib"] is None, row["party"] == "floor")
 
 
 if __name__ == "__main__":
