@@ -232,7 +232,7 @@ void PeerDriver::flush(Side side) {
         if (track && sent.count == offered && peer_.rib_out().pending_withdrawals() == 0) {
             withdrawals_open_ = false;
             current->socket.mark(now);
-            hooks_.tell(WithdrawalsWritten{id_});
+            hooks_.tell(WithdrawalsWritten{id_, now});
         }
     }
 }

@@ -420,7 +420,7 @@ void Speaker::handle(Moment at, const SpeakerEvent& event, SpeakerOutput& out) {
                    [&](const PeerInput& what) { parts_->peer_input(what, turn); },
                    [&](const PeerTick& what) { parts_->peer_tick(what, turn); },
                    [&](const WithdrawalsWritten& what) {
-                       parts_->recorder.written(at.now, what.neighbor);
+                       parts_->recorder.written(what.written_at, what.neighbor);
                    },
                    [&](const WithdrawalsAcknowledged& what) {
                        parts_->recorder.acknowledged(at.now, what.neighbor, what.written_at);

@@ -43,6 +43,7 @@ struct PeerTick {
 /// Every withdrawal that was pending for this neighbor has been handed to the kernel.
 struct WithdrawalsWritten {
     NeighborId neighbor;
+    TimePoint written_at;
 };
 /// What WithdrawalsWritten reported up to `written_at` was acknowledged by the neighbor's TCP.
 struct WithdrawalsAcknowledged {
