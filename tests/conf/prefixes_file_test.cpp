@@ -23,8 +23,9 @@ std::string with_prefixes_file(const std::string& file) {
 }
 
 std::string prefixes_of(const std::string& text) {
+    const Config config = config_of(text);
     std::string out;
-    for (const bgp::BlockRef& block : config_of(text).services.at(0).prefixes) {
+    for (const bgp::BlockRef& block : config.services.at(0).prefixes) {
         block->for_each(block->all(),
                         [&](const Prefix& prefix) { out += prefix.to_string() + " "; });
     }
@@ -105,7 +106,7 @@ TEST_CASE("load: a prefix twice, in a file, in a list and in a file of another s
               "is at " +
               first +
               ":2)\n"
-              "swerve.yaml:12:32: services.r.prefixes[1]: '10.3.0.0/16' is given twice (hint: the "
+              "swerve.yaml:12:31: services.r.prefixes[1]: '10.3.0.0/16' is given twice (hint: the "
               "first one is at " +
               second + ":4)\n");
 }
