@@ -28,9 +28,7 @@ constexpr Duration longest_hold = std::chrono::minutes{15};
                                  const BootFacts& boot) {
     if (saved.boot_id == boot.boot_id) return deadline.boot - boot.now;
     // A wall clock that stepped back must not prolong what an operator asked for.
-    const Duration at_saving = deadline.boot - saved.saved_at;
-    if (boot.wall < saved.saved_wall) return at_saving;
-    return std::min<Duration>(deadline.wall - boot.wall, at_saving);
+    return std::min<Duration>(deadline.wall - boot.wall, deadline.boot - saved.saved_at);
 }
 
 [[nodiscard]] std::vector<Restored::Word> overrides_in_force(const SavedState& saved,

@@ -131,7 +131,10 @@ TEST_CASE(
         const std::size_t steps = whole.steps() - begin;
         REQUIRE(steps >= 3);
         for (std::size_t step = 0; step < steps; ++step) {
-            for (std::size_t part = 0; part <= (step == 0 ? octets : 1); ++part) {
+            // Nobody reads an unfinished file, whatever else stands there: one case in full will
+            // do.
+            const std::size_t stride = step > 0 || &before == &befores[2] ? 1 : 29;
+            for (std::size_t part = 0; part <= (step == 0 ? octets : 1); part += stride) {
                 break_off(before, step, part, End::process, part);
                 // What is lost of a few renames is soon exhausted; a tear is lost or not.
                 const std::uint64_t seeds = step == 0 ? 2 : 32;
