@@ -55,7 +55,11 @@ public:
     }
     void saved_state(std::function<void(failover::SavedState)> done) override {
         ++saves_asked;
-        if (!silent) done(saved);
+        if (silent) {
+            unanswered_saves.push_back(std::move(done));
+        } else {
+            done(saved);
+        }
     }
 
     std::shared_ptr<const daemon::Snapshot> answer;
@@ -73,6 +77,7 @@ public:
     std::vector<std::shared_ptr<const conf::Change>> changes;
     unsigned saves_asked = 0;
     std::vector<std::function<void(std::shared_ptr<const daemon::Snapshot>)>> unanswered;
+    std::vector<std::function<void(failover::SavedState)>> unanswered_saves;
 };
 
 }  // namespace swerve::test
