@@ -22,7 +22,8 @@ class RouterLab(unittest.TestCase):
     kind = "bird"
 
     def test_acts(self):
-        with Namespaces() as namespaces, World(f"lab-{self.kind}") as world:  # the processes end before the namespaces go
+        # The processes end before the namespaces go.
+        with Namespaces() as namespaces, World(f"lab-{self.kind}") as world:
             lab = netlab.Lab(world, namespaces, self.kind)
             with RouteWatch(namespaces, "r") as watch, lab.client:
                 for title, _, perform in netlab.Acts(lab, watch).programme:

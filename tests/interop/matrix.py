@@ -116,4 +116,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     end_like_ctrl_c()
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -17,7 +17,7 @@ from swervelab.client import SteadyClient
 from swervelab.clock import boottime_ns, wait_until
 from swervelab.kernel_routes import RouteWatch
 from swervelab.netns import Namespaces
-from swervelab.routers import UPSTREAMS, Peering, Route
+from swervelab.routers import UPSTREAMS, Peering, Route, differences
 from swervelab.world import World
 
 PREFIX4, PREFIX6 = "198.51.100.0/24", "2001:db8:53::/48"
@@ -179,9 +179,8 @@ def check_attributes(lab: Lab) -> list:
     faults = []
     for name in SITES:
         for prefix in (PREFIX4, PREFIX6):
-            seen = lab.router.route(prefix, f"site_{name}")
-            wanted = lab.expected_route(name, prefix)
-            faults += [f"{prefix} from {name}: {fault}" for fault in seen.differences(wanted)]
+            found = differences(lab.router.route(prefix, f"site_{name}"), lab.expected_route(name, prefix))
+            faults += [f"{prefix} from {name}: {fault}" for fault in found]
     return faults
 
 
@@ -191,13 +190,14 @@ class Acts:
     BOUND = acts.detection_bound_ms(INTERVAL_MS, TIMEOUT_MS, FALL)
     RETURN = RISE * INTERVAL_MS + TIMEOUT_MS
     READY = 3000  # from the start of the router until it has the routes of both sites
+    START = RETURN + READY
 
     def __init__(self, lab: Lab, watch: RouteWatch):
         self.lab = lab
         self.router = lab.router.title
         self.watch = watch
         self.programme = [
-            ("both sites up, IPv4 and IPv6, attributes as configured", acts.limit_ms(self.RETURN + self.READY), self.up),
+            ("both sites up, IPv4 and IPv6, attributes as configured", acts.limit_ms(self.START), self.up),
             ("the service at a is killed", 1000.0, self.killed),
             ("the service at a comes back", acts.limit_ms(self.RETURN), self.back),
             (f"{self.router} is restarted", acts.limit_ms(self.READY), self.router_restarted),

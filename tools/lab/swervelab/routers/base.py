@@ -31,13 +31,16 @@ class Route:
     communities: frozenset = frozenset()  # "64500:100"
     large_communities: frozenset = frozenset()  # "64500:1:2"
 
-    def differences(self, wanted: "Route") -> list:
-        """One line for each field that is not as wanted."""
-        return [
-            f"{field.name} is {_text(getattr(self, field.name))}, wanted {_text(getattr(wanted, field.name))}"
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != getattr(wanted, field.name)
-        ]
+
+def differences(seen: "Route | None", wanted: Route) -> list:
+    """One line for each field that is not as wanted."""
+    if seen is None:
+        return ["no route"]
+    return [
+        f"{field.name} is {_text(getattr(seen, field.name))}, wanted {_text(getattr(wanted, field.name))}"
+        for field in dataclasses.fields(Route)
+        if getattr(seen, field.name) != getattr(wanted, field.name)
+    ]
 
 
 def _text(value) -> str:
@@ -113,6 +116,10 @@ class Router:
         """Returns when the router answers its command line; sessions may come later."""
         raise NotImplementedError
 
+    def answers(self) -> bool:
+        """Whether the router's command line is there, so that an empty answer means what it says."""
+        raise NotImplementedError
+
     def session_is_up(self, peering: str) -> bool:
         raise NotImplementedError
 
@@ -160,15 +167,13 @@ class Router:
             command = ["sh", "-c", f'{prepare} && exec "$@"', "sh", *command]
         return self.world.processes.start(name, command, self.netns, **popen_options)
 
-    def await_ready(self, process, condition, timeout_s: float = 20.0):
-        wait_until(
-            lambda: not process.is_running() or condition(), timeout_s, f"{process.name} is ready", poll_s=0.02
-        )
+    def await_ready(self, process, condition):
+        wait_until(lambda: not process.is_running() or condition(), 20.0, f"{process.name} is ready", poll_s=0.02)
         if not process.is_running():
             raise RuntimeError(f"{process.name} did not start:\n{process.log_text()}")
 
     def ask(self, *command: str) -> str:
-        """Runs a command of the router; what it prints, also when it fails, as some do for a prefix they do not have."""
+        """Runs a command of the router; what it prints, also when it fails, as some do for an unknown prefix."""
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
         return done.stdout
 

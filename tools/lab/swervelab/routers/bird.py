@@ -39,7 +39,10 @@ class Bird(Router):
             "bird",
             [self.program("bird"), "-f", "-c", self._config, "-s", self._socket, "-P", self._socket + ".pid"],
         )
-        self.await_ready(self.process, lambda: "BIRD" in self._birdc("show", "status"))
+        self.await_ready(self.process, self.answers)
+
+    def answers(self) -> bool:
+        return "BIRD" in self._birdc("show", "status")
 
     def session_is_up(self, peering: str) -> bool:
         return re.search(rf"^{peering}\s+BGP\s.*Established", self._birdc("show", "protocols"), re.M) is not None

@@ -59,7 +59,10 @@ class ExaBgp(Router):
         if os.path.exists(self._socket):
             os.unlink(self._socket)
         self.process = self.launch("exabgp", [self.program("exabgp"), self._config], env=dict(os.environ, **SETTINGS))
-        self.await_ready(self.process, lambda: self._recorder("state") is not None)
+        self.await_ready(self.process, self.answers)
+
+    def answers(self) -> bool:
+        return self._recorder("state") is not None
 
     def session_is_up(self, peering: str) -> bool:
         return self._state(peering)["state"] == "up"

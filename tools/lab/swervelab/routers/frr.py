@@ -55,7 +55,7 @@ class Frr(Router):
             self._zebra = self._launch("zebra", "-u", "root", "-g", "frrvty")
             self.await_ready(self._zebra, lambda: os.path.exists(self.path("zserv.api")))
         self.process = self._launch("bgpd", "-S", *(() if self.kernel else ("-Z",)))
-        self.await_ready(self.process, lambda: self._vtysh("show version"))
+        self.await_ready(self.process, self.answers)
 
     def stop(self):
         super().stop()
@@ -69,6 +69,9 @@ class Frr(Router):
         command = [self.program(name), "-f", self._configs[name], "-i", self.path(name + ".pid")]
         command += ["-z", self.path("zserv.api"), "--vty_socket", self.world.directory, "-P", "0", "--log", "stdout"]
         return self.launch("frr-" + name, [*command, *options], private="/var/tmp/frr")
+
+    def answers(self) -> bool:
+        return "FRRouting" in self._vtysh("show version")
 
     def session_is_up(self, peering: str) -> bool:
         remote = self.peerings[peering].remote

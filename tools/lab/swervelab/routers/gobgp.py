@@ -66,7 +66,7 @@ class GoBgp(Router):
             "gobgpd",
             [self.program("gobgpd"), "-f", self._config, "-p", "--pprof-disable", f"--api-hosts=unix://{self._socket}"],
         )
-        self.await_ready(self.process, lambda: os.path.exists(self._socket) and "AS:" in self._gobgp("global"))
+        self.await_ready(self.process, self.answers)
         if self.kernel:
             self._follower = _Follower(self._command("-j", "monitor", "global", "rib", "--current"), self.netns)
 
@@ -75,6 +75,9 @@ class GoBgp(Router):
         if self._follower is not None:
             self._follower.close()
             self._follower = None
+
+    def answers(self) -> bool:
+        return os.path.exists(self._socket) and "AS:" in self._gobgp("global")
 
     def session_is_up(self, peering: str) -> bool:
         neighbor = self._json("neighbor", self.peerings[peering].remote)

@@ -48,8 +48,12 @@ class OpenBgpd(Router):
 
     def start(self):
         # Its children change their root to a fixed directory, which exists only where a service manager made it.
-        self.process = self.launch("openbgpd", [self.program("bgpd"), "-d", "-f", self._config], private="/run/openbgpd")
-        self.await_ready(self.process, lambda: "RDE" in self._bgpctl("show", "rib", "memory"))
+        command = [self.program("bgpd"), "-d", "-f", self._config]
+        self.process = self.launch("openbgpd", command, private="/run/openbgpd")
+        self.await_ready(self.process, self.answers)
+
+    def answers(self) -> bool:
+        return "RDE" in self._bgpctl("show", "rib", "memory")
 
     def session_is_up(self, peering: str) -> bool:
         found = self._json("show", "neighbor", self.peerings[peering].remote).get("neighbors", [])
