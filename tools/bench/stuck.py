@@ -18,6 +18,7 @@ class TwoNeighbors(Swerve):
 
     def start(self):
         self.stuck = Receiver(self.world, "stuck", STUCK_RECEIVER, receive_buffer=_RECEIVE_BUFFER)
+        self.receivers.append(self.stuck)
         self.launch({RECEIVER: self.receiver, STUCK_RECEIVER: self.stuck})
         for receiver in (self.receiver, self.stuck):
             receiver.wait("established", PATIENCE_S)
@@ -27,10 +28,6 @@ class TwoNeighbors(Swerve):
 
     def neighbor(self) -> dict:
         return self.daemon.control.get("/v1/neighbors/stuck")["neighbors"][0]
-
-    def close(self):
-        super().close()
-        self.stuck.close()
 
 
 def measure_stuck(world: World, table: Table, flaps: int) -> dict:

@@ -105,6 +105,7 @@ class Party:
         self.world = world
         self.table = table
         self.receiver = Receiver(world, "receiver-of-" + self.name, RECEIVER)
+        self.receivers = [self.receiver]
         self.digest = None  # of what was announced
 
     def announce(self) -> float:
@@ -123,7 +124,9 @@ class Party:
         return None
 
     def close(self):
-        self.receiver.close()
+        """The speakers' processes are the world's to end."""
+        for receiver in self.receivers:
+            receiver.close()
 
 
 class Floor(Party):
@@ -133,6 +136,7 @@ class Floor(Party):
 
     def start(self):
         self.sender = Receiver(self.world, "sender", RECEIVER, 64500, dial=self.receiver.port, prefixes=self.table.file)
+        self.receivers.append(self.sender)
         self.sender.wait("established", PATIENCE_S)
 
     def _send(self, what: str):
@@ -145,10 +149,6 @@ class Floor(Party):
 
     def begin_withdrawing(self):
         return self._send("withdraw")
-
-    def close(self):
-        self.sender.close()
-        super().close()
 
 
 class Swerve(Party):
@@ -175,7 +175,6 @@ class Swerve(Party):
                 prefixes=self.table.file,
             ),
         )
-        self.service = None
         self.daemon.start()
 
     def begin_announcing(self):
@@ -199,12 +198,6 @@ class Swerve(Party):
 
     def rss_mib(self):
         return memory_mib(self.daemon.process.pid, "VmRSS")
-
-    def close(self):
-        self.daemon.process.end()
-        if self.service is not None:
-            self.service.end()
-        super().close()
 
 
 class Bird(Party):
@@ -244,7 +237,3 @@ class Bird(Party):
 
     def peak_mib(self):
         return memory_mib(self.process.pid, "VmHWM")
-
-    def close(self):
-        self.process.end()
-        super().close()
