@@ -8,9 +8,11 @@
 #include <boost/url/url_view.hpp>
 #include <vector>
 
+#include "daemon/operations/adj_out_view.hpp"
 #include "daemon/operations/api_error.hpp"
 #include "daemon/operations/ask.hpp"
 #include "daemon/operations/client_input.hpp"
+#include "daemon/operations/command.hpp"
 #include "daemon/operations/json_text.hpp"
 #include "daemon/operations/metrics.hpp"
 #include "daemon/operations/views.hpp"
@@ -40,6 +42,7 @@ Answer routes(ApiContextRef context, ApiCall call);
 Answer explain(ApiContextRef context, ApiCall call);
 Answer failovers(ApiContextRef context, ApiCall call);
 Answer events(ApiContextRef context, ApiCall call);
+Answer adj_out(ApiContextRef context, ApiCall call);
 Answer config(ApiContextRef context, ApiCall call);
 Answer metrics(ApiContextRef context, ApiCall call);
 Answer healthz(ApiContextRef context, ApiCall call);
@@ -49,16 +52,17 @@ struct Route {
     std::string_view method;
     std::string_view path;
     bool takes_name;
-    std::array<std::string_view, 2> parameters;
+    std::array<std::string_view, 3> parameters;
     Answer (*handler)(ApiContextRef context, ApiCall call);
 };
 
-constexpr std::array<Route, 17> table{{
+constexpr std::array<Route, 20> table{{
     {"GET", "/v1/status", false, {}, status},
     {"GET", "/v1/neighbors", true, {}, neighbors},
     {"GET", "/v1/services", true, {}, services},
     {"GET", "/v1/checks", true, {}, checks},
     {"GET", "/v1/routes", false, {"prefix", "limit"}, routes},
+    {"GET", "/v1/adj-out", false, {"neighbor", "prefix", "limit"}, adj_out},
     {"GET", "/v1/explain", false, {"prefix"}, explain},
     {"GET", "/v1/failovers", true, {}, failovers},
     {"GET", "/v1/events", false, {"since", "follow"}, events},
@@ -68,6 +72,8 @@ constexpr std::array<Route, 17> table{{
     {"POST", "/v1/drain", false, {}, drain},
     {"POST", "/v1/undrain", false, {}, undrain},
     {"POST", "/v1/auto", false, {}, clear},
+    {"POST", "/v1/neighbor", false, {}, command_neighbor},
+    {"POST", "/v1/reload", false, {}, reload},
     {"GET", "/metrics", false, {}, metrics},
     {"GET", "/healthz", false, {}, healthz},
     {"GET", "/readyz", false, {}, readyz},
@@ -85,15 +91,6 @@ constexpr std::array<Route, 17> table{{
     return {.status = status,
             .content_type = "text/plain; charset=utf-8",
             .body = std::move(text) + "\n"};
-}
-
-asio::awaitable<SnapshotRef> take_snapshot(ApiContextRef context, SnapshotRequest request) {
-    const std::function<void(std::function<void(SnapshotRef)>)> start =
-        [&context, &request](std::function<void(SnapshotRef)> done) {
-            context->main.snapshot(request, std::move(done));
-        };
-    const auto taken = co_await ask<SnapshotRef>(context->main_deadline, start);
-    co_return taken.value_or(nullptr);
 }
 
 Answer status(ApiContextRef context, ApiCall /*call*/) {
@@ -135,25 +132,57 @@ Answer checks(ApiContextRef context, ApiCall call) {
     return list(std::move(context), std::move(call), "checks", views::checks);
 }
 
-Answer routes(ApiContextRef context, ApiCall call) {
-    SnapshotRequest request{.prefix = {}, .received = true, .received_limit = routes_by_default};
+/// The parameters of calls that list routes.
+struct Selection {
+    std::optional<Prefix> prefix;
+    std::size_t limit = routes_by_default;
+};
+
+[[nodiscard]] Checked<Selection> selection_of(const ApiCall& call) {
+    Selection out;
     if (const auto given = call.parameters.find("prefix"); given != call.parameters.end()) {
         const auto prefix = parse_prefix(given->second);
-        if (!prefix) co_return bad_request(prefix.error().message, prefix.error().hint);
-        request.prefix = *prefix;
+        if (!prefix) return bad(prefix.error().message, prefix.error().hint);
+        out.prefix = *prefix;
     }
     if (const auto given = call.parameters.find("limit"); given != call.parameters.end()) {
         const auto limit = parse_number(given->second);
         if (!limit || *limit < 1 || *limit > routes_at_most) {
-            co_return bad_request(
-                fmt::format("limit: '{}' is not a number of routes", given->second),
-                fmt::format("1 to {}", routes_at_most));
+            return bad(fmt::format("limit: '{}' is not a number of routes", given->second),
+                       fmt::format("1 to {}", routes_at_most));
         }
-        request.received_limit = static_cast<std::size_t>(*limit);
+        out.limit = static_cast<std::size_t>(*limit);
+    }
+    return out;
+}
+
+Answer routes(ApiContextRef context, ApiCall call) {
+    const auto selection = selection_of(call);
+    if (!selection) co_return input_response(selection.error());
+    const SnapshotRequest request{
+        .prefix = selection->prefix, .received = true, .received_limit = selection->limit};
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
+    if (!snapshot) co_return main_silent(*context);
+    co_return json_response(views::routes(*snapshot, selection->prefix, selection->limit));
+}
+
+Answer adj_out(ApiContextRef context, ApiCall call) {
+    const auto selection = selection_of(call);
+    if (!selection) co_return input_response(selection.error());
+    SnapshotRequest request;
+    request.prefix = selection->prefix;
+    request.adj_out = true;
+    request.adj_out_limit = selection->limit;
+    if (const auto given = call.parameters.find("neighbor"); given != call.parameters.end()) {
+        request.adj_out_neighbor = given->second;
     }
     const SnapshotRef snapshot = co_await take_snapshot(context, request);
     if (!snapshot) co_return main_silent(*context);
-    co_return json_response(views::routes(*snapshot, request.prefix, request.received_limit));
+    if (const auto& name = request.adj_out_neighbor;
+        name && std::ranges::count(snapshot->neighbors, *name, &NeighborView::name) == 0) {
+        co_return input_response(no_such("neighbor", *name));
+    }
+    co_return json_response(views::adj_out(*snapshot));
 }
 
 Answer explain(ApiContextRef context, ApiCall call) {
@@ -237,6 +266,7 @@ Answer metrics(ApiContextRef context, ApiCall /*call*/) {
                                 .counters = *context->counters,
                                 .log_counts = context->log_counter->counts(),
                                 .audit_failures = context->audit->failures(),
+                                .reloads = context->reloads,
                                 .process = read_process_facts()};
     co_return HttpResponse{.content_type = "text/plain; version=0.0.4; charset=utf-8",
                            .body = render(collect(sources))};
@@ -353,6 +383,15 @@ asio::awaitable<HttpResponse> answer_request(ApiContextRef context, HttpRequest 
     call.http_version = request.version;
     if (request.uid) call.who = user_name(*request.uid);
     co_return co_await route->handler(std::move(context), std::move(call));
+}
+
+asio::awaitable<SnapshotRef> take_snapshot(ApiContextRef context, SnapshotRequest request) {
+    const std::function<void(std::function<void(SnapshotRef)>)> start =
+        [&context, &request](std::function<void(SnapshotRef)> done) {
+            context->main.snapshot(request, std::move(done));
+        };
+    const auto taken = co_await ask<SnapshotRef>(context->main_deadline, start);
+    co_return taken.value_or(nullptr);
 }
 
 HttpResponse main_silent(const ApiContext& context) {

@@ -22,7 +22,10 @@ namespace {
         case ApiError::method_not_allowed:
             return 405;
         case ApiError::refused:
+        case ApiError::not_applied:
             return 409;
+        case ApiError::invalid_configuration:
+            return 422;
         case ApiError::too_large:
             return 413;
         case ApiError::busy:
@@ -47,6 +50,10 @@ std::string_view to_string(ApiError code) {
             return "method_not_allowed";
         case ApiError::refused:
             return "refused";
+        case ApiError::invalid_configuration:
+            return "invalid_configuration";
+        case ApiError::not_applied:
+            return "not_applied";
         case ApiError::too_large:
             return "too_large";
         case ApiError::busy:
@@ -58,10 +65,17 @@ std::string_view to_string(ApiError code) {
 }
 
 HttpResponse error_response(ApiError code, std::string_view message, std::string_view hint) {
+    return error_response(code, message, hint, {});
+}
+
+HttpResponse error_response(ApiError code, std::string_view message, std::string_view hint,
+                            json::object more) {
+    json::object error{{"code", json_string(to_string(code))},
+                       {"message", json_string(message)},
+                       {"hint", json_string(hint)}};
+    for (auto& member : more) error.emplace(member.key(), std::move(member.value()));
     json::object body = views::envelope("swerve.error/1", wall_now(), BootClock::now());
-    body["error"] = json::object{{"code", json_string(to_string(code))},
-                                 {"message", json_string(message)},
-                                 {"hint", json_string(hint)}};
+    body["error"] = std::move(error);
     return {.status = http_status(code), .body = to_text(body) + "\n"};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <cstdint>
 #include <string_view>
 
@@ -14,6 +15,8 @@ enum class ApiError : std::uint8_t {
     no_such_object,
     method_not_allowed,
     refused,
+    invalid_configuration,
+    not_applied,
     too_large,
     busy,
     main_silent,
@@ -23,5 +26,8 @@ enum class ApiError : std::uint8_t {
 /// `swerve.error/1`. Both texts may hold what a client sent; `hint` says what to do.
 [[nodiscard]] HttpResponse error_response(ApiError code, std::string_view message,
                                           std::string_view hint);
+/// With further members of `error`.
+[[nodiscard]] HttpResponse error_response(ApiError code, std::string_view message,
+                                          std::string_view hint, boost::json::object more);
 
 }  // namespace swerve::daemon

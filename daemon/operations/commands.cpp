@@ -1,19 +1,16 @@
-// The commands of the control socket. Each leaves a line in the audit file, whatever came of it.
+// Operators' words: overrides of services and prefixes, and sessions by hand.
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
-#include <cmath>
-#include <set>
+#include <array>
 #include <string>
 
 #include "daemon/operations/api.hpp"
-#include "daemon/operations/api_error.hpp"
 #include "daemon/operations/ask.hpp"
 #include "daemon/operations/client_input.hpp"
+#include "daemon/operations/command.hpp"
 #include "daemon/operations/json_text.hpp"
-#include "daemon/operations/views.hpp"
 #include "swerve/base/clock.hpp"
 #include "swerve/base/escape.hpp"
 
@@ -28,77 +25,7 @@ using Answer = asio::awaitable<HttpResponse>;
 using failover::OverrideKind;
 using Subject = MainPort::Subject;
 
-constexpr std::size_t deepest_body = 4;  // a command is one flat object
 constexpr std::int64_t longest_override_s = 365LL * 24 * 3600;
-constexpr std::size_t longest_reason = 512;
-constexpr std::string_view memory_note =
-    "overrides are kept in memory only in this version: a restart of swerved forgets them";
-
-/// What a command says, checked; subject still as text.
-struct Command {
-    std::string verb;
-    std::string who;
-    std::string subject;
-    std::optional<Duration> lasting;
-    std::string reason;
-};
-
-struct Fault {
-    ApiError code;
-    std::string message;
-    std::string hint;
-};
-template <class T>
-using Checked = Result<T, Fault>;
-
-[[nodiscard]] auto bad(std::string message, std::string hint) {
-    return fail(Fault{ApiError::bad_request, std::move(message), std::move(hint)});
-}
-
-[[nodiscard]] Checked<json::object> parse_body(const std::string& body) {
-    if (body.empty()) {
-        return bad("a command needs a body", R"(send JSON, such as {"service": "portal"})");
-    }
-    json::parse_options options;
-    options.max_depth = deepest_body;
-    boost::system::error_code error;
-    const json::value value = json::parse(body, error, json::storage_ptr{}, options);
-    if (error) {
-        return bad(fmt::format("the body is not JSON: {}", error.message()),
-                   R"(send one object, such as {"service": "portal"})");
-    }
-    if (!value.is_object()) {
-        return bad("the body is not a JSON object",
-                   R"(send one object, such as {"service": "portal"})");
-    }
-    return value.get_object();
-}
-
-[[nodiscard]] Checked<void> check_names(const json::object& body,
-                                        const std::vector<std::string_view>& known) {
-    for (const auto& member : body) {
-        const std::string_view key = member.key();
-        if (std::ranges::count(known, key) > 0) continue;
-        return bad(fmt::format("the field '{}' is not known here", escape(key, 64)),
-                   fmt::format("fields of this command: {}", fmt::join(known, ", ")));
-    }
-    return {};
-}
-
-[[nodiscard]] Checked<std::string> string_field(const json::object& body, std::string_view name,
-                                                bool required) {
-    const json::value* value = body.if_contains(name);
-    if (value == nullptr || (value->is_null() && !required)) {
-        if (!required) return std::string{};
-        return bad(fmt::format("the field '{}' is missing", name),
-                   fmt::format(R"(send {{"{}": "…"}})", name));
-    }
-    if (!value->is_string() || (required && value->get_string().empty())) {
-        return bad(fmt::format("the field '{}' is not a text", name),
-                   fmt::format(R"(send {{"{}": "…"}})", name));
-    }
-    return std::string{value->get_string()};
-}
 
 [[nodiscard]] Checked<std::optional<Duration>> lasting_field(const json::object& body) {
     const json::value* value = body.if_contains("for_s");
@@ -116,22 +43,17 @@ using Checked = Result<T, Fault>;
 [[nodiscard]] Checked<Command> parse_command(std::string_view verb, std::string_view subject,
                                              const std::vector<std::string_view>& optional,
                                              const ApiCall& call) {
-    const auto body = parse_body(call.body);
-    if (!body) return fail(body.error());
     std::vector<std::string_view> known{subject};
     known.insert(known.end(), optional.begin(), optional.end());
-    if (const auto good = check_names(*body, known); !good) return fail(good.error());
+    const auto body = parse_body(call.body, known);
+    if (!body) return fail(body.error());
     const auto of = string_field(*body, subject, true);
     if (!of) return fail(of.error());
     const auto lasting = lasting_field(*body);
     if (!lasting) return fail(lasting.error());
-    const auto reason = string_field(*body, "reason", false);
+    const auto reason = reason_field(*body);
     if (!reason) return fail(reason.error());
-    if (reason->size() > longest_reason) {
-        return bad(fmt::format("the reason has {} octets", reason->size()),
-                   fmt::format("at most {}", longest_reason));
-    }
-    return Command{std::string{verb}, call.who, *of, *lasting, escape(*reason, longest_reason)};
+    return Command{std::string{verb}, call.who, *of, *lasting, *reason};
 }
 
 [[nodiscard]] bool has_service(const conf::Config& config, std::string_view name) {
@@ -141,9 +63,7 @@ using Checked = Result<T, Fault>;
 [[nodiscard]] Checked<Subject> service_subject(const conf::Config& config,
                                                const std::string& name) {
     if (has_service(config, name)) return name;
-    return fail(Fault{ApiError::no_such_object,
-                      fmt::format("there is no service '{}'", escape(name, 64)),
-                      "GET /v1/services lists them"});
+    return fail(no_such("service", name));
 }
 
 [[nodiscard]] Checked<Subject> prefix_subject(const std::string& text) {
@@ -181,46 +101,6 @@ using Checked = Result<T, Fault>;
             "wait for its end and start it again"};
 }
 
-/// The line of a command in the audit file and the log. Overrides that come of it are events of
-/// their own; this one says who asked, also when nothing came of it.
-void record(const ApiContext& context, const Command& command, std::string_view outcome) {
-    json::object line = views::envelope("swerve.command/1", wall_now(), BootClock::now());
-    line["command"] = json_string(command.verb);
-    line["subject"] = json_string(command.subject);
-    line["who"] = json_string(command.who);
-    line["for_s"] = command.lasting ? json::value(seconds(*command.lasting)) : nullptr;
-    line["reason"] = command.reason.empty() ? nullptr : json_string(command.reason);
-    line["outcome"] = json_string(outcome);
-    context.audit->append(to_text(line));
-    context.logger->info("event=command command={} subject={} who={} text={}", command.verb,
-                         quoted(command.subject), quoted(command.who), quoted(outcome));
-}
-
-[[nodiscard]] HttpResponse fault_response(const ApiContext& context, const Command& command,
-                                          const Fault& fault) {
-    record(context, command, fmt::format("{}: {}", to_string(fault.code), fault.message));
-    return error_response(fault.code, fault.message, fault.hint);
-}
-
-[[nodiscard]] HttpResponse silent_response(const ApiContext& context, const Command& command) {
-    record(context, command, "main_silent: not known whether it took effect");
-    return main_silent(context);
-}
-
-[[nodiscard]] HttpResponse done_response(const ApiContext& context, const Command& command,
-                                         const std::string& text) {
-    record(context, command, text);
-    json::object body = views::envelope("swerve.done/1", wall_now(), BootClock::now());
-    body["done"] = true;
-    body["text"] = json_string(text);
-    body["note"] = json_string(memory_note);
-    return {.body = to_text(body) + "\n"};
-}
-
-[[nodiscard]] HttpResponse input_response(const Fault& fault) {
-    return error_response(fault.code, fault.message, fault.hint);
-}
-
 Answer set_override(ApiContextRef context, Command command, Subject subject, OverrideKind kind) {
     failover::Override value{.kind = kind,
                              .reason = command.reason,
@@ -240,8 +120,8 @@ Answer set_override(ApiContextRef context, Command command, Subject subject, Ove
     const std::string until =
         command.lasting ? fmt::format("for {} s", command.lasting->count() / 1'000'000'000)
                         : "until it is cleared";
-    co_return done_response(
-        *context, command,
+    co_return co_await done_response(
+        std::move(context), command,
         fmt::format("{} of {} is in force {}", failover::to_string(kind), command.subject, until));
 }
 
@@ -254,11 +134,10 @@ Answer clear_overrides(ApiContextRef context, Command command, Subject subject,
     const auto cleared = co_await ask<std::size_t>(context->main_deadline, start);
     if (!cleared) co_return silent_response(*context, command);
     const std::string_view what = only ? "drain" : "override";
-    co_return done_response(*context, command,
-                            *cleared == 0
-                                ? fmt::format("there was no {} on {}", what, command.subject)
-                                : fmt::format("{} {}{} on {} cleared", *cleared, what,
-                                              *cleared == 1 ? "" : "s", command.subject));
+    std::string text = *cleared == 0 ? fmt::format("there was no {} on {}", what, command.subject)
+                                     : fmt::format("{} {}{} on {} cleared", *cleared, what,
+                                                   *cleared == 1 ? "" : "s", command.subject);
+    co_return co_await done_response(std::move(context), command, std::move(text));
 }
 
 Answer set_on_prefix(ApiContextRef context, ApiCall call, std::string_view verb,
@@ -269,6 +148,18 @@ Answer set_on_prefix(ApiContextRef context, ApiCall call, std::string_view verb,
     if (!subject) co_return input_response(subject.error());
     co_return co_await set_override(std::move(context), *command, *subject, kind);
 }
+
+struct NeighborVerb {
+    std::string_view word;
+    NeighborCommand command;
+    std::string_view done;
+};
+constexpr std::array<NeighborVerb, 4> neighbor_verbs{
+    {{"enable", NeighborCommand::enable, "is enabled"},
+     {"disable", NeighborCommand::disable, "is disabled until it is enabled, restarts included"},
+     {"reset", NeighborCommand::reset, "is reset: its session ends and is opened anew"},
+     {"refresh", NeighborCommand::refresh,
+      "is refreshed: it is sent everything once more and asked for its routes"}}};
 
 }  // namespace
 
@@ -305,6 +196,34 @@ Answer clear(ApiContextRef context, ApiCall call) {
     const auto subject = any_subject(*context->config, command->subject);
     if (!subject) co_return fault_response(*context, *command, subject.error());
     co_return co_await clear_overrides(std::move(context), *command, *subject, std::nullopt);
+}
+
+Answer command_neighbor(ApiContextRef context, ApiCall call) {
+    const auto body = parse_body(call.body, {"neighbor", "command", "reason"});
+    if (!body) co_return input_response(body.error());
+    const auto name = string_field(*body, "neighbor", true);
+    if (!name) co_return input_response(name.error());
+    const auto word = string_field(*body, "command", true);
+    if (!word) co_return input_response(word.error());
+    const auto reason = reason_field(*body);
+    if (!reason) co_return input_response(reason.error());
+    const auto* verb = std::ranges::find(neighbor_verbs, *word, &NeighborVerb::word);
+    if (verb == neighbor_verbs.end()) {
+        co_return input_response(
+            {ApiError::bad_request,
+             fmt::format("'{}' is no command for a neighbor", escape(*word, 64)),
+             "enable, disable, reset or refresh"});
+    }
+    const Command command{"neighbor " + *word, call.who, *name, {}, *reason};
+    using Done = std::function<void(bool)>;
+    const std::function<void(Done)> start = [&](Done done) {
+        context->main.command_neighbor({*name, verb->command, call.who, *reason}, std::move(done));
+    };
+    const auto known = co_await ask<bool>(context->main_deadline, start);
+    if (!known) co_return silent_response(*context, command);
+    if (!*known) co_return fault_response(*context, command, no_such("neighbor", *name));
+    co_return co_await done_response(std::move(context), command,
+                                     fmt::format("neighbor {} {}", *name, verb->done));
 }
 
 }  // namespace swerve::daemon

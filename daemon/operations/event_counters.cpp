@@ -54,6 +54,23 @@ void EventCounters::count(const Event& event, const conf::Config& config) {
     }
 }
 
+void EventCounters::forget_all_but(const conf::Config& config) {
+    if (config.collector) return;
+    const auto no_neighbor = [&](const std::string& name) {
+        return std::ranges::count(config.neighbors, name, &conf::Neighbor::name) == 0;
+    };
+    const auto no_service = [&](const std::string& name) {
+        return std::ranges::count(config.services, name, &conf::Service::name) == 0;
+    };
+    std::erase_if(sessions_, [&](const auto& each) { return no_neighbor(each.first.first); });
+    std::erase_if(notifications_,
+                  [&](const auto& each) { return no_neighbor(each.first.neighbor); });
+    std::erase_if(services_, [&](const auto& each) { return no_service(each.first.first); });
+    // "" holds the prefixes that are of no service.
+    std::erase_if(stages_,
+                  [&](const auto& each) { return !each.first.empty() && no_service(each.first); });
+}
+
 void EventCounters::count_failover(const failover::FailoverRecord& record,
                                    const conf::Config& config) {
     const bool of_service =

@@ -37,6 +37,9 @@ private:
 class EventCounters {
 public:
     void count(const Event& event, const conf::Config& config);
+    /// Drops what belongs to neighbors and services that are not in `config`; of a collector, whose
+    /// neighbors are in none, nothing.
+    void forget_all_but(const conf::Config& config);
 
     /// Stages of failovers by service; "" holds those of single prefixes.
     struct Stages {

@@ -17,7 +17,6 @@
 #include <exception>
 #include <set>
 #include <variant>
-#include <vector>
 
 #include "daemon/operations/api_error.hpp"
 #include "daemon/operations/event_ring.hpp"
@@ -270,6 +269,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     void admit(const ListenerRef& listener, const ConnectionRef& connection);
     template <class Acceptor>
     void listen(const std::shared_ptr<Acceptor>& acceptor, bool local);
+    void close_tcp();
 
     template <class Acceptor>
     static asio::awaitable<void> accept(std::shared_ptr<State> state, ListenerRef listener,
@@ -286,7 +286,8 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     HttpLimits limits;
     HttpHandler handler;
     std::shared_ptr<spdlog::logger> logger;
-    std::vector<std::function<void()>> close_listeners;
+    std::function<void()> close_local;
+    TcpListenerRef tcp;
     std::set<ConnectionRef> connections;
     bool stopping = false;
 };
@@ -311,14 +312,16 @@ template <class Acceptor>
 void HttpServer::State::listen(const std::shared_ptr<Acceptor>& acceptor, bool local) {
     auto listener = std::make_shared<Listener>();
     listener->local = local;
-    close_listeners.emplace_back([acceptor] {
-        error_code ignored;
-        (void)acceptor->close(ignored);
-    });
     asio::co_spawn(io, accept(shared_from_this(), listener, acceptor),
                    [self = shared_from_this()](const std::exception_ptr& error) {
                        if (error) self->logger->critical("event=api text=\"accepting ended\"");
                    });
+}
+
+void HttpServer::State::close_tcp() {
+    error_code ignored;
+    if (tcp) (void)tcp->acceptor.close(ignored);
+    tcp.reset();
 }
 
 void HttpServer::State::admit(const ListenerRef& listener, const ConnectionRef& connection) {
@@ -408,31 +411,43 @@ Result<void, std::string> HttpServer::serve_local(int listening) {
     (void)acceptor->assign(asio::local::stream_protocol{}, listening, error);
     if (error) return fail("control.socket: " + error.message());
     state_->listen(acceptor, true);
+    state_->close_local = [acceptor] {
+        error_code ignored;
+        (void)acceptor->close(ignored);
+    };
     return {};
 }
 
-Result<Endpoint, std::string> HttpServer::serve_tcp(const Endpoint& endpoint) {
+Result<HttpServer::TcpListenerRef, std::string> HttpServer::bind_tcp(const Endpoint& endpoint) {
     using asio::ip::tcp;
     const tcp::endpoint where{asio::ip::make_address(endpoint.address.to_string()), endpoint.port};
-    auto acceptor = std::make_shared<tcp::acceptor>(state_->io);
+    tcp::acceptor acceptor{state_->io};
     error_code error;
-    (void)acceptor->open(where.protocol(), error);
-    if (!error) (void)acceptor->set_option(tcp::acceptor::reuse_address{true}, error);
-    if (!error) (void)acceptor->bind(where, error);
-    if (!error) (void)acceptor->listen(tcp::acceptor::max_listen_connections, error);
+    (void)acceptor.open(where.protocol(), error);
+    if (!error) (void)acceptor.set_option(tcp::acceptor::reuse_address{true}, error);
+    if (!error) (void)acceptor.bind(where, error);
+    if (!error) (void)acceptor.listen(tcp::acceptor::max_listen_connections, error);
     if (error) {
         return fail(fmt::format("http.listen: {}: {}", endpoint.to_string(), error.message()));
     }
-    const Endpoint bound{endpoint.address, acceptor->local_endpoint().port()};
-    state_->listen(acceptor, false);
-    return bound;
+    const Endpoint bound{endpoint.address, acceptor.local_endpoint().port()};
+    return std::make_shared<TcpListener>(TcpListener{std::move(acceptor), bound});
 }
+
+void HttpServer::serve_tcp(TcpListenerRef listener) {
+    state_->close_tcp();
+    if (!listener || state_->stopping) return;
+    state_->listen(std::shared_ptr<asio::ip::tcp::acceptor>{listener, &listener->acceptor}, false);
+    state_->tcp = std::move(listener);
+}
+
+const HttpServer::TcpListenerRef& HttpServer::tcp() const { return state_->tcp; }
 
 void HttpServer::stop() {
     if (state_->stopping) return;
     state_->stopping = true;
-    for (const auto& close : state_->close_listeners) close();
-    state_->close_listeners.clear();
+    if (state_->close_local) state_->close_local();
+    state_->close_tcp();
     for (const auto& connection : state_->connections) close_after(connection, farewell);
 }
 

@@ -7,6 +7,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -41,8 +42,17 @@ public:
 
     /// Takes over a listening Unix socket.
     [[nodiscard]] Result<void, std::string> serve_local(int listening);
-    /// Binds and listens; returns where, for port 0.
-    [[nodiscard]] Result<Endpoint, std::string> serve_tcp(const Endpoint& endpoint);
+    /// A TCP socket that listens; what connects waits until it is served. Dropped, it is closed.
+    struct TcpListener {
+        boost::asio::ip::tcp::acceptor acceptor;
+        Endpoint bound;  ///< where, for port 0
+    };
+    using TcpListenerRef = std::shared_ptr<TcpListener>;
+    [[nodiscard]] Result<TcpListenerRef, std::string> bind_tcp(const Endpoint& endpoint);
+    /// Takes connections from this listener instead of the one before; null: from none. Those under
+    /// way go on.
+    void serve_tcp(TcpListenerRef listener);
+    [[nodiscard]] const TcpListenerRef& tcp() const;
 
     /// Due before the end. Takes no more connections; answers under way have half a second to
     /// leave.

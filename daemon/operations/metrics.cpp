@@ -114,8 +114,14 @@ void add_sessions(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
     auto hold = gauge("swerve_bgp_hold_time_seconds", "Negotiated hold time.");
     auto count =
         counter("swerve_bgp_session_established_total", "How often the session was established.");
+    auto disabled = gauge("swerve_bgp_disabled", "1 while an operator keeps the session down.");
+    auto out_of_sync =
+        gauge("swerve_bgp_out_of_sync",
+              "1 while what the neighbor was sent differs for long from what it is to hold.");
     for (const auto& neighbor : snapshot.neighbors) {
         const Labels label{{"neighbor", neighbor.name}};
+        disabled.add(label, neighbor.disabled ? 1 : 0);
+        out_of_sync.add(label, neighbor.out_of_sync ? 1 : 0);
         const bool is_up = neighbor.state == bgp::State::established;
         up.add(label, is_up ? 1 : 0);
         for (const bgp::State each : states) {
@@ -133,7 +139,7 @@ void add_sessions(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
         if (neighbor.negotiated) hold.add(label, seconds(neighbor.negotiated->hold_time));
         count.add(label, neighbor.counters.established);
     }
-    move_all(out, up, state, info, established, hold, count);
+    move_all(out, up, state, info, established, hold, count, disabled, out_of_sync);
 }
 
 constexpr std::array<std::string_view, 6> message_types{
@@ -275,6 +281,20 @@ void add_events(const EventCounters& counters, std::vector<MetricFamily>& out) {
              alarms);
 }
 
+void add_reloads(const ReloadFacts& reloads, std::vector<MetricFamily>& out) {
+    auto successful = gauge("swerve_config_last_reload_successful",
+                            "1 when the configuration file is what is in force; 0 after a reload "
+                            "that failed.");
+    successful.add({}, reloads.last_successful ? 1 : 0);
+    auto when = gauge("swerve_config_last_reload_success_timestamp_seconds",
+                      "When the configuration was last loaded, Unix time.");
+    when.add({}, seconds(reloads.last_success.time_since_epoch()));
+    auto count = counter("swerve_config_reloads_total", "Reloads by result.");
+    count.add({{"result", "success"}}, reloads.successes);
+    count.add({{"result", "failure"}}, reloads.failures);
+    move_all(out, successful, when, count);
+}
+
 void add_daemon(const MetricSources& sources, std::vector<MetricFamily>& out) {
     auto lateness = gauge("swerve_event_loop_worst_lateness_seconds",
                           "Worst lateness of the loop's heartbeat since the start.");
@@ -305,6 +325,7 @@ std::vector<MetricFamily> collect(const MetricSources& sources) {
     add_services(sources.snapshot, out);
     add_checks(sources.snapshot, out);
     add_events(sources.counters, out);
+    add_reloads(sources.reloads, out);
     add_daemon(sources, out);
     return out;
 }

@@ -10,6 +10,7 @@
 
 #include "daemon/operations/event_counters.hpp"
 #include "daemon/operations/log_counter.hpp"
+#include "daemon/operations/reload_facts.hpp"
 #include "daemon/snapshot.hpp"
 
 namespace swerve::daemon {
@@ -29,6 +30,7 @@ struct MetricSources {
     const EventCounters& counters;
     LogCounter::Counts log_counts;
     std::uint64_t audit_failures;
+    ReloadFacts reloads;
     ProcessFacts process;
 };
 

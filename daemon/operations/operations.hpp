@@ -56,12 +56,12 @@ public:
     /// Loads the configuration file anew and applies what changed; `who` is for the audit file.
     void reload(std::string who);
 
-    /// Removes the socket and takes no more connections; answers under way have half a second to
-    /// leave.
+    /// Due when main has ended its sessions in order: that is saved as a clean end. Removes the
+    /// socket and takes no more connections; answers under way have half a second to leave.
     void stop();
 
     /// Where the TCP listener is bound.
-    [[nodiscard]] const std::optional<Endpoint>& http_endpoint() const;
+    [[nodiscard]] std::optional<Endpoint> http_endpoint() const;
 
 private:
     struct Parts;

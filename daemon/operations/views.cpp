@@ -68,6 +68,8 @@ template <class List>
     out["state"] = json_string(state_word(view.state));
     out["since"] = wall_of(snapshot, view.since);
     out["up_s"] = established ? json::value(seconds(snapshot.now - view.since)) : nullptr;
+    out["disabled"] = view.disabled;
+    out["out_of_sync"] = view.out_of_sync;
     out["local_address"] = or_null(view.local_address, [](const Address& address) {
         return json_string(address.to_string());
     });
@@ -174,18 +176,6 @@ template <class List>
     out["caveat"] = type == nullptr ? nullptr : text_or_null(type->caveat(probe.fields));
     out["services"] = std::move(services);
     return out;
-}
-
-[[nodiscard]] std::string_view origin_word(bgp::Origin origin) {
-    switch (origin) {
-        case bgp::Origin::igp:
-            return "igp";
-        case bgp::Origin::egp:
-            return "egp";
-        case bgp::Origin::incomplete:
-            break;
-    }
-    return "incomplete";
 }
 
 [[nodiscard]] json::object received_route(const Snapshot& snapshot, const RouteView& view) {
@@ -435,6 +425,18 @@ json::value text_lines(std::string_view text) {
         text.remove_prefix(end + 1);
     }
     return out;
+}
+
+std::string_view origin_word(bgp::Origin origin) {
+    switch (origin) {
+        case bgp::Origin::igp:
+            return "igp";
+        case bgp::Origin::egp:
+            return "egp";
+        case bgp::Origin::incomplete:
+            break;
+    }
+    return "incomplete";
 }
 
 std::string_view state_word(bgp::State state) {

@@ -42,5 +42,6 @@ using Only = std::optional<std::string_view>;
 /// A text of several lines, made safe line by line.
 [[nodiscard]] boost::json::value text_lines(std::string_view text);
 [[nodiscard]] std::string_view state_word(bgp::State state);  ///< "open_sent"
+[[nodiscard]] std::string_view origin_word(bgp::Origin origin);
 
 }  // namespace swerve::daemon::views
