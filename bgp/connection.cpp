@@ -422,7 +422,7 @@ void Connection::watch_output(TimePoint now, bool pending, bool progress) {
 }
 
 void Connection::ask_for_routes() {
-    if (state_ != State::established || !negotiated_->route_refresh) return;
+    if (!negotiated_->route_refresh) return;
     for (const Family family : all_families) {
         if (negotiated_->families.contains(family)) {
             outbox_.push(MessageType::route_refresh, encode_route_refresh(family));

@@ -145,8 +145,7 @@ public:
     void watch_output(TimePoint now, bool pending, bool progress);
     /// An UPDATE was sent, which spares a KEEPALIVE.
     void update_sent(TimePoint now);
-    /// RFC 2918: for an established connection whose neighbor has the capability; otherwise nothing
-    /// happens.
+    /// RFC 2918, in Established: nothing happens where the neighbor has not the capability.
     void ask_for_routes();
     /// Counts from the next attempt on.
     void reconfigure(Duration connect_retry, bool persists);

@@ -89,9 +89,9 @@ std::vector<Handover> hand_overs(std::span<const BlockRef> from, std::span<const
     const std::vector<BlockRef> giving = without(from, to);
     const std::vector<BlockRef> taking = without(to, from);
     std::vector<Run> runs = common_runs(places_in(giving), places_in(taking));
-    // Stable: between two blocks, the runs stay in the order of their prefixes. What other blocks
-    // stood between is gone then, so that some of them meet.
-    std::ranges::stable_sort(runs, {}, &Run::blocks);
+    // What other blocks stood between is gone then, so that some runs of two blocks meet.
+    std::ranges::sort(runs, {},
+                      [](const Run& run) { return std::pair{run.blocks(), run.range.from.begin}; });
     std::vector<Run> joined;
     for (const Run& run : runs) append(joined, run);
     std::vector<Handover> out;

@@ -152,7 +152,6 @@ void Peer::Parts::start(Turn turn) {
 void Peer::Parts::stop(const Stop& event, Turn turn) {
     started = false;
     failures = 0;
-    retry_delay = config.connect_retry;
     apply(dialled, event, turn);
     apply(accepted, event, turn);
 }

@@ -180,6 +180,12 @@ TEST_CASE("adj-rib-out: exactly what is assigned is desired") {
     CHECK(told.listener.held().empty());
     told.rib.assign({});
     CHECK_FALSE(told.rib.pending());
+    // A service may have no prefixes; nothing is kept of it.
+    auto empty = block(std::vector<Prefix>{});
+    const std::weak_ptr<const PrefixBlock> watch = empty;
+    told.rib.assign(std::vector{all_of(empty, 1)});
+    empty.reset();
+    CHECK(watch.expired());
 }
 
 TEST_CASE("adj-rib-out: another next hop is sent for its family at once") {

@@ -100,7 +100,10 @@ TEST_CASE("peer: passive from now on lets the dial under way end, and dials no m
         bench.connect(Side::dialled);
         bench.handle(TcpFailed{Side::dialled, "connection reset by peer"});
     }
-    SUBCASE("refused") { bench.handle(TcpFailed{Side::dialled, "connection refused"}); }
+    SUBCASE("refused") {
+        bench.handle(TcpFailed{Side::dialled, "connection refused"});
+        CHECK(bench.peer.state() == State::idle);
+    }
     SUBCASE("not answered") {}
     CHECK_FALSE(bench.peer.refuses_connection());
     wait_an_hour(bench);
@@ -141,8 +144,15 @@ TEST_CASE("peer: no longer passive, it dials at the next retry") {
         bench.peer.reconfigure(local_config());
         const auto due = bench.peer.next_retry();
         REQUIRE(due);
-        CHECK(*due <= bench.now + 5s);
+        CHECK(*due == bench.now + 5s);
         bench.advance_to(*due);
+    }
+    SUBCASE("with another retry time") {
+        bench.peer.reconfigure(with_retry(60s));
+        CHECK(bench.peer.next_retry() == bench.now + 60s);
+        bench.peer.reconfigure(local_config());  // a hold that runs stays as it is
+        CHECK(bench.peer.next_retry() == bench.now + 60s);
+        bench.advance(60s);
     }
     SUBCASE("after waiting for long") {
         bench.now += 10h;  // nothing was due, so nothing came in

@@ -139,6 +139,19 @@ TEST_CASE("peer: an accepted connection is admitted during backoff and ends it")
     CHECK_FALSE(bench.peer.next_retry());
 }
 
+TEST_CASE("peer: a caller that hangs up during backoff leaves no trace") {
+    Bench bench;
+    bench.handle(Start{});
+    bench.connect(Side::dialled);
+    bench.receive(Side::dialled, encode_keepalive());
+    const auto due = bench.peer.next_retry();
+    bench.connect(Side::accepted);
+    CHECK(bench.peer.state() == State::open_sent);
+    bench.handle(TcpFailed{Side::accepted, "connection reset by peer"});
+    CHECK(bench.peer.state() == State::idle);
+    CHECK(bench.peer.next_retry() == due);
+}
+
 TEST_CASE("peer: a caller that talks nonsense does not keep us from dialling") {
     Bench bench;
     bench.handle(Start{});

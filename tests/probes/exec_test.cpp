@@ -60,8 +60,11 @@ struct Scripts {
     /// Whether this process has no child left, dead or alive, once the loop has done what there was
     /// to do.
     bool all_reaped() {
-        return loop.run_until([] { return ::waitpid(-1, nullptr, WNOHANG) == -1; }) &&
-               errno == ECHILD;
+        // WNOWAIT: a zombie that is left must stay one.
+        return loop.run_until([] {
+            ::siginfo_t info{};
+            return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1 && errno == ECHILD;
+        });
     }
 };
 

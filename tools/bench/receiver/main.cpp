@@ -14,9 +14,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <sstream>
+#include <stdexcept>
+#include <system_error>
 
 #include "session.hpp"
 
@@ -43,9 +44,8 @@ void say(std::int64_t at_ns, const char* event, const char* more = "",
     std::fflush(stdout);
 }
 
-[[noreturn]] void give_up(const std::string& what) {
-    fmt::print(stderr, "error: {}: {}\n", what, std::strerror(errno));
-    std::exit(1);
+[[noreturn]] void give_up(const char* what) {
+    throw std::system_error{errno, std::generic_category(), what};
 }
 
 class Receiver {
@@ -77,6 +77,7 @@ private:
     int listener_ = -1;
     std::unique_ptr<Session> session_;
     bool reads_ = true;
+    bool ended_ = false;  ///< it dialled, and the session is over
     std::uint32_t interest_ = 0;
     std::optional<Count> count_;
     Octets announcements_;
@@ -87,10 +88,7 @@ private:
 void Receiver::load() {
     if (options_.prefixes.empty()) return;
     const auto prefixes = read_prefixes(options_.prefixes);
-    if (!prefixes) {
-        fmt::print(stderr, "error: {}\n", prefixes.error());
-        std::exit(1);
-    }
+    if (!prefixes) throw std::runtime_error{prefixes.error()};
     constexpr std::uint32_t next_hop = 0xc0000201;
     announcements_ = make_announcements(*prefixes, options_.local_as, next_hop);
     withdrawals_ = make_withdrawals(*prefixes);
@@ -100,7 +98,7 @@ int Receiver::run() {
     watch(EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN);
     open();
     std::int64_t keepalive_at = boottime_ns() + keepalive_ns;
-    for (;;) {
+    while (!ended_) {
         std::array<epoll_event, 4> events{};
         const int count = ::epoll_wait(epoll_, events.data(), events.size(), 200);
         for (int i = 0; i < count; ++i) {
@@ -129,6 +127,7 @@ int Receiver::run() {
         }
         update_interest();
     }
+    return 0;
 }
 
 void Receiver::open() {
@@ -223,7 +222,7 @@ void Receiver::serve(std::uint32_t events) {
     session_.reset();
     interest_ = 0;
     reads_ = true;
-    if (listener_ < 0) std::exit(0);
+    if (listener_ < 0) ended_ = true;
 }
 
 void Receiver::watch(int operation, int fd, std::uint32_t events) const {
@@ -257,14 +256,16 @@ sockaddr_in Receiver::address(const std::string& text) const {
     sockaddr_in out{};
     out.sin_family = AF_INET;
     out.sin_port = htons(options_.port);
-    if (::inet_pton(AF_INET, text.c_str(), &out.sin_addr) != 1) give_up("not an address: " + text);
+    if (::inet_pton(AF_INET, text.c_str(), &out.sin_addr) != 1) {
+        throw std::runtime_error{"not an IPv4 address: " + text};
+    }
     return out;
 }
 
 }  // namespace
 }  // namespace bench
 
-int main(int count, char** arguments) {
+int main(int count, char** arguments) try {
     bench::Options options;
     CLI::App app{
         "A BGP neighbor that takes everything, stamps and counts it (JSON lines on standard "
@@ -283,4 +284,9 @@ int main(int count, char** arguments) {
         return 2;
     }
     return bench::Receiver{std::move(options)}.run();
+} catch (const std::exception& error) {
+    std::fputs("error: ", stderr);
+    std::fputs(error.what(), stderr);
+    std::fputs("\n", stderr);
+    return 1;
 }

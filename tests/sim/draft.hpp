@@ -1,0 +1,77 @@
+#pragma once
+// The configuration of a site as its operator keeps changing it: objects by number, so that an
+// edit never has to think of indices.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "swerve/base/random.hpp"
+#include "swerve/conf/config.hpp"
+
+namespace swerve::sim {
+
+/// Where a site may have a neighbor.
+struct Uplink {
+    Address router_address;
+    Address local_address;
+    Asn router_as;
+    bool router_dials;  ///< the router does not only wait
+};
+
+/// What no edit changes.
+struct SitePlan {
+    std::string name;
+    Asn local_as;
+    RouterId router_id;
+    std::vector<Uplink> uplinks;
+};
+
+class Draft {
+public:
+    Draft(const SitePlan& plan, Random& random);
+
+    /// Changes something; returns what, in words.
+    std::string edit(const SitePlan& plan, Random& random);
+    [[nodiscard]] std::shared_ptr<const conf::Config> build(const SitePlan& plan) const;
+
+    /// Of one of its services, or of none.
+    [[nodiscard]] Prefix some_prefix(Random& random) const;
+    [[nodiscard]] std::string some_service(Random& random) const;
+
+private:
+    struct Service {
+        std::string name;
+        std::set<Prefix> prefixes;
+        health::Expression rule;  ///< over numbers of checks
+        conf::ExportAttributes announce;
+    };
+    struct Neighbor {
+        conf::Neighbor config;
+        std::optional<std::set<unsigned>> services;
+    };
+
+    void add_check(unsigned number, Random& random);
+    void add_service(unsigned number, Random& random);
+    void add_neighbor(unsigned uplink, const SitePlan& plan, Random& random);
+    void set_families(conf::Neighbor& neighbor, Random& random) const;
+    [[nodiscard]] bool taken(const Prefix& prefix) const;
+    [[nodiscard]] health::Expression some_rule(unsigned depth, Random& random) const;
+    [[nodiscard]] bool uses(unsigned check) const;
+    std::string edit_check(Random& random);
+    std::string edit_service(Random& random);
+    std::string edit_prefixes(Random& random);
+    std::string edit_neighbor(const SitePlan& plan, Random& random);
+
+    bool wide_ = true;       ///< all that is owned, or a part
+    bool reversed_ = false;  ///< the order in which checks and services stand
+    std::map<unsigned, conf::Check> checks_;
+    std::map<unsigned, Service> services_;
+    std::map<unsigned, Neighbor> neighbors_;  ///< by uplink
+};
+
+}  // namespace swerve::sim

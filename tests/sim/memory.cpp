@@ -1,0 +1,126 @@
+#include "tests/sim/memory.hpp"
+
+#include <algorithm>
+
+#include "tests/sim/trace.hpp"
+
+namespace swerve::sim {
+namespace {
+
+constexpr Duration proven = std::chrono::minutes{10};
+constexpr Duration tolerance = std::chrono::milliseconds{1};
+
+bool agree(const std::optional<TimePoint>& a, const std::optional<TimePoint>& b) {
+    if (!a || !b) return a.has_value() == b.has_value();
+    return std::max(*a, *b) - std::min(*a, *b) <= tolerance;
+}
+
+bool agree(const std::map<Subject, Word>& a, const std::map<Subject, Word>& b) {
+    return a.size() == b.size() && std::ranges::equal(a, b, [](const auto& one, const auto& two) {
+               return one.first == two.first && one.second.kind == two.second.kind &&
+                      agree(one.second.until, two.second.until);
+           });
+}
+
+std::string text(const std::map<Subject, Word>& words, TimePoint now) {
+    std::string out;
+    for (const auto& [subject, word] : words) {
+        const auto* prefix = std::get_if<Prefix>(&subject);
+        out +=
+            fmt::format(" {} {}", to_string(word.kind),
+                        prefix != nullptr ? prefix->to_string() : std::get<std::string>(subject));
+        if (word.until)
+            out += fmt::format(" for {} ms", (*word.until - now) / std::chrono::milliseconds{1});
+    }
+    return out.empty() ? " nothing" : out;
+}
+
+/// What the configuration has a place for.
+std::map<Subject, Word> placed(std::map<Subject, Word> words, const conf::Config& config) {
+    std::erase_if(words, [&](const auto& each) {
+        if (const auto* prefix = std::get_if<Prefix>(&each.first)) {
+            return std::ranges::none_of(
+                config.owned, [&](const Prefix& block) { return block.contains(*prefix); });
+        }
+        return std::ranges::none_of(config.services, [&](const conf::Service& service) {
+            return service.name == std::get<std::string>(each.first);
+        });
+    });
+    return words;
+}
+
+}  // namespace
+
+// DESIGN.md §4.7: in the same boot the boot clock decides; in a later one the wall clock, which can
+// take time away from a word but never add to it.
+std::map<Subject, Word> Memory::words_for(const Machine& next) const {
+    std::map<Subject, Word> out;
+    const Duration by_wall = (next.now + next.wall_offset) - (machine.now + machine.wall_offset);
+    for (const auto& [subject, word] : words) {
+        Word then = word;
+        if (word.until) {
+            const Duration left = *word.until - machine.now;
+            const Duration gone = next.boot == machine.boot ? next.now - machine.now
+                                                            : std::max(by_wall, Duration::zero());
+            if (left <= gone) continue;
+            then.until = next.now + (left - gone);
+        }
+        out.emplace(subject, then);
+    }
+    return out;
+}
+
+unsigned Memory::crashes_for(TimePoint seen) const {
+    if (clean) return 0;
+    return std::max(seen, machine.now) - machine.process_started >= proven ? 1
+                                                                           : machine.crashes + 1;
+}
+
+void Notebook::saved(Memory memory) {
+    saved_.push_back(std::move(memory));
+    if (saved_.size() > 2) saved_.pop_front();
+    torn_.reset();
+    one_damaged_ = false;
+    both_damaged_ = false;
+}
+
+std::optional<Memory> Notebook::recall(const Machine& machine, const failover::Restored& restored,
+                                       const std::map<Subject, Word>& words,
+                                       const conf::Config& config) {
+    const bool all_lost = both_damaged_ || (one_damaged_ && saved_.size() < 2);
+    if (restored.drain_all) {
+        if (!all_lost) violate("P1", "everything is drained though a generation is whole");
+        saved_.clear();
+        return std::nullopt;
+    }
+    if (both_damaged_) violate("P1", "the state is lost, and the site does not start drained");
+    std::vector<Memory> candidates(saved_.rbegin(), saved_.rend());
+    if (!one_damaged_ && candidates.size() > 1) candidates.pop_back();
+    if (torn_) candidates.push_back(*torn_);
+    for (const Memory& each : candidates) {
+        if (!agree(placed(each.words_for(machine), config), words)) continue;
+        check_hold(each, restored);
+        return each;
+    }
+    if (candidates.empty() || (torn_ && saved_.empty())) {
+        if (!words.empty()) violate("P1", "words out of nowhere:{}", text(words, machine.now));
+        return std::nullopt;
+    }
+    violate("P1", "after the restart there is in force:{}; saved was:{}", text(words, machine.now),
+            text(placed(candidates.front().words_for(machine), config), machine.now));
+}
+
+// A crash loop must not become a flap: from the third end in a row on announcements wait.
+void Notebook::check_hold(const Memory& from, const failover::Restored& restored) const {
+    const unsigned most = from.crashes_for(from.machine.now);
+    const unsigned least = from.crashes_for(died_.value_or(from.machine.now));
+    if (restored.crashes < std::min(least, most) || restored.crashes > std::max(least, most)) {
+        violate("P2", "{} unexpected ends in a row are taken for {}", most, restored.crashes);
+    }
+    if (restored.hold_until.has_value() != (restored.crashes >= 3)) {
+        violate("P2", "after {} unexpected ends in a row announcements {}", restored.crashes,
+                restored.hold_until ? "wait" : "do not wait");
+    }
+}
+
+}  // namespace swerve::sim

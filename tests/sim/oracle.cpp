@@ -1,0 +1,487 @@
+#include "tests/sim/oracle.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace swerve::sim {
+
+using daemon::NeighborId;
+using failover::OverrideKind;
+using health::CheckState;
+
+namespace {
+
+bool owned(const conf::Config& config, const Prefix& prefix) {
+    return std::ranges::any_of(config.owned,
+                               [&](const Prefix& block) { return block.contains(prefix); });
+}
+
+bool is_sent(const conf::Neighbor& neighbor, failover::ServiceId service, Family family) {
+    if (!neighbor.families.contains(family)) return false;
+    return !neighbor.services || std::ranges::count(*neighbor.services, service) > 0;
+}
+
+/// How long checks that a reload made new may take to be decided.
+Duration patience(const conf::Config& config, const conf::Service& service) {
+    Duration longest = silence_held;
+    for (const std::uint32_t check : health::checks_of(service.healthy_when)) {
+        const health::TrackerPolicy& timing = config.checks[check].timing;
+        longest = std::max<Duration>(longest, timing.interval * timing.rise + timing.timeout);
+    }
+    return longest + 2 * slack;
+}
+
+WireRoute sorted(WireRoute route) {
+    std::ranges::sort(route.communities);
+    std::ranges::sort(route.large_communities);
+    return route;
+}
+
+}  // namespace
+
+void Oracle::index() {
+    services_.clear();
+    for (failover::ServiceId id = 0; id < config_->services.size(); ++id) {
+        for (const bgp::BlockRef& block : config_->services[id].prefixes) {
+            block->for_each(block->all(),
+                            [&](const Prefix& prefix) { services_.emplace(prefix, id); });
+        }
+    }
+    rulings_.clear();
+}
+
+void Oracle::started(const daemon::Speaker& speaker, const failover::Restored& restored,
+                     const Machine& machine) {
+    config_ = speaker.config();
+    index();
+    const failover::SiteView view = speaker.site().view();
+    const auto world = [&](const failover::Override& word) {
+        Word out{word.kind, {}};
+        if (word.expires) out.until = *word.expires + machine.since_boot;
+        return out;
+    };
+    std::map<Subject, Word> words;
+    for (const auto& [prefix, word] : view.prefix_overrides) words.emplace(prefix, world(word));
+    for (const auto& service : view.services) {
+        if (service.drain) words.emplace(service.name, world(*service.drain));
+    }
+    const auto memory = notebook_.recall(machine, restored, words, *config_);
+    words_ = std::move(words);
+
+    hold_until_.reset();
+    if (restored.crashes >= 3) {
+        const unsigned doublings = std::min(restored.crashes - 3, 5U);
+        hold_until_ = machine.now + std::min<Duration>(std::chrono::seconds{30} * (1U << doublings),
+                                                       std::chrono::minutes{15});
+    }
+    // What was seen by another boot may be judged by a wall clock that was moved since.
+    const bool soon = memory && notebook_.died() &&
+                      (memory->machine.boot != machine.boot ||
+                       machine.now - *notebook_.died() <= std::chrono::minutes{1});
+    beliefs_.clear();
+    for (const conf::Check& check : config_->checks) {
+        bool earned = false;
+        if (soon) {
+            const auto before = memory->passing.find(check.name);
+            earned = before != memory->passing.end() && before->second == check.probe;
+        }
+        beliefs_.emplace_back(check.timing, earned, machine.now);
+    }
+}
+
+void Oracle::ended() {
+    notebook_.died(now());
+    config_.reset();
+    beliefs_.clear();
+    standing_.clear();
+    sessions_.clear();
+    conversations_.clear();
+    stalled_since_.reset();
+    stopping_ = false;
+}
+
+void Oracle::reloaded(const conf::Change& change) {
+    const std::vector<Possible> before = verdicts();
+    std::map<std::string, Standing> standing;
+    std::vector<CheckBelief> beliefs;
+    for (const conf::Check& check : change.after->checks) {
+        const auto was = std::ranges::find(config_->checks, check.name, &conf::Check::name);
+        // The evidence of a check counts on as long as the same probe finds it.
+        if (was == config_->checks.end() || was->probe != check.probe) {
+            beliefs.emplace_back(check.timing, false, now());
+            beliefs.back().silent_since(stalled_since_);
+            continue;
+        }
+        beliefs.push_back(beliefs_[static_cast<std::size_t>(was - config_->checks.begin())]);
+        if (was->timing != check.timing) beliefs.back().retime(now(), check.timing);
+    }
+    for (const conf::Service& service : change.after->services) {
+        const auto was = std::ranges::find(config_->services, service.name, &conf::Service::name);
+        if (was == config_->services.end()) continue;
+        Possible verdict = before[static_cast<std::size_t>(was - config_->services.begin())];
+        standing[service.name] = {verdict, now() + patience(*change.after, service)};
+    }
+    config_ = change.after;
+    beliefs_ = std::move(beliefs);
+    standing_ = std::move(standing);
+    index();
+    std::erase_if(words_, [&](const auto& each) {
+        if (const auto* prefix = std::get_if<Prefix>(&each.first)) return !owned(*config_, *prefix);
+        return std::ranges::find(config_->services, std::get<std::string>(each.first),
+                                 &conf::Service::name) == config_->services.end();
+    });
+    for (auto& [id, session] : sessions_) session.touched = true;
+}
+
+void Oracle::disturbed() {
+    for (CheckBelief& belief : beliefs_) belief.disturbed(now());
+}
+
+void Oracle::probes_stalled(bool stalled) {
+    stalled_since_ = stalled ? std::optional{now()} : std::nullopt;
+    for (CheckBelief& belief : beliefs_) {
+        belief.silent_since(stalled_since_);
+        if (!stalled) belief.disturbed(now());
+    }
+}
+
+void Oracle::told(failover::CheckId check, health::ProbeResult result, bool late) {
+    beliefs_.at(check).told(now(), result, late);
+}
+
+void Oracle::event(failover::CheckId check, health::ProbeResult finding) {
+    beliefs_.at(check).event(now(), finding);
+}
+
+void Oracle::said(const Subject& subject, std::optional<Word> word) {
+    if (word) {
+        words_.insert_or_assign(subject, *word);
+    } else {
+        words_.erase(subject);
+    }
+}
+
+void Oracle::cleared(const Subject& subject) {
+    words_.erase(subject);
+    const auto* service = std::get_if<std::string>(&subject);
+    if (service == nullptr) return;
+    std::erase_if(words_, [&](const auto& each) {
+        const auto* prefix = std::get_if<Prefix>(&each.first);
+        const auto of = prefix != nullptr ? service_of(*prefix) : std::nullopt;
+        return of && config_->services[*of].name == *service;
+    });
+}
+
+Memory Oracle::memory(const Machine& machine, bool clean) const {
+    Memory out{machine, clean, words_, {}};
+    std::erase_if(out.words, [&](const auto& each) {
+        return each.second.until && *each.second.until <= now();
+    });
+    for (std::size_t i = 0; i < beliefs_.size(); ++i) {
+        const conf::Check& check = config_->checks[i];
+        if (CheckBelief{beliefs_[i]}.now(now(), truths_.at(check.name)).has(CheckState::pass)) {
+            out.passing.emplace(check.name, check.probe);
+        }
+    }
+    return out;
+}
+
+std::vector<Possible> Oracle::verdicts() {
+    std::vector<Possible> checks;
+    for (std::size_t i = 0; i < beliefs_.size(); ++i) {
+        checks.push_back(beliefs_[i].now(now(), truths_.at(config_->checks[i].name)));
+    }
+    std::vector<Possible> out;
+    for (const conf::Service& service : config_->services) {
+        Possible verdict = possible(service.healthy_when, checks);
+        const auto standing = standing_.find(service.name);
+        if (standing != standing_.end() && now() <= standing->second.until &&
+            verdict.has(CheckState::unknown) && standing->second.before.has(CheckState::pass)) {
+            verdict.add(CheckState::pass);
+        }
+        out.push_back(verdict);
+    }
+    return out;
+}
+
+std::optional<failover::ServiceId> Oracle::service_of(const Prefix& prefix) const {
+    const auto found = services_.find(prefix);
+    return found == services_.end() ? std::nullopt : std::optional{found->second};
+}
+
+// DESIGN.md §1: withdraw > drain > announce > verdict; a word that has just run out may be noticed
+// a little late.
+Oracle::Ruling Oracle::ruling(const Prefix* prefix,
+                              std::optional<failover::ServiceId> service) const {
+    if (stopping_) return {false, false};
+    enum class In : std::uint8_t { no, fading, force };
+    const auto look_up = [&](const Subject& subject, OverrideKind kind) {
+        const auto word = words_.find(subject);
+        if (word == words_.end() || word->second.kind != kind) return In::no;
+        const auto& until = word->second.until;
+        if (!until || now() < *until) return In::force;
+        return now() <= *until + slack ? In::fading : In::no;
+    };
+    In withdraw = In::no;
+    In announce = In::no;
+    if (prefix != nullptr) {
+        withdraw = look_up(*prefix, OverrideKind::withdraw);
+        announce = look_up(*prefix, OverrideKind::announce);
+    }
+    const In drain =
+        service ? look_up(config_->services[*service].name, OverrideKind::drain) : In::no;
+    bool may_be_up = false;
+    bool must_be_up = false;
+    if (service) {
+        const Possible verdict = verdicts_[*service];
+        may_be_up = verdict.has(CheckState::pass) && (!hold_until_ || now() >= *hold_until_);
+        must_be_up =
+            verdict.only(CheckState::pass) && (!hold_until_ || now() > *hold_until_ + slack);
+    }
+    return {withdraw != In::force && drain != In::force && (announce != In::no || may_be_up),
+            withdraw == In::no && drain == In::no && (announce == In::force || must_be_up)};
+}
+
+void Oracle::check(const daemon::Speaker& speaker, bool routes_changed,
+                   const std::function<bool(NeighborId)>& blocked) {
+    verdicts_ = verdicts();
+    // Prefixes are many and rulings few, so they are compared when something has changed.
+    std::vector<Ruling> rulings;
+    for (failover::ServiceId id = 0; id < config_->services.size(); ++id) {
+        rulings.push_back(ruling(nullptr, id));
+    }
+    for (const auto& [subject, word] : words_) {
+        if (const auto* prefix = std::get_if<Prefix>(&subject)) {
+            rulings.push_back(ruling(prefix, service_of(*prefix)));
+        }
+    }
+    const bool changed = std::exchange(rulings_, rulings) != rulings || routes_changed;
+    for (const auto& [id, neighbor] : speaker.neighbors()) {
+        if (changed) compare_desired(*neighbor);
+        const auto session = sessions_.find(id);
+        if (session == sessions_.end()) continue;
+        if (changed) session->second.touched = true;
+        if (!session->second.touched || blocked(id)) continue;
+        session->second.touched = false;
+        compare_sent(*neighbor, session->second);
+    }
+}
+
+void Oracle::compare_desired(const daemon::Neighbor& neighbor) const {
+    std::set<Prefix> desired;
+    neighbor.peer.rib_out().for_each(
+        [&](const Prefix& prefix, const bgp::RouteRef& wanted, const bgp::RouteRef&) {
+            if (wanted) desired.insert(prefix);
+        });
+    for (const Prefix& prefix : desired) {
+        // S1: nothing outside `owned`, nothing that no service and no operator asks for.
+        if (!owned(*config_, prefix)) {
+            violate("S1", "{}: {} is announced and not owned", site_, prefix.to_string());
+        }
+        const auto service = service_of(prefix);
+        if (service && !is_sent(*neighbor.config, *service, prefix.family())) {
+            violate("S1", "{}: {} goes to {}, which does not carry its service", site_,
+                    prefix.to_string(), neighbor.name);
+        }
+        if (ruling(&prefix, service).may) continue;
+        const bool by_verdict = service && !verdicts_[*service].has(CheckState::pass);
+        // S2: no route for a service that has been down, undecided or without evidence for longer
+        // than DESIGN.md §4.6 grants; S1 where an operator or the daemon's end forbids it.
+        violate(by_verdict ? "S2" : "S1", "{}: {} of {} is to be with {}, though {}", site_,
+                prefix.to_string(), service ? config_->services[*service].name : "no service",
+                neighbor.name,
+                by_verdict ? "its checks cannot say up any more, or not yet"
+                           : "it was withdrawn, drained, held back or never announced");
+    }
+    // S4, for one site: a service whose checks can only say up is announced.
+    const auto require = [&](const Prefix& prefix, std::optional<failover::ServiceId> service) {
+        if (desired.contains(prefix) || !ruling(&prefix, service).must) return;
+        violate("S4", "{}: {} of {} is not to be with {}, though nothing speaks against it", site_,
+                prefix.to_string(), service ? config_->services[*service].name : "no service",
+                neighbor.name);
+    };
+    for (const auto& [prefix, service] : services_) {
+        if (is_sent(*neighbor.config, service, prefix.family())) require(prefix, service);
+    }
+    for (const auto& [subject, word] : words_) {
+        const auto* prefix = std::get_if<Prefix>(&subject);
+        if (prefix != nullptr && !services_.contains(*prefix)) require(*prefix, std::nullopt);
+    }
+}
+
+/// S6: what the neighbor was sent is what it is to hold, unless its kernel takes no more.
+void Oracle::compare_sent(const daemon::Neighbor& neighbor, const Session& session) const {
+    if (!neighbor.peer.negotiated()) return;
+    std::map<Prefix, WireRoute> wanted;
+    neighbor.peer.rib_out().for_each([&](const Prefix& prefix, const bgp::RouteRef& desired,
+                                         const bgp::RouteRef&) {
+        const Family family = prefix.family();
+        if (!desired || !neighbor.peer.negotiated()->families.contains(family)) return;
+        WireRoute route =
+            expected_route(*neighbor.config, service_of(prefix), family, *neighbor.local_address);
+        if (route.next_hop) wanted.emplace(prefix, std::move(route));
+    });
+    for (const auto& [prefix, route] : wanted) {
+        const auto held = session.held.find(prefix);
+        if (held == session.held.end()) {
+            violate("S6", "{}: {} was not sent to {}", site_, prefix.to_string(), neighbor.name);
+        }
+        if (held->second != route) {
+            violate("S1", "{}: {} holds {} as [{}], configured is [{}]", site_, neighbor.name,
+                    prefix.to_string(), to_string(held->second), to_string(route));
+        }
+    }
+    if (session.held.size() == wanted.size()) return;
+    for (const auto& [prefix, route] : session.held) {
+        if (!wanted.contains(prefix)) {
+            violate("S6", "{}: {} was not withdrawn from {}", site_, prefix.to_string(),
+                    neighbor.name);
+        }
+    }
+}
+
+// DESIGN.md §4.13, RFC 4271 §5.1.
+WireRoute Oracle::expected_route(const conf::Neighbor& neighbor,
+                                 std::optional<failover::ServiceId> service, Family family,
+                                 const Address& local) const {
+    const conf::ExportAttributes of_service =
+        service ? config_->services[*service].announce : conf::ExportAttributes{};
+    const conf::ExportAttributes& own = neighbor.attributes;
+    const bool internal = neighbor.remote_as == config_->local_as;
+    WireRoute out{.origin = 0};
+    const unsigned prepend = own.prepend ? *own.prepend : of_service.prepend.value_or(0);
+    out.as_path.assign(prepend + (internal ? 0U : 1U), config_->local_as.value());
+    out.med = own.med ? own.med : of_service.med;
+    if (internal) {
+        out.local_pref = own.local_pref ? own.local_pref : of_service.local_pref;
+        if (!out.local_pref) out.local_pref = 100;
+    }
+    std::set<std::uint32_t> communities;
+    std::set<std::array<std::uint32_t, 3>> large;
+    for (const auto* from : {&of_service, &own}) {
+        for (const Community each : from->communities) communities.insert(each.value);
+        for (const LargeCommunity& each : from->large_communities) {
+            large.insert({each.global_administrator, each.local_data_1, each.local_data_2});
+        }
+    }
+    out.communities.assign(communities.begin(), communities.end());
+    out.large_communities.assign(large.begin(), large.end());
+    out.next_hop = family == Family::ipv4 ? neighbor.next_hop_ipv4 : neighbor.next_hop_ipv6;
+    if (!out.next_hop && local.family() == family) out.next_hop = local;
+    return out;
+}
+
+void Oracle::session_up(NeighborId neighbor, Socket socket) {
+    sessions_[neighbor] = {.socket = socket};
+}
+
+void Oracle::session_down(NeighborId neighbor) { sessions_.erase(neighbor); }
+void Oracle::removed(NeighborId neighbor) { sessions_.erase(neighbor); }
+void Oracle::asked_for_routes(NeighborId neighbor) {
+    const auto session = sessions_.find(neighbor);
+    if (session != sessions_.end()) session->second.refreshed = true;
+}
+
+void Oracle::received(Socket socket, ByteView octets) {
+    Conversation& talk = conversations_[socket];
+    std::vector<WireMessage> messages;
+    talk.in.feed(octets, messages);
+    for (const WireMessage& message : messages) {
+        if (message.type == WireMessage::Type::open) talk.open_received = true;
+        if (message.type == WireMessage::Type::keepalive) talk.keepalive_received = true;
+        if (message.type != WireMessage::Type::route_refresh) continue;
+        for (auto& [id, session] : sessions_) {
+            if (session.socket == socket) session.refreshed = true;
+        }
+    }
+}
+
+void Oracle::wrote(const bgp::Peer& peer, NeighborId neighbor, Socket socket, ByteView octets) {
+    Conversation& talk = conversations_[socket];
+    std::vector<WireMessage> messages;
+    // A message that was begun is finished, whatever has become urgent meanwhile.
+    bool begun_before = talk.out.incomplete() > 0;
+    talk.out.feed(octets, messages);
+    for (const WireMessage& message : messages) {
+        const bool begun = std::exchange(begun_before, false);
+        // S6: OPEN first and once, an UPDATE in Established only, nothing behind a NOTIFICATION.
+        if (talk.notified) violate("S6", "{}: a message follows a NOTIFICATION", site_);
+        if ((message.type == WireMessage::Type::open) == talk.open_sent) {
+            violate("S6", "{}: an OPEN is not the first message, or is missing", site_);
+        }
+        talk.open_sent = true;
+        talk.notified = message.type == WireMessage::Type::notification;
+        talk.keepalive_sent |= message.type == WireMessage::Type::keepalive;
+        if (message.type != WireMessage::Type::update) continue;
+        const auto session = sessions_.find(neighbor);
+        if (!talk.open_received || !talk.keepalive_received || !talk.keepalive_sent ||
+            session == sessions_.end() || session->second.socket != socket) {
+            violate("S6", "{}: an UPDATE before the session is Established", site_);
+        }
+        take_update(session->second, message);
+        if (!begun && !message.announced.empty()) nothing_overtaken(peer, session->second);
+    }
+}
+
+void Oracle::take_update(Session& session, const WireMessage& message) const {
+    session.touched = true;
+    for (const Prefix& prefix : message.withdrawn) {
+        if (session.held.erase(prefix) == 0) {
+            violate("S6", "{}: {} is withdrawn and the neighbor does not hold it", site_,
+                    prefix.to_string());
+        }
+    }
+    if (message.announced.empty()) return;
+    const WireRoute route = sorted(message.route);
+    for (const Prefix& prefix : message.announced) {
+        if (!owned(*config_, prefix))
+            violate("S1", "{}: {} is not owned", site_, prefix.to_string());
+        const auto [held, added] = session.held.try_emplace(prefix, route);
+        if (!added && held->second == route && !session.refreshed) {
+            violate("S6", "{}: {} is announced again as the neighbor holds it", site_,
+                    prefix.to_string());
+        }
+        held->second = route;
+    }
+}
+
+/// S6: a withdraw is never behind announcements.
+void Oracle::nothing_overtaken(const bgp::Peer& peer, const Session& session) const {
+    peer.rib_out().for_each(
+        [&](const Prefix& prefix, const bgp::RouteRef& wanted, const bgp::RouteRef&) {
+            if (!wanted && session.held.contains(prefix)) {
+                violate("S6", "{}: an announcement overtakes the withdrawal of {}", site_,
+                        prefix.to_string());
+            }
+        });
+}
+
+void Oracle::closed(Socket socket, ByteView last_words) {
+    const auto talk = conversations_.find(socket);
+    if (talk == conversations_.end()) return;
+    if (!last_words.empty()) {
+        std::vector<WireMessage> messages;
+        talk->second.out.feed(last_words, messages);
+        if (talk->second.out.incomplete() > 0) {
+            violate("S6", "{}: the last words end in the middle of a message", site_);
+        }
+    }
+    conversations_.erase(talk);
+}
+
+void Oracle::check_quiet(const daemon::Speaker& speaker, NeighborId neighbor,
+                         const std::vector<Prefix>& held) {
+    // S6: both ends hold the same.
+    const auto session = sessions_.find(neighbor);
+    const daemon::Neighbor& known = *speaker.neighbors().find(neighbor);
+    std::vector<Prefix> sent;
+    if (session != sessions_.end()) {
+        for (const auto& [prefix, route] : session->second.held) sent.push_back(prefix);
+    }
+    if (sent != held) {
+        violate("S6", "{}: {} was sent {} routes and holds {}", site_, known.name, sent.size(),
+                held.size());
+    }
+}
+
+}  // namespace swerve::sim

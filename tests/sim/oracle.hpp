@@ -1,0 +1,130 @@
+#pragma once
+// Knows what a site has to do, from its configuration, from what its operator said and from the
+// truth about its services; looks at the site after every turn. It decides nothing the way the
+// shipping code does: docs/simulation.md lists the invariants that are named here.
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "daemon/speaker/speaker.hpp"
+#include "tests/sim/belief.hpp"
+#include "tests/sim/memory.hpp"
+#include "tests/sim/network.hpp"
+#include "tests/sim/trace.hpp"
+#include "tests/sim/wire.hpp"
+
+namespace swerve::sim {
+
+using Truths = std::map<std::string, RealService>;  ///< by check
+
+class Oracle {
+public:
+    Oracle(std::string site, const Timeline& timeline, const Truths& truths)
+        : site_(std::move(site)), timeline_(timeline), truths_(truths) {}
+
+    // The life of the daemon.
+    void started(const daemon::Speaker& speaker, const failover::Restored& restored,
+                 const Machine& machine);
+    void ended();
+    void stopping() { stopping_ = true; }
+    void reloaded(const conf::Change& change);
+    /// It stood still, or its probes did, until now.
+    void disturbed();
+    void probes_stalled(bool stalled);
+
+    // What it was told.
+    void told(failover::CheckId check, health::ProbeResult result, bool late);
+    void event(failover::CheckId check, health::ProbeResult finding);
+    /// An operator's word (absent: taken back) that the daemon has accepted.
+    void said(const Subject& subject, std::optional<Word> word);
+    void cleared(const Subject& subject);
+
+    // What it wrote down.
+    [[nodiscard]] Memory memory(const Machine& machine, bool clean) const;
+    [[nodiscard]] Notebook& notebook() { return notebook_; }
+
+    // What it did.
+    void session_up(daemon::NeighborId neighbor, Socket socket);
+    void session_down(daemon::NeighborId neighbor);
+    void removed(daemon::NeighborId neighbor);
+    void wrote(const bgp::Peer& peer, daemon::NeighborId neighbor, Socket socket, ByteView octets);
+    void received(Socket socket, ByteView octets);
+    void asked_for_routes(daemon::NeighborId neighbor);
+    void closed(Socket socket, ByteView last_words);
+    /// After each turn; `blocked`: the kernel takes no more for this neighbor.
+    void check(const daemon::Speaker& speaker, bool routes_changed,
+               const std::function<bool(daemon::NeighborId)>& blocked);
+    /// When all has been quiet for long: what the router holds.
+    void check_quiet(const daemon::Speaker& speaker, daemon::NeighborId neighbor,
+                     const std::vector<Prefix>& held);
+
+private:
+    /// What may be done about a prefix, and what must.
+    struct Ruling {
+        bool may;
+        bool must;
+        friend bool operator==(const Ruling&, const Ruling&) = default;
+    };
+    /// The verdict of a service before a reload made checks of it undecided.
+    struct Standing {
+        Possible before;
+        TimePoint until;
+    };
+    /// Both directions of one connection, as the wire shows them.
+    struct Conversation {
+        WireReader out{};
+        WireReader in{};
+        bool open_sent = false;
+        bool open_received = false;
+        bool keepalive_sent = false;
+        bool keepalive_received = false;
+        bool notified = false;
+    };
+    struct Session {
+        std::optional<Socket> socket{};
+        std::map<Prefix, WireRoute> held{};  ///< by the neighbor, as the octets say
+        bool refreshed = false;
+        bool touched = true;  ///< since it was compared last
+    };
+
+    [[nodiscard]] TimePoint now() const { return timeline_.now(); }
+    [[nodiscard]] std::vector<Possible> verdicts();
+    /// Null: any prefix of the service on which there is no word.
+    [[nodiscard]] Ruling ruling(const Prefix* prefix,
+                                std::optional<failover::ServiceId> service) const;
+    [[nodiscard]] std::optional<failover::ServiceId> service_of(const Prefix& prefix) const;
+    void index();
+    void compare_desired(const daemon::Neighbor& neighbor) const;
+    void compare_sent(const daemon::Neighbor& neighbor, const Session& session) const;
+    void take_update(Session& session, const WireMessage& message) const;
+    void nothing_overtaken(const bgp::Peer& peer, const Session& session) const;
+    [[nodiscard]] WireRoute expected_route(const conf::Neighbor& neighbor,
+                                           std::optional<failover::ServiceId> service,
+                                           Family family, const Address& local) const;
+
+    std::string site_;
+    const Timeline& timeline_;
+    const Truths& truths_;
+    Notebook notebook_;
+    std::shared_ptr<const conf::Config> config_;
+    std::map<Prefix, failover::ServiceId> services_;  ///< of every prefix
+    std::vector<CheckBelief> beliefs_;                ///< by check
+    std::map<std::string, Standing> standing_;        ///< by service
+    std::map<Subject, Word> words_;
+    std::map<daemon::NeighborId, Session> sessions_;
+    std::map<Socket, Conversation> conversations_;
+    std::optional<TimePoint> hold_until_;
+    std::optional<TimePoint> stalled_since_;
+    bool stopping_ = false;
+
+    std::vector<Possible> verdicts_;  ///< by service, now
+    std::vector<Ruling> rulings_;     ///< when routes were compared last
+};
+
+}  // namespace swerve::sim
