@@ -67,9 +67,9 @@ private:
 template <class Piece, class RangeOf, class Change>
 void SegmentList::change_all(std::span<const Piece> pieces, const RangeOf& range_of,
                              const Change& change) {
-    std::vector<Segment> before = std::exchange(segments_, {});
+    const std::vector<Segment> before = std::exchange(segments_, {});
     auto piece = pieces.begin();
-    for (Segment& segment : before) {
+    for (const Segment& segment : before) {
         for (IdRange left = segment.range; left.size() > 0;) {
             while (piece != pieces.end() && std::invoke(range_of, *piece).end <= left.begin)
                 ++piece;
@@ -81,7 +81,7 @@ void SegmentList::change_all(std::span<const Piece> pieces, const RangeOf& range
                 part.end = std::min(part.end, covering != nullptr ? range.end : range.begin);
             }
             left.begin = part.end;
-            Segment changed = left.size() > 0 ? segment : std::move(segment);
+            Segment changed = segment;
             changed.range = part;
             change(changed, covering);
             append(std::move(changed));
