@@ -47,12 +47,21 @@ private:
 
 /// `after` with the blocks of `before` wherever those hold the same, so that what did not change is
 /// one object and needs no handing over.
-std::shared_ptr<const Config> share_blocks(const Config& before, const Config& after) {
+std::shared_ptr<const Config> share_blocks(const Config& before,
+                                           std::shared_ptr<const Config> after) {
     const BlockPool pool{blocks_of(before)};
-    auto out = std::make_shared<Config>(after);
-    for (Service& service : out->services) {
-        for (bgp::BlockRef& block : service.prefixes) block = pool.equal_to(block);
+    auto services = after->services;
+    bool shares = false;
+    for (Service& service : services) {
+        for (bgp::BlockRef& block : service.prefixes) {
+            bgp::BlockRef equal = pool.equal_to(block);
+            shares = shares || equal != block;
+            block = std::move(equal);
+        }
     }
+    if (!shares) return after;
+    auto out = std::make_shared<Config>(*after);
+    out->services = std::move(services);
     return out;
 }
 
@@ -102,7 +111,7 @@ Result<std::shared_ptr<const Change>, Diagnostics> compare(std::shared_ptr<const
     if (auto refused = refusals(change->keys, *after); !refused.empty()) {
         return fail(std::move(refused));
     }
-    change->after = share_blocks(*before, *after);
+    change->after = share_blocks(*before, std::move(after));
     change->checks = kept_checks(*before, *change->after);
     change->hand_overs = bgp::hand_overs(blocks_of(*before), blocks_of(*change->after));
     change->resets = session_resets(*before, *change->after);
