@@ -249,14 +249,14 @@ template <class List>
 }
 
 /// From the verdict to the last neighbor's `stage`; nothing while one is missing. A neighbor whose
-/// session was lost needs neither.
+/// session was lost, or that was not told after all, needs neither.
 [[nodiscard]] json::value last_stage(
     const failover::FailoverRecord& record,
     std::optional<TimePoint> failover::FailoverRecord::Neighbor::* stage) {
     std::optional<TimePoint> last;
     for (const auto& neighbor : record.neighbors) {
         const std::optional<TimePoint>& reached = neighbor.*stage;
-        if (!reached && neighbor.session_lost) continue;
+        if (!reached && (neighbor.session_lost || neighbor.cancelled)) continue;
         if (!reached) return nullptr;
         last = std::max(last.value_or(*reached), *reached);
     }

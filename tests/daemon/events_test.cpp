@@ -28,8 +28,7 @@ template <class What>
 }
 
 [[nodiscard]] daemon::SessionEvent session_down() {
-    return {.neighbor = 0,
-            .name = "upstream-a",
+    return {.name = "upstream-a",
             .up = false,
             .reason = "hold timer expired",
             .notification = bgp::Notification{bgp::ErrorCode::hold_timer_expired, 0},
@@ -46,7 +45,7 @@ template <class What>
 
 TEST_CASE("events: each kind names its type, subject and severity") {
     using daemon::Severity;
-    const auto up = view_of(daemon::SessionEvent{0, "upstream-a", true, "", {}, false});
+    const auto up = view_of(daemon::SessionEvent{"upstream-a", true, "", {}, false});
     CHECK(up.type == "session_up");
     CHECK(up.subject == "upstream-a");
     CHECK(up.severity == Severity::info);
@@ -59,20 +58,20 @@ TEST_CASE("events: each kind names its type, subject and severity") {
     CHECK(gone.detail ==
           json::object{{"prefix", "198.51.100.0/24"}, {"from", "site-a"}, {"to", nullptr}});
     const auto check = view_of(
-        failover::CheckChanged{0, health::CheckState::pass, health::CheckState::fail, "refused"});
+        daemon::CheckEvent{"web", health::CheckState::pass, health::CheckState::fail, "refused"});
     CHECK(check.type == "check");
     CHECK(check.subject == "web");
     CHECK(check.detail == json::object{{"from", "pass"}, {"to", "fail"}, {"reason", "refused"}});
-    const auto lost = view_of(failover::EvidenceLost{0, "no answer", sample_now + 30s});
+    const auto lost = view_of(daemon::EvidenceEvent{"web", "no answer", sample_now + 30s});
     CHECK(lost.type == "evidence_lost");
     CHECK(lost.severity == Severity::critical);
-    const auto verdict = view_of(
-        failover::VerdictChanged{0, failover::Verdict::up, failover::Verdict::down, "web fails"});
+    const auto verdict = view_of(daemon::VerdictEvent{"portal", failover::Verdict::up,
+                                                      failover::Verdict::down, "web fails"});
     CHECK(verdict.type == "verdict");
     CHECK(verdict.subject == "portal");
     CHECK(verdict.severity == Severity::critical);
-    const auto intent = view_of(failover::IntentChanged{0, failover::Intent::withdraw,
-                                                        failover::Intent::announce, "verdict up"});
+    const auto intent = view_of(daemon::IntentEvent{"portal", failover::Intent::withdraw,
+                                                    failover::Intent::announce, "verdict up"});
     CHECK(intent.type == "intent");
     CHECK(intent.severity == Severity::info);
     const auto alarm =
@@ -155,8 +154,8 @@ TEST_CASE("operations: an event gets an id, a log line and an audit line") {
     RunningOperations running;
     REQUIRE(running.started);
     running.publish(event_of(session_down()));
-    running.publish(event_of(failover::VerdictChanged{0, failover::Verdict::up,
-                                                      failover::Verdict::down, "web \"x\" fails"}));
+    running.publish(event_of(daemon::VerdictEvent{"portal", failover::Verdict::up,
+                                                  failover::Verdict::down, "web \"x\" fails"}));
     const auto answer = ask_http(running.socket(), "GET", "/v1/events");
     const json::array events = answer.json().at("events").as_array();
     REQUIRE(events.size() == 2);

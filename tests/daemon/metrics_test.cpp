@@ -25,6 +25,7 @@ namespace {
                                            .counters = counters,
                                            .log_counts = logged,
                                            .audit_failures = 0,
+                                           .reloads = {},
                                            .process = daemon::read_process_facts()}));
 }
 
@@ -39,11 +40,11 @@ namespace {
     const auto count = [&](auto what) {
         out.count({sample_now, sample_wall, std::move(what)}, config);
     };
-    count(daemon::SessionEvent{0, "upstream-a", true, "", {}, false});
-    count(daemon::SessionEvent{0, "upstream-a", false, "x",
+    count(daemon::SessionEvent{"upstream-a", true, "", {}, false});
+    count(daemon::SessionEvent{"upstream-a", false, "x",
                                bgp::Notification{bgp::ErrorCode::cease, 2}, true});
-    count(failover::VerdictChanged{0, failover::Verdict::up, failover::Verdict::down, "x"});
-    count(failover::EvidenceLost{0, "x", sample_now});
+    count(daemon::VerdictEvent{"portal", failover::Verdict::up, failover::Verdict::down, "x"});
+    count(daemon::EvidenceEvent{"web", "x", sample_now});
     count(daemon::DaemonEvent{daemon::DaemonEvent::Kind::alarm, "x"});
     count(daemon::FailoverCompleted{sample_failover(1)});
     auto of_prefix = sample_failover(2);
@@ -104,6 +105,7 @@ TEST_CASE("metrics: names and help are written down in docs/metrics.md") {
                                                .counters = busy_counters(),
                                                .log_counts = {},
                                                .audit_failures = 0,
+                                               .reloads = {},
                                                .process = {}})) {
         CHECK_MESSAGE(page.str().find("`" + family.name + "`") != std::string::npos, family.name);
     }

@@ -73,6 +73,8 @@ inline constexpr WallTime sample_wall{1'800'000'000s};  // 2027-01-15T08:00:00Z
             .port = neighbor.port,
             .remote_as = neighbor.remote_as,
             .passive = neighbor.passive,
+            .disabled = false,
+            .out_of_sync = false,
             .state = bgp::State::active,
             .since = sample_now - 30s,
             .negotiated = {},
@@ -165,6 +167,7 @@ inline void establish(daemon::NeighborView& view, const std::vector<bgp::BlockRe
     out.first_evidence = sample_now - 600ms;
     out.verdict = sample_now - 100ms;
     out.neighbors = {{.neighbor = 0,
+                      .name = "upstream-a",
                       .written = sample_now - 100ms + 50us,
                       .acknowledged = sample_now - 99ms,
                       .session_lost = false}};
