@@ -3,6 +3,7 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <filesystem>
 
 #include "daemon/operations/client_input.hpp"
 #include "tests/support/http_client.hpp"
@@ -42,6 +43,7 @@ TEST_CASE("api: every JSON answer begins with schema, time and boottime") {
         {"/v1/services", "swerve.services/1"},
         {"/v1/checks", "swerve.checks/1"},
         {"/v1/routes", "swerve.routes/1"},
+        {"/v1/adj-out", "swerve.adj_out/1"},
         {"/v1/failovers", "swerve.failovers/1"},
         {"/v1/events", "swerve.events/1"},
         {"/v1/config", "swerve.config/1"},
@@ -182,6 +184,65 @@ TEST_CASE("api: clearing what is not there is done and says so") {
     const auto answer = ask_http(running.socket(), "POST", "/v1/auto", R"({"subject":"portal"})");
     CHECK(answer.status == 200);
     CHECK(answer.json().at("text") == "there was no override on portal");
+}
+
+TEST_CASE("api: a neighbor is commanded by name") {
+    RunningOperations running;
+    const auto command = [&](const std::string& body) {
+        return ask_http(running.socket(), "POST", "/v1/neighbor", body);
+    };
+    for (const auto* word : {"enable", "disable", "reset", "refresh"}) {
+        const auto answer = command(json::serialize(
+            json::object{{"neighbor", "upstream-a"}, {"command", word}, {"reason", "fiber"}}));
+        CHECK(answer.status == 200);
+        CHECK(answer.json().at("saved") == true);
+    }
+    running.on_loop([&] {
+        const auto& taken = running.main->neighbor_commands;
+        REQUIRE(taken.size() == 4);
+        CHECK(taken[1].command == daemon::NeighborCommand::disable);
+        CHECK(taken[1].name == "upstream-a");
+        CHECK(taken[1].reason == "fiber");
+        CHECK(taken[1].who == daemon::user_name(::getuid()));
+        running.main->neighbor_known = false;
+    });
+    check_error(command(R"({"neighbor":"nobody","command":"reset"})"), 404, "no_such_object");
+    for (const auto* body : {R"({"neighbor":"upstream-a"})", R"({"command":"reset"})",
+                             R"({"neighbor":"upstream-a","command":"stop"})",
+                             R"({"neighbor":"upstream-a","command":"reset","for_s":5})"}) {
+        CAPTURE(body);
+        check_error(command(body), 400, "bad_request");
+    }
+}
+
+TEST_CASE("api: a command whose outcome cannot be saved is done, and says that it is not") {
+    RunningOperations running;
+    std::filesystem::create_directories(running.directory.path() + "/state.a.new");
+    std::filesystem::create_directories(running.directory.path() + "/state.b.new");
+    const auto answer = ask_http(running.socket(), "POST", "/v1/drain", R"({"service":"portal"})");
+    REQUIRE(answer.status == 200);
+    CHECK(answer.json().at("done") == true);
+    CHECK(answer.json().at("saved") == false);
+    CHECK(answer.json().at("note").as_string().find("a restart will forget it") !=
+          std::string::npos);
+    CHECK(running.audit().find("\"kind\":\"alarm\"") != std::string::npos);
+}
+
+TEST_CASE("api: adj-out asks for one neighbor, one prefix, so many") {
+    RunningOperations running;
+    const std::string path = "/v1/adj-out?neighbor=upstream-a&prefix=198.51.100.0%2F24&limit=7";
+    CHECK(ask_http(running.socket(), "GET", path).status == 200);
+    running.on_loop([&] {
+        const auto& request = running.main->requests.back();
+        CHECK(request.adj_out);
+        CHECK_FALSE(request.received);
+        CHECK(request.adj_out_neighbor == "upstream-a");
+        CHECK(request.prefix == prefix("198.51.100.0/24"));
+        CHECK(request.adj_out_limit == 7);
+    });
+    check_error(ask_http(running.socket(), "GET", "/v1/adj-out?neighbor=nobody"), 404,
+                "no_such_object");
+    check_error(ask_http(running.socket(), "GET", "/v1/adj-out?limit=0"), 400, "bad_request");
 }
 
 TEST_CASE("api: an override lasts from a second to a year") {

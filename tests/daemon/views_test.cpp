@@ -4,6 +4,7 @@
 
 #include <boost/json/parse.hpp>
 
+#include "daemon/operations/adj_out_view.hpp"
 #include "daemon/operations/json_text.hpp"
 #include "daemon/operations/route_state.hpp"
 #include "tests/support/snapshot.hpp"
@@ -90,6 +91,8 @@ TEST_CASE("views: every neighbor has every field") {
                              "up_s",
                              "local_address",
                              "passive",
+                             "disabled",
+                             "out_of_sync",
                              "hold_time_s",
                              "keepalive_s",
                              "families",
@@ -341,4 +344,33 @@ TEST_CASE("views: text of many lines keeps its line ends alone") {
     CHECK(views::text_lines("a\n\tb\x1b\n").as_string() == "a\n\\x09b\\x1b\n");
     CHECK(views::text_lines("").as_string().empty());
     CHECK(views::text_lines("no end").as_string() == "no end");
+}
+
+TEST_CASE("views: adj-out says what was sent, what is to be sent and what is to be done") {
+    auto snapshot = sample_snapshot();
+    const auto plain = std::make_shared<const bgp::RouteAttributes>();
+    const auto longer = std::make_shared<const bgp::RouteAttributes>(bgp::RouteAttributes{
+        .prepend = 2, .med = 5, .communities = {*Community::parse("64500:1")}});
+    const Prefix subject = prefix("198.51.100.0/24");
+    snapshot.adj_out = {{subject, "upstream-a", plain, plain},
+                        {subject, "upstream-a", plain, nullptr},
+                        {subject, "upstream-a", longer, plain},
+                        {subject, "upstream-a", nullptr, plain}};
+    snapshot.adj_out_cut = true;
+    const json::object answer = views::adj_out(snapshot);
+    CHECK(answer.at("cut") == true);
+    std::vector<std::string> states;
+    for (const auto& route : answer.at("adj_out").as_array()) {
+        states.push_back(text(route.as_object(), "state"));
+    }
+    CHECK(states == std::vector<std::string>{"sent", "to_announce", "to_change", "to_withdraw"});
+    const json::object changed = answer.at("adj_out").as_array().at(2).as_object();
+    CHECK(changed.at("sent").as_object().at("med").is_null());
+    CHECK(changed.at("desired") == json::object{{"origin", "igp"},
+                                                {"prepend", 2},
+                                                {"med", 5},
+                                                {"local_pref", nullptr},
+                                                {"communities", {"64500:1"}},
+                                                {"large_communities", json::array{}}});
+    CHECK(answer.at("adj_out").as_array().at(3).as_object().at("desired").is_null());
 }

@@ -30,6 +30,13 @@ void Host::start() {
 void Host::end(bool with_the_host) {
     if (!daemon_) return;
     daemon_->die(with_the_host);
+    for (const Socket socket : std::exchange(unaccepted_, {})) {
+        if (with_the_host) {
+            world_.network.vanish(socket);
+        } else {
+            world_.network.abandon(socket);
+        }
+    }
     oracle_.ended();
     daemon_.reset();
     ++life_;
@@ -194,7 +201,11 @@ const Uplink& Host::uplink_to(const Address& router) const {
 void Host::accepted(Link& link, Socket socket) {
     const auto at = std::ranges::find(links_, &link) - links_.begin();
     const Address from = plan_.uplinks[static_cast<std::size_t>(at)].router_address;
-    enter(life_, [from, socket](Daemon& daemon) { daemon.accepted(from, socket); });
+    if (paused_) unaccepted_.push_back(socket);
+    enter(life_, [this, from, socket](Daemon& daemon) {
+        std::erase(unaccepted_, socket);
+        daemon.accepted(from, socket);
+    });
 }
 
 void Host::connected(Socket socket) {

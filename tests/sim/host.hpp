@@ -109,7 +109,8 @@ private:
     std::uint64_t life_ = 0;
     bool powered_ = true;
     bool paused_ = false;
-    std::vector<Late> backlog_;  ///< what waits for a process that stands still
+    std::vector<Late> backlog_;       ///< what waits for a process that stands still
+    std::vector<Socket> unaccepted_;  ///< connections among it
     unsigned boot_ = 1;
     Duration since_boot_{0};
     Duration wall_offset_{0};

@@ -93,34 +93,49 @@ std::optional<Memory> Notebook::recall(const Machine& machine, const failover::R
         saved_.clear();
         return std::nullopt;
     }
-    if (both_damaged_) violate("P1", "the state is lost, and the site does not start drained");
     std::vector<Memory> candidates(saved_.rbegin(), saved_.rend());
+    if (both_damaged_) {
+        if (!torn_) violate("P1", "the state is lost, and the site does not start drained");
+        candidates.clear();
+    }
     if (!one_damaged_ && candidates.size() > 1) candidates.pop_back();
     if (torn_) candidates.push_back(*torn_);
+    std::optional<std::string> miscounted;
+    std::optional<Memory> found;
     for (const Memory& each : candidates) {
         if (!agree(placed(each.words_for(machine), config), words)) continue;
-        check_hold(each, restored);
-        return each;
+        const auto fault = hold_fault(each, restored);
+        if (fault) {
+            miscounted = fault;
+        } else if (!found) {
+            found = each;
+        } else {
+            // Nothing tells them apart, so either may be what was read.
+            found->passing.insert(each.passing.begin(), each.passing.end());
+        }
     }
-    if (candidates.empty() || (torn_ && saved_.empty())) {
-        if (!words.empty()) violate("P1", "words out of nowhere:{}", text(words, machine.now));
-        return std::nullopt;
-    }
+    if (found) return found;
+    const bool may_be_first = saved_.empty() && !both_damaged_;
+    if (may_be_first && words.empty() && restored.crashes == 0) return std::nullopt;
+    if (miscounted) violate("P2", "{}", *miscounted);
+    if (candidates.empty()) violate("P1", "words out of nowhere:{}", text(words, machine.now));
     violate("P1", "after the restart there is in force:{}; saved was:{}", text(words, machine.now),
             text(placed(candidates.front().words_for(machine), config), machine.now));
 }
 
 // A crash loop must not become a flap: from the third end in a row on announcements wait.
-void Notebook::check_hold(const Memory& from, const failover::Restored& restored) const {
+std::optional<std::string> Notebook::hold_fault(const Memory& from,
+                                                const failover::Restored& restored) const {
     const unsigned most = from.crashes_for(from.machine.now);
     const unsigned least = from.crashes_for(died_.value_or(from.machine.now));
     if (restored.crashes < std::min(least, most) || restored.crashes > std::max(least, most)) {
-        violate("P2", "{} unexpected ends in a row are taken for {}", most, restored.crashes);
+        return fmt::format("{} unexpected ends in a row are taken for {}", most, restored.crashes);
     }
     if (restored.hold_until.has_value() != (restored.crashes >= 3)) {
-        violate("P2", "after {} unexpected ends in a row announcements {}", restored.crashes,
-                restored.hold_until ? "wait" : "do not wait");
+        return fmt::format("after {} unexpected ends in a row announcements {}", restored.crashes,
+                           restored.hold_until ? "wait" : "do not wait");
     }
+    return std::nullopt;
 }
 
 }  // namespace swerve::sim

@@ -65,7 +65,9 @@ public:
     [[nodiscard]] std::optional<TimePoint> died() const { return died_; }
 
 private:
-    void check_hold(const Memory& from, const failover::Restored& restored) const;
+    /// How the crashes that were counted differ from those that `from` says; nothing: they do not.
+    [[nodiscard]] std::optional<std::string> hold_fault(const Memory& from,
+                                                        const failover::Restored& restored) const;
 
     std::deque<Memory> saved_;  ///< newest last, at most two
     std::optional<Memory> torn_;

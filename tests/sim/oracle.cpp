@@ -134,6 +134,7 @@ void Oracle::reloaded(const conf::Change& change) {
 }
 
 void Oracle::disturbed() {
+    disturbed_ = now();
     for (CheckBelief& belief : beliefs_) belief.disturbed(now());
 }
 
@@ -220,7 +221,7 @@ Oracle::Ruling Oracle::ruling(const Prefix* prefix,
         if (word == words_.end() || word->second.kind != kind) return In::no;
         const auto& until = word->second.until;
         if (!until || now() < *until) return In::force;
-        return now() <= *until + slack ? In::fading : In::no;
+        return now() <= std::max(*until, disturbed_) + slack ? In::fading : In::no;
     };
     In withdraw = In::no;
     In announce = In::no;
@@ -235,8 +236,8 @@ Oracle::Ruling Oracle::ruling(const Prefix* prefix,
     if (service) {
         const Possible verdict = verdicts_[*service];
         may_be_up = verdict.has(CheckState::pass) && (!hold_until_ || now() >= *hold_until_);
-        must_be_up =
-            verdict.only(CheckState::pass) && (!hold_until_ || now() > *hold_until_ + slack);
+        must_be_up = verdict.only(CheckState::pass) &&
+                     (!hold_until_ || now() > std::max(*hold_until_, disturbed_) + slack);
     }
     return {withdraw != In::force && drain != In::force && (announce != In::no || may_be_up),
             withdraw == In::no && drain == In::no && (announce == In::force || must_be_up)};
@@ -326,7 +327,7 @@ void Oracle::compare_sent(const daemon::Neighbor& neighbor, const Session& sessi
         if (held == session.held.end()) {
             violate("S6", "{}: {} was not sent to {}", site_, prefix.to_string(), neighbor.name);
         }
-        if (held->second != route) {
+        if (sorted(held->second) != route) {
             violate("S1", "{}: {} holds {} as [{}], configured is [{}]", site_, neighbor.name,
                     prefix.to_string(), to_string(held->second), to_string(route));
         }
@@ -432,7 +433,7 @@ void Oracle::take_update(Session& session, const WireMessage& message) const {
         }
     }
     if (message.announced.empty()) return;
-    const WireRoute route = sorted(message.route);
+    const WireRoute& route = message.route;
     for (const Prefix& prefix : message.announced) {
         if (!owned(*config_, prefix))
             violate("S1", "{}: {} is not owned", site_, prefix.to_string());

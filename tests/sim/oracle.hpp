@@ -120,6 +120,7 @@ private:
     std::map<daemon::NeighborId, Session> sessions_;
     std::map<Socket, Conversation> conversations_;
     std::optional<TimePoint> hold_until_;
+    TimePoint disturbed_{};  ///< when it last went on after it had stood still
     std::optional<TimePoint> stalled_since_;
     bool stopping_ = false;
 

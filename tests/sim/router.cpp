@@ -289,6 +289,10 @@ void Router::reset_tcp(Link& link) {
     }
 }
 
+void Router::give_up_waiting(Link& link) {
+    if (session(link).peer.state() == bgp::State::open_sent) reset_tcp(link);
+}
+
 void Router::pause(bool paused) {
     if (std::exchange(paused_, paused) == paused || paused || !up_) return;
     for (const Socket socket : std::exchange(waiting_, {})) {

@@ -28,6 +28,9 @@ public:
     void notify(Link& link);
     void ask_for_routes(Link& link);
     void reset_tcp(Link& link);
+    /// RFC 4271 §8.2.2 grants an OPEN four minutes to be answered, also by a host that lost power
+    /// meanwhile: longer than a quiet world lasts.
+    void give_up_waiting(Link& link);
     /// The whole process stands still.
     void pause(bool paused);
     /// Reads nothing from this link, but goes on sending: the site's kernel fills up.

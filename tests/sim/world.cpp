@@ -62,7 +62,7 @@ void World::build_site(unsigned number) {
         bgp::PeerConfig config{
             .open = {.local_as = uplink.router_as,
                      .router_id =
-                         *RouterId::from(between(random_, 1, 200) << 24U |
+                         *RouterId::from((chance(random_, 50) ? 5U : 200U) << 24U |
                                          static_cast<unsigned>((first + i) % routers_.size() + 1)),
                      .remote_as = plan.local_as,
                      .hold_time = seconds{between(random_, 3, 30)},
@@ -122,6 +122,7 @@ void World::heal() {
         link.piece = 65'536;
         network_.release(link);
         path.router->stop_reading(link, false);
+        path.router->give_up_waiting(link);
     }
     for (const auto& router : routers_) router->pause(false);
     for (const auto& host : hosts_) {

@@ -50,8 +50,10 @@ public:
     }
     void apply(std::shared_ptr<const conf::Change> change,
                std::function<void(std::optional<std::string>)> done) override {
-        changes.push_back(std::move(change));
-        if (!silent) done(why_not_applied);
+        changes.push_back(change);
+        if (silent) return;
+        if (!why_not_applied && applied) applied(change);
+        done(why_not_applied);
     }
     void saved_state(std::function<void(failover::SavedState)> done) override {
         ++saves_asked;
@@ -67,6 +69,8 @@ public:
     std::size_t cleared = 1;
     bool neighbor_known = true;
     std::optional<std::string> why_not_applied;
+    /// What main tells before it answers that it has applied a change.
+    std::function<void(std::shared_ptr<const conf::Change>)> applied;
     failover::SavedState saved;
     bool silent = false;
 

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <future>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "daemon/operations/operations.hpp"
 #include "daemon/state/posix_disk.hpp"
 #include "daemon/state/store.hpp"
+#include "swerve/conf/load.hpp"
 #include "tests/support/fake_main_port.hpp"
 #include "tests/support/snapshot.hpp"
 #include "tests/support/temporary_directory.hpp"
@@ -24,13 +26,19 @@ namespace swerve::test {
 
 class RunningOperations {
 public:
-    explicit RunningOperations(daemon::OperationsOptions options = {}, bool with_http = false)
+    /// `yaml`: what stands behind state_dir and control in the configuration file; empty: there is
+    /// no file, and the configuration is the sample.
+    explicit RunningOperations(daemon::OperationsOptions options = {}, bool with_http = false,
+                               const std::string& yaml = {})
         : main(std::make_unique<FakeMainPort>()),
           disk_(directory.path()),
           store_(disk_),
-          operations_(io_, *main, config(with_http), {store_, "test-boot", TimePoint{}, 0},
+          operations_(io_, *main, config(with_http, yaml), {store_, "test-boot", TimePoint{}, 0},
                       with_log(std::move(options))) {
         main->answer = std::make_shared<const daemon::Snapshot>(sample_snapshot());
+        main->applied = [this](auto change) {
+            operations_.publish({sample_now, sample_wall, daemon::Reloaded{std::move(change)}});
+        };
         started = operations_.start();
         thread_ = std::jthread{[this] { io_.run(); }};
     }
@@ -57,6 +65,19 @@ public:
         thread_.join();
     }
 
+    [[nodiscard]] std::string file() const { return directory.path() + "/swerve.yaml"; }
+    void write_file(const std::string& yaml) const {
+        std::ofstream{file()} << "state_dir: " << directory.path()
+                              << "\ncontrol: {socket: " << socket() << "}\n"
+                              << yaml;
+    }
+    /// So many times in one turn of the loop.
+    void reload_as(const std::string& who, int times) {
+        on_loop([&] {
+            for (int i = 0; i < times; ++i) operations_.reload(who);
+        });
+    }
+
     [[nodiscard]] std::string socket() const { return directory.path() + "/run/control.sock"; }
     [[nodiscard]] std::string audit_path() const { return directory.path() + "/audit.jsonl"; }
     [[nodiscard]] std::string audit() const {
@@ -64,7 +85,12 @@ public:
         out << std::ifstream{audit_path()}.rdbuf();
         return out.str();
     }
-    [[nodiscard]] Endpoint http() const { return operations_.http_endpoint().value(); }
+    [[nodiscard]] Endpoint http() { return http_if_any().value(); }
+    [[nodiscard]] std::optional<Endpoint> http_if_any() {
+        std::optional<Endpoint> out;
+        on_loop([&] { out = operations_.http_endpoint(); });
+        return out;
+    }
 
     TemporaryDirectory directory;
     std::ostringstream log;  ///< to be read in on_loop() or after stop()
@@ -72,7 +98,12 @@ public:
     Result<void, std::string> started;
 
 private:
-    [[nodiscard]] std::shared_ptr<const conf::Config> config(bool with_http) const {
+    [[nodiscard]] std::shared_ptr<const conf::Config> config(bool with_http,
+                                                             const std::string& yaml) const {
+        if (!yaml.empty()) {
+            write_file(yaml);
+            return conf::load(file()).value();
+        }
         conf::Config out = sample_config();
         out.state_dir = directory.path();
         out.control_socket = socket();

@@ -223,12 +223,25 @@ class Stop(Speaker):
         while (got := good.receive()) is not None:
             self.assertTrue(got[0] == KEEPALIVE or not any(updates(got[1])), got)
 
-    def test_sighup_is_answered_in_words_and_changes_nothing(self):
+    def reloads(self, word):
+        return [e["text"] for e in self.daemon.control.get("/v1/events")["events"] if word in e["text"]]
+
+    def test_sighup_with_a_bad_file_changes_nothing_and_says_so(self):
         good = self.establish_good()
+        with open(self.daemon.config, "a") as file:
+            file.write("nonsense: 1\n")
         self.daemon.process.signal(signal.SIGHUP)
-        wait_until(
-            lambda: any("SIGHUP" in e["text"] for e in self.daemon.control.get("/v1/events")["events"]), 5.0, "an alarm"
-        )
+        wait_until(lambda: self.reloads("reload failed"), 20.0, "an alarm")
+        self.assert_good_still_served(good)
+
+    def test_sighup_applies_a_change_and_keeps_the_session(self):
+        good = self.establish_good()
+        with open(self.daemon.config) as file:
+            text = file.read()
+        with open(self.daemon.config, "w") as file:
+            file.write(text.replace("site: test", "site: renamed"))
+        self.daemon.process.signal(signal.SIGHUP)
+        wait_until(lambda: self.reloads("1 key changed, 0 sessions reset"), 20.0, "the reload")
         self.assert_good_still_served(good)
 
 
