@@ -217,8 +217,8 @@ TEST_CASE("api: a neighbor is commanded by name") {
 
 TEST_CASE("api: a command whose outcome cannot be saved is done, and says that it is not") {
     RunningOperations running;
-    std::filesystem::create_directories(running.directory.path() + "/state.a.new");
-    std::filesystem::create_directories(running.directory.path() + "/state.b.new");
+    // A directory stands where the file is to be written.
+    std::filesystem::create_directory(running.directory.path() + "/state.tmp");
     const auto answer = ask_http(running.socket(), "POST", "/v1/drain", R"({"service":"portal"})");
     REQUIRE(answer.status == 200);
     CHECK(answer.json().at("done") == true);

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/json/parse.hpp>
 #include <filesystem>
 #include <fstream>
@@ -57,6 +58,13 @@ public:
 
 [[nodiscard]] bool has(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
+}
+
+/// Of the loopback interface; nobody else takes it in the moment between.
+[[nodiscard]] std::string free_port() {
+    boost::asio::io_context io;
+    const boost::asio::ip::tcp::acceptor probe{io, {boost::asio::ip::address_v4::loopback(), 0}};
+    return std::to_string(probe.local_endpoint().port());
 }
 
 }  // namespace
@@ -161,8 +169,7 @@ TEST_CASE("reload: a refusal of main is told, and the configuration stays") {
 TEST_CASE("reload: the read-only listener comes, moves and goes with http.listen") {
     Reloading running;
     CHECK_FALSE(running.http_if_any());
-    const std::string with = std::string{base} + "http: {listen: \"127.0.0.1:0\"}\n";
-    running.write_file(with);
+    running.write_file(std::string{base} + "http: {listen: \"127.0.0.1:" + free_port() + "\"}\n");
     REQUIRE(running.reload().status == 200);
     const Endpoint first = running.http();
     CHECK(ask_http(first, "GET", "/healthz").status == 200);

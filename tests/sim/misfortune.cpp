@@ -217,7 +217,7 @@ void World::disk_full() {
                     [&host] { host.disk().set_room(std::nullopt); });
 }
 
-void World::torn_save() { some_host().tear_next_save(between(random_, 0, 3)); }
+void World::torn_save() { some_host().tear_next_save(between(random_, 0, 2)); }
 
 void World::damaged_state() {
     Host& host = some_host();

@@ -25,6 +25,8 @@ using Socket = asio::local::stream_protocol::socket;
 
 namespace {
 
+// The daemon answers within 2 s or says main_silent; beyond that it does not move.
+constexpr std::chrono::seconds answer_within{5};
 // A configuration with millions of prefixes is printed whole.
 constexpr std::uint64_t body_limit = 1ULL << 30U;
 
@@ -68,19 +70,17 @@ Failure not_understood(std::string_view body) {
 /// Runs one asynchronous operation to its end or to the deadline. The operation must not outlive
 /// the call, so a late one is cancelled and reaped.
 template <class Start>
-Outcome<void> bounded(asio::io_context& context, Socket& socket, Start start,
-                      std::chrono::seconds patience = Client::answer_within) {
+Outcome<void> bounded(asio::io_context& context, Socket& socket, Start start) {
     std::optional<error_code> result;
     start([&result](const error_code& why, std::size_t) { result = why; });
     context.restart();
-    context.run_for(patience);
+    context.run_for(answer_within);
     if (!result) {
         error_code ignored;
         (void)socket.close(ignored);
         context.restart();
         context.run();
-        return fail(Failure{Exit::failed, "no_answer",
-                            fmt::format("the daemon gave no answer within {} s", patience.count()),
+        return fail(Failure{Exit::failed, "no_answer", "the daemon gave no answer within 5 s",
                             "it may be overloaded or stuck; its log says more"});
     }
     if (*result) return fail(broken(*result));
@@ -93,17 +93,14 @@ Exit exit_of(std::string_view code) {
         Exit exit;
     };
     // docs/api.md has the same table.
-    static constexpr std::array<Row, 10> rows{
-        {{"bad_request", Exit::usage},
-         {"not_found", Exit::usage},
-         {"no_such_object", Exit::no_such_object},
-         {"method_not_allowed", Exit::usage},
-         {"refused", Exit::refused},
-         {"invalid_configuration", Exit::invalid_configuration},
-         {"not_applied", Exit::failed},
-         {"too_large", Exit::usage},
-         {"busy", Exit::failed},
-         {"main_silent", Exit::failed}}};
+    static constexpr std::array<Row, 8> rows{{{"bad_request", Exit::usage},
+                                              {"not_found", Exit::usage},
+                                              {"no_such_object", Exit::no_such_object},
+                                              {"method_not_allowed", Exit::usage},
+                                              {"refused", Exit::refused},
+                                              {"too_large", Exit::usage},
+                                              {"busy", Exit::failed},
+                                              {"main_silent", Exit::failed}}};
     for (const Row& row : rows) {
         if (row.code == code) return row.exit;
     }
@@ -118,8 +115,8 @@ std::string member(const json::object& from, std::string_view key) {
 
 /// The command of this client that asks what a path of the API answers; empty: none does.
 std::string command_for(std::string_view path) {
-    static constexpr std::array<std::string_view, 8> shown{
-        "neighbors", "services", "checks", "routes", "adj-out", "failovers", "events", "config"};
+    static constexpr std::array<std::string_view, 7> shown{
+        "neighbors", "services", "checks", "routes", "failovers", "events", "config"};
     if (path == "status") return "`swervectl status`";
     const bool known = std::ranges::find(shown, path) != shown.end();
     return known ? fmt::format("`swervectl show {}`", path) : std::string{};
@@ -146,10 +143,8 @@ Outcome<Reply> understood(unsigned status, std::string text) {
     if (error == nullptr || !error->is_object()) return fail(not_understood(text));
     const json::object& what = error->get_object();
     const std::string code = member(what, "code");
-    Failure out{exit_of(code), code, member(what, "message"), in_commands(member(what, "hint"))};
-    const json::value* faults = what.if_contains("diagnostics");
-    if (faults != nullptr && faults->is_array()) out.diagnostics = faults->get_array();
-    return fail(std::move(out));
+    return fail(
+        Failure{exit_of(code), code, member(what, "message"), in_commands(member(what, "hint"))});
 }
 
 http::request<http::string_body> request_of(http::verb verb, const std::string& target) {
@@ -159,8 +154,7 @@ http::request<http::string_body> request_of(http::verb verb, const std::string& 
     return request;
 }
 
-Outcome<Reply> exchange(const std::string& path, http::request<http::string_body> request,
-                        std::chrono::seconds patience = Client::answer_within) {
+Outcome<Reply> exchange(const std::string& path, http::request<http::string_body> request) {
     asio::io_context context;
     auto socket = connected(context, path);
     if (!socket) return fail(std::move(socket).error());
@@ -173,9 +167,9 @@ Outcome<Reply> exchange(const std::string& path, http::request<http::string_body
     boost::beast::flat_buffer buffer;
     http::response_parser<http::string_body> parser;
     parser.body_limit(body_limit);
-    const auto read = bounded(
-        context, *socket,
-        [&](auto done) { http::async_read(*socket, buffer, parser, std::move(done)); }, patience);
+    const auto read = bounded(context, *socket, [&](auto done) {
+        http::async_read(*socket, buffer, parser, std::move(done));
+    });
     if (!read) return fail(read.error());
     return understood(parser.get().result_int(), std::move(parser.get().body()));
 }
@@ -245,12 +239,11 @@ Outcome<Reply> Client::get(const std::string& target) const {
     return exchange(socket_, request_of(http::verb::get, target));
 }
 
-Outcome<Reply> Client::post(const std::string& target, const json::object& body,
-                            std::chrono::seconds patience) const {
+Outcome<Reply> Client::post(const std::string& target, const json::object& body) const {
     auto request = request_of(http::verb::post, target);
     request.set(http::field::content_type, "application/json");
     request.body() = json::serialize(body);
-    return exchange(socket_, std::move(request), patience);
+    return exchange(socket_, std::move(request));
 }
 
 Outcome<EventStream> Client::follow(std::optional<std::uint64_t> since) const {

@@ -8,12 +8,8 @@
 #include <map>
 #include <vector>
 
-#include "daemon/operations/change_view.hpp"
 #include "swerve/base/escape.hpp"
-#include "swerve/conf/change.hpp"
 #include "swerve/conf/load.hpp"
-#include "tools/swervectl/answer.hpp"
-#include "tools/swervectl/change.hpp"
 #include "tools/swervectl/commands.hpp"
 
 namespace swerve::ctl {
@@ -103,46 +99,6 @@ json::array to_json(const conf::Diagnostics& faults) {
 }
 
 }  // namespace
-
-Outcome<Exit> compare_configuration(const Context& context, const std::string& file) {
-    const auto reply = context.client.get("/v1/config");
-    if (!reply) return fail(reply.error());
-    const std::string running_file = text_at(reply->body, "file");
-    const json::value* yaml = reply->body.if_contains("yaml");
-    if (yaml == nullptr || !yaml->is_string()) {
-        return fail(Failure{Exit::failed, "bad_answer", "the daemon sent no configuration", ""});
-    }
-    const auto running = conf::load_text(std::string{yaml->get_string()}, running_file);
-    if (!running) {
-        return fail(Failure{Exit::failed, "not_comparable",
-                            "what the daemon has in force cannot be read here: " +
-                                running.error().front().to_string(),
-                            "its prefix files must be readable; or ask the daemon: swervectl "
-                            "reload --dry-run"});
-    }
-    const auto change = [&]() -> Result<std::shared_ptr<const conf::Change>, conf::Diagnostics> {
-        const auto loaded = conf::load(file);
-        if (!loaded) return fail(loaded.error());
-        return conf::compare(*running, *loaded);
-    }();
-    if (!change && !context.json) {
-        print_faults(change.error(), file);
-        return Exit::invalid_configuration;
-    }
-    const json::object difference = change ? daemon::to_json(**change) : json::object{};
-    if (context.json) {
-        json::object out = document("swerve.config_diff/1");
-        out["file"] = file;
-        out["running"] = running_file;
-        out["valid"] = change.has_value();
-        out["change"] = change ? json::value(difference) : json::value(nullptr);
-        out["diagnostics"] = to_json(change ? conf::Diagnostics{} : change.error());
-        print_json(json::serialize(out));
-    } else {
-        std::fputs(change_text(difference, context.palette).c_str(), stdout);
-    }
-    return change ? Exit::done : Exit::invalid_configuration;
-}
 
 Outcome<Exit> check_configuration(const Context& context, const std::string& file) {
     const auto loaded = conf::load(file);

@@ -1,7 +1,7 @@
 #pragma once
 // How a command ends: an exit code, or a failure that says what to do about it.
 
-#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <string>
 
 #include "swerve/base/result.hpp"
@@ -25,8 +25,6 @@ struct Failure {
     std::string code;     ///< the word of docs/api.md, or this client's own
     std::string message;  ///< one line
     std::string hint;     ///< what to do; may be empty
-    boost::json::array diagnostics =
-        {};  ///< faults of a configuration file, as the daemon sent them
 };
 
 template <class T>
