@@ -1,6 +1,7 @@
 #include "tests/sim/memory.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "tests/sim/trace.hpp"
 
@@ -79,7 +80,7 @@ unsigned Memory::crashes_for(TimePoint seen) const {
 void Notebook::saved(Memory memory) {
     saved_.push_back(std::move(memory));
     if (saved_.size() > 2) saved_.pop_front();
-    torn_.reset();
+    torn_before_ = std::exchange(torn_, std::nullopt);
     one_damaged_ = false;
     both_damaged_ = false;
 }
@@ -99,6 +100,7 @@ std::optional<Memory> Notebook::recall(const Machine& machine, const failover::R
         candidates.clear();
     }
     if (!one_damaged_ && candidates.size() > 1) candidates.pop_back();
+    if (one_damaged_ && torn_before_) candidates.push_back(*torn_before_);
     if (torn_) candidates.push_back(*torn_);
     std::optional<std::string> miscounted;
     std::optional<Memory> found;

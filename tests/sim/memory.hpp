@@ -69,8 +69,9 @@ private:
     [[nodiscard]] std::optional<std::string> hold_fault(const Memory& from,
                                                         const failover::Restored& restored) const;
 
-    std::deque<Memory> saved_;  ///< newest last, at most two
-    std::optional<Memory> torn_;
+    std::deque<Memory> saved_;           ///< newest last, at most two
+    std::optional<Memory> torn_;         ///< of a save that was broken off behind the newest
+    std::optional<Memory> torn_before_;  ///< … in front of it
     bool one_damaged_ = false;
     bool both_damaged_ = false;
     std::optional<TimePoint> died_;
