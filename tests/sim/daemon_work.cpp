@@ -167,6 +167,9 @@ void Daemon::command(const std::string& neighbor, daemon::NeighborCommand comman
         if (const auto id = speaker_->neighbors().find(neighbor))
             host_.oracle().asked_for_routes(*id);
     }
+    if (command == daemon::NeighborCommand::enable || command == daemon::NeighborCommand::disable) {
+        host_.oracle().disabled(neighbor, command == daemon::NeighborCommand::disable);
+    }
     tell(daemon::CommandNeighbor{neighbor, command, "operator", "simulated"});
 }
 

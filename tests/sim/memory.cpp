@@ -102,10 +102,13 @@ std::optional<Memory> Notebook::recall(const Machine& machine, const failover::R
     if (!one_damaged_ && candidates.size() > 1) candidates.pop_back();
     if (one_damaged_ && torn_before_) candidates.push_back(*torn_before_);
     if (torn_) candidates.push_back(*torn_);
+    const std::set<std::string> disabled(restored.disabled_neighbors.begin(),
+                                         restored.disabled_neighbors.end());
     std::optional<std::string> miscounted;
     std::optional<Memory> found;
     for (const Memory& each : candidates) {
         if (!agree(placed(each.words_for(machine), config), words)) continue;
+        if (each.disabled != disabled) continue;
         const auto fault = hold_fault(each, restored);
         if (fault) {
             miscounted = fault;
@@ -121,8 +124,10 @@ std::optional<Memory> Notebook::recall(const Machine& machine, const failover::R
     if (may_be_first && words.empty() && restored.crashes == 0) return std::nullopt;
     if (miscounted) violate("P2", "{}", *miscounted);
     if (candidates.empty()) violate("P1", "words out of nowhere:{}", text(words, machine.now));
-    violate("P1", "after the restart there is in force:{}; saved was:{}", text(words, machine.now),
-            text(placed(candidates.front().words_for(machine), config), machine.now));
+    violate("P1", "after the restart there is in force:{}, disabled [{}]; saved was:{}, [{}]",
+            text(words, machine.now), fmt::join(disabled, " "),
+            text(placed(candidates.front().words_for(machine), config), machine.now),
+            fmt::join(candidates.front().disabled, " "));
 }
 
 // A crash loop must not become a flap: from the third end in a row on announcements wait.

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -39,6 +40,7 @@ struct Memory {
     Machine machine;
     bool clean = false;
     std::map<Subject, Word> words{};
+    std::set<std::string> disabled{};                    ///< neighbors
     std::map<std::string, health::ProbeSpec> passing{};  ///< checks that may have passed
 
     /// The words that a process which starts on this machine must know.

@@ -44,6 +44,7 @@ public:
     /// An operator's word (absent: taken back) that the daemon has accepted.
     void said(const Subject& subject, std::optional<Word> word);
     void cleared(const Subject& subject);
+    void disabled(const std::string& neighbor, bool disabled);
 
     // What it wrote down.
     [[nodiscard]] Memory memory(const Machine& machine, bool clean) const;
@@ -117,6 +118,7 @@ private:
     std::vector<CheckBelief> beliefs_;                ///< by check
     std::map<std::string, Standing> standing_;        ///< by service
     std::map<Subject, Word> words_;
+    std::set<std::string> disabled_;  ///< neighbors
     std::map<daemon::NeighborId, Session> sessions_;
     std::map<Socket, Conversation> conversations_;
     std::optional<TimePoint> hold_until_;

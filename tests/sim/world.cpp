@@ -130,13 +130,20 @@ void World::heal() {
         host->stall_probes(false);
         host->disk().set_room(std::nullopt);
         (void)host->take_tear();
-        for (const conf::Neighbor& neighbor : host->config()->neighbors) {
-            host->command(neighbor.name, daemon::NeighborCommand::enable);
-        }
-        if (chance(random_, 50)) continue;
-        for (const conf::Service& service : host->config()->services) {
-            host->say(service.name, std::nullopt);
-        }
+    }
+    // Operators tidy up once every daemon runs again.
+    timeline_.after(seconds{8}, [this] {
+        for (const auto& host : hosts_) tidy_up(*host);
+    });
+}
+
+void World::tidy_up(Host& host) {
+    for (const conf::Neighbor& neighbor : host.config()->neighbors) {
+        host.command(neighbor.name, daemon::NeighborCommand::enable);
+    }
+    if (chance(random_, 50)) return;
+    for (const conf::Service& service : host.config()->services) {
+        host.say(service.name, std::nullopt);
     }
 }
 

@@ -42,6 +42,7 @@ private:
     void chaos(Duration span);
     void strike_again();
     void heal();
+    void tidy_up(Host& host);
     void check_quiet();
     void check_quiet(Host& host);
 
