@@ -18,6 +18,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -97,26 +98,28 @@ public:
     asio::awaitable<void> watch(const ProbeContext& /*context*/,
                                 std::function<void(Outcome)> report) override {
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
-        Timer timer(executor);
+        pause_.emplace(executor);
         look(executor);
+        std::shared_ptr<Held> reported;  // its exit is known; the next to wait for is another's
         for (;;) {
             const std::shared_ptr<Held> held = held_;
-            const bool attached = held && !held->exited();
+            const bool attached = held != reported;
             if (attached) {
                 co_await held->pidfd.async_wait(asio::posix::descriptor_base::wait_read, as_result);
             } else {
-                timer.expires_after(look_again);
-                co_await timer.async_wait(as_result);
+                pause_->expires_after(look_again);
+                co_await pause_->async_wait(as_result);
             }
             if ((co_await asio::this_coro::cancellation_state).cancelled() !=
                 asio::cancellation_type::none) {
                 co_return;
             }
             // An attempt may have found another process meanwhile: then there is nothing to say.
-            const bool exit_seen = attached && held == held_;
+            const bool exit_seen = attached && held == held_ && held->exited();
             const TimePoint started = BootClock::now();
             Outcome finding = look(executor);
             if (!exit_seen) continue;
+            reported = held;
             finding.started = started;
             finding.finished = BootClock::now();
             report(std::move(finding));
@@ -150,6 +153,7 @@ private:
         }
         // Wakes the watcher, so that it waits for the exit of the right process.
         if (held_) held_->pidfd.cancel();
+        if (pause_) pause_->cancel();
         held_ = found;
         return passed(exited ? "successor pid " + pid : "pid " + pid + " runs");
     }
@@ -165,6 +169,7 @@ private:
 
     std::string pid_file_;
     std::shared_ptr<Held> held_;  ///< the last process seen alive, kept after its exit
+    std::optional<Timer> pause_;  ///< of the watcher, between its looks for a process
 };
 
 Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -263,6 +264,37 @@ TEST_CASE("process: the watcher holds a process that comes back, and one that co
         REQUIRE(app.reported(round));
         CHECK(app.reports.back().reason == "process " + pid_of(child) + " exited");
     }
+}
+
+TEST_CASE("process: an attempt that finds a process that came back has the watcher hold it") {
+    Watched app;
+    app.watch();
+    // The watcher has just looked, and would by itself look again in 100 ms.
+    Duration quickest = 1h;
+    for (std::size_t round = 1; round <= 5; ++round) {
+        const Child child = sleeper();
+        app.name(child);
+        REQUIRE(app.attempt().result == ProbeResult::pass);
+        const TimePoint killed = BootClock::now();
+        child.kill();
+        REQUIRE(app.reported(round));
+        CHECK(app.reports.back().reason == "process " + pid_of(child) + " exited");
+        quickest = std::min(quickest, app.reports.back().finished - killed);
+    }
+    CHECK(quickest < 50ms);
+}
+
+TEST_CASE("process: the watcher tells of an exit even if only an attempt has seen the process") {
+    Watched app;
+    const Child child = sleeper();
+    app.name(child);
+    REQUIRE(app.attempt().result == ProbeResult::pass);
+    child.kill();
+    app.watch();
+    REQUIRE(app.reported(1));
+    CHECK(app.reports[0].reason == "process " + pid_of(child) + " exited");
+    app.run_for(250ms);
+    CHECK(app.reports.size() == 1);
 }
 
 TEST_CASE("process: after an attempt found another process the watcher waits for that one") {

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import socket
-import time
 
 from receiver import Receiver
 from swervelab.clock import boottime_ns, wait_until
@@ -188,7 +187,6 @@ class Swerve(Party):
         return lambda: begin_ns
 
     def begin_withdrawing(self):
-        time.sleep(0.3)  # a watch that lost its process looks for the next one every 100 ms
         killed = boottime_ns()
         self.service.signal(signal.SIGKILL)
         return lambda: killed
