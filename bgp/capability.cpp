@@ -1,6 +1,7 @@
 #include "bgp/capability.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "bgp/family.hpp"
 
@@ -103,6 +104,20 @@ Notification bad_peer_as(std::uint32_t number) {
         writer.u32(number);
     }
     return out;
+}
+
+std::string_view to_string(Role role) {
+    static constexpr std::array<std::string_view, 5> names{
+        "provider", "route_server", "route_server_client", "customer", "peer"};
+    return names[static_cast<std::size_t>(role)];
+}
+
+std::optional<Role> parse_role(std::string_view text) {
+    for (const Role role : {Role::provider, Role::route_server, Role::route_server_client,
+                            Role::customer, Role::peer}) {
+        if (text == to_string(role)) return role;
+    }
+    return std::nullopt;
 }
 
 }  // namespace swerve::bgp

@@ -80,6 +80,8 @@ struct Peer::Parts {
     void reconfigure(const PeerConfig& given);
     void start(Turn turn);
     void stop(const Stop& event, Turn turn);
+    void halt(const Halt& event, Turn turn);
+    void vanish(Turn turn);
     void connected(const TcpConnected& event, Turn turn);
     void received(const BytesReceived& event, Turn turn);
     void ask_for_routes();
@@ -155,6 +157,10 @@ void Peer::Parts::stop(const Stop& event, Turn turn) {
     apply(dialled, event, turn);
     apply(accepted, event, turn);
 }
+
+void Peer::Parts::halt(const Halt& event, Turn turn) { stop(Stop{event.notification}, turn); }
+
+void Peer::Parts::vanish(Turn turn) { stop(Stop{}, turn); }
 
 void Peer::Parts::connected(const TcpConnected& event, Turn turn) {
     if (event.side == Side::accepted) {
@@ -316,6 +322,8 @@ void Peer::handle(TimePoint now, const PeerEvent& event, PeerActions& out) {
                        if (!std::exchange(parts_->started, true)) parts_->start(turn);
                    },
                    [&](const Stop& stop) { parts_->stop(stop, turn); },
+                   [&](const Halt& halt) { parts_->halt(halt, turn); },
+                   [&](const Vanish&) { parts_->vanish(turn); },
                    [&](const TcpConnected& connected) { parts_->connected(connected, turn); },
                    [&](const TcpFailed& failed) {
                        parts_->apply(parts_->at(failed.side), TcpDown{failed.reason}, turn);
@@ -326,6 +334,8 @@ void Peer::handle(TimePoint now, const PeerEvent& event, PeerActions& out) {
                event);
     parts_->watch_output(now);
 }
+
+void Peer::release_end_of_rib() { parts_->config.hold_end_of_rib = false; }
 
 void Peer::reconfigure(const PeerConfig& config) { parts_->reconfigure(config); }
 

@@ -52,6 +52,7 @@ PathAttributes RouteEncoder::path_attributes(const RouteAttributes& route) const
     // RFC 4271 §5.1.5: LOCAL_PREF is in every UPDATE to an internal peer and in none to others.
     if (internal) out.local_pref = route.local_pref.value_or(100);
     out.communities = route.communities;
+    out.extended_communities = route.extended_communities;
     out.large_communities = route.large_communities;
     return out;
 }

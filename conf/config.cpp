@@ -75,12 +75,28 @@ std::size_t count_prefixes(const Service& service) {
 }
 
 bgp::RouteAttributes merge(const ExportAttributes& service, const ExportAttributes& neighbor) {
-    return {.origin = bgp::Origin::igp,
-            .prepend = first_given(neighbor.prepend, service.prepend).value_or(0),
-            .med = first_given(neighbor.med, service.med),
-            .local_pref = first_given(neighbor.local_pref, service.local_pref),
-            .communities = sum(service.communities, neighbor.communities),
-            .large_communities = sum(service.large_communities, neighbor.large_communities)};
+    return {
+        .origin = bgp::Origin::igp,
+        .prepend = first_given(neighbor.prepend, service.prepend).value_or(0),
+        .med = first_given(neighbor.med, service.med),
+        .local_pref = first_given(neighbor.local_pref, service.local_pref),
+        .communities = sum(service.communities, neighbor.communities),
+        .extended_communities = sum(service.extended_communities, neighbor.extended_communities),
+        .large_communities = sum(service.large_communities, neighbor.large_communities)};
+}
+
+bgp::RouteAttributes draining(const bgp::RouteAttributes& attributes) {
+    bgp::RouteAttributes out = attributes;
+    constexpr Community graceful_shutdown{0xffff0000};
+    if (std::ranges::find(out.communities, graceful_shutdown) == out.communities.end()) {
+        out.communities.push_back(graceful_shutdown);
+    }
+    out.local_pref = 0;
+    return out;
+}
+
+Asn local_as(const Config& config, const Neighbor& neighbor) {
+    return neighbor.local_as.value_or(config.local_as);
 }
 
 bool carries(const Neighbor& neighbor, failover::ServiceId service, Family family) {

@@ -84,6 +84,8 @@ void PeerDriver::perform(const bgp::PeerAction& action) {
                    },
                    [](const bgp::StateChanged&) {},
                    [](const bgp::UpdateReceived&) {},
+                   [](const bgp::RefreshBegun&) {},
+                   [](const bgp::RefreshEnded&) {},
                    [](const bgp::NotificationExchanged&) {},
                },
                action);

@@ -25,6 +25,11 @@ namespace swerve::daemon {
 struct SocketOptions {
     std::optional<Address> local_address;  ///< bound before dialling
     unsigned hop_limit = 1;                ///< TTL of what is sent
+    std::optional<unsigned> least_hops{};  ///< RFC 5082: what arrives with a lower TTL is dropped
+    std::string interface{};               ///< zone of a link-local neighbor
+    std::string md5_key{};                 ///< RFC 2385; empty: none
+
+    friend bool operator==(const SocketOptions&, const SocketOptions&) = default;
 };
 
 /// How much the kernel may hold of a session that is not yet on the wire: enough to fill any path

@@ -248,6 +248,8 @@ void Speaker::Parts::perform(NeighborId id, bgp::PeerActions& actions, Turn turn
                     rib_in.update(turn.at.now, id, received.update, changes);
                     tell_best(changes, turn);
                 },
+                [](const bgp::RefreshBegun&) {},
+                [](const bgp::RefreshEnded&) {},
                 [](const bgp::NotificationExchanged&) {},
             },
             action);
@@ -359,20 +361,17 @@ void Speaker::Parts::replace_neighbors(const conf::Change& change, std::vector<N
     std::vector<std::string> disabled;
     for (const NeighborId id : existing) {
         const Neighbor& neighbor = *table.find(id);
-        const auto becomes = next.find(neighbor.name);
-        if (becomes == next.end()) {
-            remove(id, "removed from the configuration", turn);
-            continue;
-        }
-        const auto reason =
-            conf::reset_reason(*change.before, *neighbor.config, *change.after, *becomes->second);
-        if (!reason) {
+        if (neighbor.config == nullptr) continue;  // of a collector, whose OPEN cannot change
+        const auto reset =
+            std::ranges::find(change.resets, neighbor.name, &conf::SessionReset::neighbor);
+        if (reset == change.resets.end()) {
+            const auto becomes = next.find(neighbor.name);
             table.reconfigure(id, *change.after, *becomes->second);
             next.erase(becomes);
-        } else {
-            if (neighbor.disabled) disabled.push_back(neighbor.name);
-            remove(id, *reason, turn);
+            continue;
         }
+        if (neighbor.disabled) disabled.push_back(neighbor.name);
+        remove(id, reset->removed ? "removed from the configuration" : reset->reason, turn);
     }
     for (const conf::Neighbor& neighbor : change.after->neighbors) {
         if (!next.contains(neighbor.name)) continue;

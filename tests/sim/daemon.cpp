@@ -52,6 +52,10 @@ void Daemon::take_turn(const std::function<void(daemon::Moment, SpeakerOutput&)>
     carry_out(out, writer);
     if (--depth_ > 0) return;
     arm();
+    look();
+}
+
+void Daemon::look() {
     host_.oracle().check(*speaker_, std::exchange(routes_changed_, false), [this](NeighborId id) {
         const Driver& driver = drivers_.at(id);
         return driver.blocked[0] || driver.blocked[1];
@@ -160,8 +164,12 @@ void Daemon::perform(NeighborId id, Driver& driver, const bgp::PeerAction& actio
                        host_.oracle().session_down(id);
                        look_settled();
                    },
-                   [](const bgp::StateChanged&) {},
+                   [&](const bgp::StateChanged& change) {
+                       host_.oracle().state_changed(id, change.from, change.to);
+                   },
                    [](const bgp::UpdateReceived&) {},
+                   [](const bgp::RefreshBegun&) {},
+                   [](const bgp::RefreshEnded&) {},
                    [](const bgp::NotificationExchanged&) {},
                },
                action);

@@ -115,6 +115,8 @@ void Router::perform(Session& session, const bgp::PeerActions& actions) {
                         }
                     }
                 },
+                [](const bgp::RefreshBegun&) {},
+                [](const bgp::RefreshEnded&) {},
                 [&](const bgp::NotificationExchanged&) {},
             },
             action);
@@ -239,17 +241,25 @@ void Router::tick(Session& session, std::uint64_t armed) {
     flush(session);
 }
 
-void Router::restart(Duration down_for, bool without_a_word) {
+void Router::restart(Duration down_for, Ending ending) {
     if (!std::exchange(up_, false)) return;
-    for (const Socket socket : std::exchange(waiting_, {})) network_.abandon(socket);
+    powered_ = ending != Ending::power;
+    const auto leave = [&](Socket socket) {
+        if (powered_) {
+            network_.abandon(socket);
+        } else {
+            network_.vanish(socket);
+        }
+    };
+    for (const Socket socket : std::exchange(waiting_, {})) leave(socket);
     for (const auto& each : sessions_) {
         Session& session = *each;
-        if (!without_a_word)
+        if (ending == Ending::clean)
             handle(session, bgp::Stop{bgp::cease(bgp::subcode::administrative_shutdown)});
         for (const Side side : sides) {
             if (const auto socket = std::exchange(session.socket(side), std::nullopt)) {
                 sockets_.erase(*socket);
-                network_.abandon(*socket);
+                leave(*socket);
             }
             session.is_open(side) = false;
         }
@@ -261,6 +271,8 @@ void Router::restart(Duration down_for, bool without_a_word) {
     }
     timeline_.after(down_for, [this] {
         up_ = true;
+        powered_ = true;
+        for (const auto& each : sessions_) network_.release(each->link);
         for (const auto& each : sessions_) handle(*each, bgp::Start{});
     });
 }

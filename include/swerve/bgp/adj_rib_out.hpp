@@ -27,6 +27,7 @@ struct RouteAttributes {
     std::optional<std::uint32_t> med;
     std::optional<std::uint32_t> local_pref;  ///< iBGP only; 100 if absent
     std::vector<Community> communities;
+    std::vector<ExtendedCommunity> extended_communities{};
     std::vector<LargeCommunity> large_communities;
 
     friend auto operator<=>(const RouteAttributes&, const RouteAttributes&) = default;
@@ -41,8 +42,14 @@ struct SessionEncoding {
     Asn local_as;
     AttributeContext attributes;
     FamilySet families;
+    /// An IPv6 address where IPv4 routes go over IPv6 (RFC 8950); then `ipv4_over_ipv6` must hold.
     std::optional<Address> next_hop_ipv4;
     std::optional<Address> next_hop_ipv6;
+    /// Second half of a 32-octet next hop (RFC 2545 §3); only for a neighbor on the same link.
+    std::optional<Address> next_hop_link_local{};
+    bool ipv4_over_ipv6 = false;         ///< negotiated, RFC 8950
+    std::size_t largest_message = 4096;  ///< in octets; 65535 towards RFC 8654 peers
+    std::optional<Role> role{};          ///< ours (RFC 9234); says when OTC is attached
 };
 
 /// Routes that are to be with a neighbor.

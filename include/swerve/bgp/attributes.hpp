@@ -54,7 +54,9 @@ struct PathAttributes {
     bool atomic_aggregate = false;
     std::optional<Aggregator> aggregator;
     std::vector<Community> communities;
+    std::vector<ExtendedCommunity> extended_communities;
     std::vector<LargeCommunity> large_communities;
+    std::optional<Asn> only_to_customer;  ///< RFC 9234 §5
 
     friend bool operator==(const PathAttributes&, const PathAttributes&) = default;
 };

@@ -34,6 +34,7 @@ inline constexpr std::uint8_t bad_bgp_identifier = 3;
 inline constexpr std::uint8_t unsupported_optional_parameter = 4;
 inline constexpr std::uint8_t unacceptable_hold_time = 6;
 inline constexpr std::uint8_t unsupported_capability = 7;
+inline constexpr std::uint8_t role_mismatch = 11;  ///< RFC 9234
 
 inline constexpr std::uint8_t malformed_attribute_list = 1;
 inline constexpr std::uint8_t unrecognized_well_known = 2;
@@ -52,6 +53,8 @@ inline constexpr std::uint8_t connection_rejected = 5;
 inline constexpr std::uint8_t other_configuration_change = 6;
 inline constexpr std::uint8_t connection_collision = 7;
 inline constexpr std::uint8_t out_of_resources = 8;
+inline constexpr std::uint8_t hard_reset = 9;  ///< RFC 8538
+inline constexpr std::uint8_t bfd_down = 10;   ///< RFC 9384
 }  // namespace subcode
 
 /// A NOTIFICATION, to be sent or received. Codes stay raw: a peer may send any.

@@ -41,6 +41,29 @@ private:
 
 inline constexpr std::array<Family, 2> all_families{Family::ipv4, Family::ipv6};
 
+/// What a speaker is to its neighbor (RFC 9234 §4.1, the values of the capability).
+enum class Role : std::uint8_t {
+    provider = 0,
+    route_server = 1,
+    route_server_client = 2,
+    customer = 3,
+    peer = 4,
+};
+/// "provider", "route_server", "route_server_client", "customer", "peer".
+[[nodiscard]] std::string_view to_string(Role role);
+[[nodiscard]] std::optional<Role> parse_role(std::string_view text);
+
+/// The Graceful Restart Capability (RFC 4724 §3, RFC 8538 §2).
+struct GracefulRestart {
+    bool restarting = false;           ///< R
+    bool notification = false;         ///< N
+    std::uint16_t restart_time_s = 0;  ///< 0..4095
+    FamilySet families;                ///< listed
+    FamilySet forwarding;              ///< of those, with F set
+
+    friend bool operator==(const GracefulRestart&, const GracefulRestart&) = default;
+};
+
 /// What an OPEN says in its capabilities (RFC 5492). Unknown ones are kept by code, for display
 /// only.
 struct Capabilities {
@@ -48,7 +71,14 @@ struct Capabilities {
     bool has_multiprotocol =
         false;                   ///< the capability was present, possibly for other families only
     bool route_refresh = false;  ///< RFC 2918
-    std::optional<Asn> four_octet_as;  ///< RFC 6793
+    std::optional<Asn> four_octet_as;     ///< RFC 6793
+    bool enhanced_route_refresh = false;  ///< RFC 7313
+    bool extended_message = false;        ///< RFC 8654
+    bool ipv4_over_ipv6 = false;          ///< RFC 8950: IPv4 unicast with an IPv6 next hop
+    std::optional<Role> role{};           ///< RFC 9234
+    std::optional<GracefulRestart> graceful_restart{};
+    FamilySet add_path_send{};     ///< RFC 7911: can send several paths of a prefix
+    FamilySet add_path_receive{};  ///< RFC 7911: takes several paths of a prefix
     std::vector<std::uint8_t> unknown;
 
     friend bool operator==(const Capabilities&, const Capabilities&) = default;
@@ -77,8 +107,16 @@ struct OpenPolicy {
     Asn local_as;
     RouterId router_id;
     std::optional<Asn> remote_as;  ///< absent: any (collector)
-    Duration hold_time;            ///< offered; whole seconds, at least 3 s
-    FamilySet families;            ///< offered
+    /// Offered; whole seconds, at least 3 s, or 0 for none: only then a neighbor's 0 is taken.
+    Duration hold_time;
+    FamilySet families;                      ///< offered
+    bool extended_message = false;           ///< offered: we take messages of 65,535 octets
+    bool ipv4_over_ipv6 = false;             ///< offered
+    bool add_path_receive = false;           ///< offered in every family
+    std::optional<Role> role{};              ///< ours; absent: the capability is not sent
+    bool role_strict = false;                ///< a neighbor without a role is refused (2/11)
+    std::optional<Duration> restart_time{};  ///< of a planned restart; absent: no RFC 4724
+    bool restarting = false;  ///< this is the first OPEN after a planned restart (R and F bits)
 
     friend bool operator==(const OpenPolicy&, const OpenPolicy&) = default;
 };
@@ -90,9 +128,17 @@ struct Negotiated {
     bool internal;       ///< iBGP
     bool four_octet_as;  ///< AS_PATH carries four-octet numbers (RFC 6793)
     bool route_refresh;  ///< the peer takes ROUTE-REFRESH
-    Duration hold_time;
-    Duration keepalive;  ///< a third of the hold time, at least 1 s
+    Duration hold_time;  ///< 0: neither hold, keepalive nor send-hold timer run
+    Duration keepalive;  ///< a third of the hold time, at least 1 s; 0 with hold time 0
     FamilySet families;
+    bool enhanced_route_refresh = false;  ///< both have RFC 7313
+    bool send_extended = false;     ///< the neighbor takes 65,535 octets (its word alone counts)
+    bool receive_extended = false;  ///< we offered to
+    bool ipv4_over_ipv6 = false;    ///< both have RFC 8950
+    FamilySet add_path{};           ///< several paths of a prefix may be received
+    std::optional<Role> role{};     ///< ours, where it was offered
+    std::optional<Role> remote_role{};
+    std::optional<GracefulRestart> remote_restart{};  ///< as the neighbor's OPEN says
 
     friend bool operator==(const Negotiated&, const Negotiated&) = default;
 };

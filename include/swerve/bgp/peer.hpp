@@ -29,9 +29,13 @@ struct PeerConfig {
     OpenPolicy open;
     bool passive = false;                             ///< never dial
     Duration connect_retry{std::chrono::seconds{5}};  ///< jittered to 75–100 %
-    std::optional<Address> next_hop_ipv4;  ///< absent: the session's own address if it is IPv4
+    /// Absent: the session's own address, which may be IPv6 where RFC 8950 was negotiated.
+    std::optional<Address> next_hop_ipv4;
     std::optional<Address> next_hop_ipv6;  ///< absent: the session's own address if it is IPv6
-    std::uint64_t seed = 0;                ///< of the jitter
+    bool shared_link = false;  ///< directly connected: a link-local next hop may go along
+    /// No End-of-RIB is sent before release_end_of_rib() (RFC 4724 §4.1, after a planned restart).
+    bool hold_end_of_rib = false;
+    std::uint64_t seed = 0;  ///< of the jitter
 
     friend bool operator==(const PeerConfig&, const PeerConfig&) = default;
 };
@@ -47,9 +51,19 @@ struct Start {};
 struct Stop {
     Notification notification;  ///< sent where a session exists, usually a Cease
 };
+/// Ends what there is with this NOTIFICATION and tries again after `idle` (RFC 4271 §8.1.2 events 8
+/// and 13: a prefix limit, BFD); a neighbor that calls meanwhile is not admitted.
+struct Halt {
+    Notification notification;
+    Duration idle;
+};
+/// Closes TCP without a NOTIFICATION and stays Idle: a planned restart (RFC 4724 §4.1).
+struct Vanish {};
 struct TcpConnected {
     Side side;
     Address local_address;
+    /// Of the same interface, for the second half of a next hop (RFC 2545 §3).
+    std::optional<Address> link_local{};
 };
 /// The dial failed, or an open connection ended or broke.
 struct TcpFailed {
@@ -63,7 +77,8 @@ struct BytesReceived {
 /// Asks the neighbor for all its routes (RFC 2918), in every family of the session; nothing happens
 /// without a session or where the neighbor has no route refresh.
 struct AskForRoutes {};
-using PeerEvent = std::variant<Start, Stop, TcpConnected, TcpFailed, BytesReceived, AskForRoutes>;
+using PeerEvent =
+    std::variant<Start, Stop, Halt, Vanish, TcpConnected, TcpFailed, BytesReceived, AskForRoutes>;
 
 // Actions, for the driver.
 struct Dial {};
@@ -97,12 +112,20 @@ struct SessionDown {
 struct UpdateReceived {
     Update update;
 };
+/// The neighbor has told all its routes of this family once more (RFC 7313 §4): what it did not
+/// repeat since RefreshBegun is gone.
+struct RefreshBegun {
+    Family family;
+};
+struct RefreshEnded {
+    Family family;
+};
 struct NotificationExchanged {
     bool sent;
     Notification notification;
 };
 using PeerAction = std::variant<Dial, CancelDial, CloseTcp, StateChanged, SessionUp, SessionDown,
-                                UpdateReceived, NotificationExchanged>;
+                                UpdateReceived, RefreshBegun, RefreshEnded, NotificationExchanged>;
 using PeerActions = std::vector<PeerAction>;
 
 /// Counters since the daemon started; messages are indexed by MessageType (0 unused).
@@ -126,6 +149,8 @@ public:
     /// `connect_retry` for the next attempt. `open` must be equal; with another one the caller
     /// makes a new Peer. next_deadline() may be another afterwards.
     void reconfigure(const PeerConfig& config);
+    /// End-of-RIB may be sent from now on (PeerConfig::hold_end_of_rib).
+    void release_end_of_rib();
     void tick(TimePoint now, PeerActions& out);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
 

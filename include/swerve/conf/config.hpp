@@ -33,15 +33,43 @@ struct ExportAttributes {
     std::optional<std::uint32_t> med;
     std::optional<std::uint32_t> local_pref;
     std::vector<Community> communities;
+    std::vector<ExtendedCommunity> extended_communities{};
     std::vector<LargeCommunity> large_communities;
 
     friend bool operator==(const ExportAttributes&, const ExportAttributes&) = default;
 };
 
+/// More than this from one neighbor ends the session with Cease/Maximum Number of Prefixes Reached.
+struct PrefixLimit {
+    std::size_t kept = 10'000;              ///< routes that concern `owned` (all, for a collector)
+    std::optional<std::size_t> received{};  ///< announced less withdrawn, kept or not
+    Duration idle{std::chrono::minutes{15}};  ///< before the next attempt
+
+    friend bool operator==(const PrefixLimit&, const PrefixLimit&) = default;
+};
+
 struct Neighbor {
     std::string name;
     std::string description;
+    std::string group;  ///< empty: none; what the group says is filled in already
+    /// Of a neighbor with a range: the range's first address; no session is ever made with it.
     Address address;
+    std::optional<Prefix> range{};  ///< passive neighbors from here, `limit` of them at most
+    unsigned range_limit = 100;
+    std::string interface{};        ///< zone of a link-local address; empty: none
+    std::optional<Asn> local_as{};  ///< absent: the site's
+    bool admin_down = false;
+    std::optional<unsigned> ttl_security{};  ///< RFC 5082: hops to the neighbor, 1..254
+    std::string password_file{};             ///< of TCP-MD5 (RFC 2385); empty: none
+    std::string password{};                  ///< read from it; never printed
+    PrefixLimit prefix_limit{};
+    std::optional<bgp::Role> role{};
+    bool role_strict = false;
+    bool extended_message = false;
+    bool extended_next_hop = false;  ///< RFC 8950
+    bool add_path_receive = false;
+    std::optional<Duration> restart_time{};  ///< graceful_restart.restart_time; absent: off
+    std::string mrt_file{};                  ///< messages are dumped there; empty: not
     std::uint16_t port = 179;
     Asn remote_as;
     std::optional<Address> local_address;
@@ -75,6 +103,9 @@ struct Service {
     std::string prefixes_file;  ///< empty: none
     health::Expression healthy_when;
     ExportAttributes announce;
+    /// `drain.graceful_shutdown_for`: how long the routes carry GRACEFUL_SHUTDOWN (RFC 8326) before
+    /// an operator's drain withdraws them.
+    Duration graceful_shutdown_for{};
 
     /// Blocks are equal when they hold the same prefixes.
     friend bool operator==(const Service& a, const Service& b);
@@ -97,6 +128,9 @@ struct Config {
     std::optional<Endpoint> http_listen;
     std::vector<Endpoint> bgp_listen;
     std::vector<Prefix> owned;
+    /// Attached to all routes; a route heard with the first two parts and another third is another
+    /// site's. Its third part is this site's number.
+    std::optional<LargeCommunity> site_community{};
     std::vector<Neighbor> neighbors;
     std::optional<Collector> collector;
     std::vector<Check> checks;
@@ -115,6 +149,12 @@ struct Config {
 /// neighbor's wins.
 [[nodiscard]] bgp::RouteAttributes merge(const ExportAttributes& service,
                                          const ExportAttributes& neighbor);
+
+/// The same while a drain asks traffic to leave: GRACEFUL_SHUTDOWN and LOCAL_PREF 0 (RFC 8326 §4).
+[[nodiscard]] bgp::RouteAttributes draining(const bgp::RouteAttributes& attributes);
+
+/// The AS this session speaks for.
+[[nodiscard]] Asn local_as(const Config& config, const Neighbor& neighbor);
 
 /// Whether a neighbor is to be sent this service's prefixes of this family.
 [[nodiscard]] bool carries(const Neighbor& neighbor, failover::ServiceId service, Family family);

@@ -19,7 +19,7 @@ struct NeighborFacts {
 
 struct ExplainStep {
     enum class Mark : std::uint8_t { ok, blocked, info };
-    std::string stage;  ///< owned, service, override, checks, sessions
+    std::string stage;  ///< owned, service, override, hold, checks, sessions
     Mark mark;
     std::string text;
 };
@@ -32,10 +32,10 @@ struct Explanation {
     std::vector<ExplainStep> steps;
 };
 
-/// Why a prefix is announced or not, as a chain in the order in which the decision is made.
-/// `caveats[i]` is what the probe of check i proves only weakly; may be empty.
+/// Why a prefix is announced or not at `now`, as a chain in the order in which the decision is
+/// made. `caveats[i]` is what the probe of check i proves only weakly; may be empty.
 [[nodiscard]] Explanation explain(const SiteView& site, const Prefix& prefix,
                                   const std::vector<NeighborFacts>& neighbors,
-                                  const std::vector<std::string>& caveats);
+                                  const std::vector<std::string>& caveats, TimePoint now);
 
 }  // namespace swerve::failover

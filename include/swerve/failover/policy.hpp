@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "swerve/base/time.hpp"
 #include "swerve/bgp/prefix_block.hpp"
 #include "swerve/health/expression.hpp"
 #include "swerve/health/tracker.hpp"
@@ -26,6 +27,9 @@ struct ServicePolicy {
     std::string name;
     std::vector<bgp::BlockRef> prefixes;  ///< one block per family that the service has
     health::Expression healthy_when;
+    /// How long a drained service is announced with GRACEFUL_SHUTDOWN before it is withdrawn; 0:
+    /// not at all.
+    Duration graceful_shutdown_for{};
 };
 
 struct SitePolicy {

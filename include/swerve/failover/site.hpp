@@ -88,6 +88,7 @@ struct Advertise {
     std::optional<ServiceId> service;
     bgp::BlockRef block;
     bgp::IdRange range;
+    bool draining = false;  ///< with GRACEFUL_SHUTDOWN (RFC 8326): traffic is asked to leave
 };
 struct Withdraw {
     bgp::BlockRef block;
@@ -184,6 +185,7 @@ struct SiteView {
     std::vector<Prefix> manual_routes;  ///< announced by an operator, of no service
     bool stopping = false;
     std::string stop_reason;  ///< empty unless stopping
+    std::optional<TimePoint> hold_until = {};  ///< as Restored::hold_until, while it lasts
 };
 
 class Site {

@@ -75,6 +75,20 @@ struct Community {
     friend auto operator<=>(const Community&, const Community&) = default;
 };
 
+/// RFC 4360 extended community, its eight octets as a number in network order.
+struct ExtendedCommunity {
+    std::uint64_t value;
+
+    /// "rt:A:N" and "ro:A:N" (route target and route origin, RFC 4360 §4, §5) where A is an AS
+    /// number (two octets, or four: RFC 5668) or an IPv4 address and N fills what is left; or the
+    /// eight octets as "0x" and 16 hexadecimal digits.
+    [[nodiscard]] static std::optional<ExtendedCommunity> parse(std::string_view text);
+    /// In the form that parse() takes, the most telling one.
+    [[nodiscard]] std::string to_string() const;
+
+    friend auto operator<=>(const ExtendedCommunity&, const ExtendedCommunity&) = default;
+};
+
 /// RFC 8092 large community.
 struct LargeCommunity {
     std::uint32_t global_administrator;
