@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "failover/decide.hpp"
+#include "swerve/base/span.hpp"
 
 namespace swerve::failover {
 
@@ -22,6 +23,7 @@ struct Facts {
     const Prefix& prefix;
     const std::vector<NeighborFacts>& neighbors;
     const std::vector<std::string>& caveats;
+    TimePoint now;
     const SiteView::Service* service = nullptr;  ///< null: none has this prefix
     const Override* word = nullptr;              ///< on the prefix
     Inputs inputs{};
@@ -41,15 +43,16 @@ const SiteView::Service* service_of(const SiteView& site, const Prefix& prefix) 
 }
 
 Facts facts_of(const SiteView& site, const Prefix& prefix,
-               const std::vector<NeighborFacts>& neighbors,
-               const std::vector<std::string>& caveats) {
-    Facts facts{site, prefix, neighbors, caveats};
+               const std::vector<NeighborFacts>& neighbors, const std::vector<std::string>& caveats,
+               TimePoint now) {
+    Facts facts{site, prefix, neighbors, caveats, now};
     facts.owned = std::ranges::any_of(site.owned,
                                       [&](const Prefix& block) { return block.contains(prefix); });
     facts.service = service_of(site, prefix);
     const auto word = site.prefix_overrides.find(prefix);
     if (word != site.prefix_overrides.end()) facts.word = &word->second;
-    facts.inputs = {.stopping = site.stopping, .prefix = facts.word};
+    facts.inputs = {
+        .stopping = site.stopping, .prefix = facts.word, .held = site.hold_until.has_value()};
     if (facts.service != nullptr) {
         facts.inputs.verdict = facts.service->verdict;
         if (facts.service->drain) facts.inputs.drain = &*facts.service->drain;
@@ -115,6 +118,11 @@ ExplainStep service_step(const Facts& facts) {
             fmt::format("of no service{}{}", manual ? ": a manual route" : "", nearest(facts))};
 }
 
+/// "for another 59m59s".
+std::string still(const Facts& facts, TimePoint until) {
+    return "for another " + span_text(until - facts.now);
+}
+
 /// One step per word in force, the deciding one marked; those it outranks are told as well.
 void override_steps(const Facts& facts, std::vector<ExplainStep>& out) {
     const std::size_t before = out.size();
@@ -130,13 +138,23 @@ void override_steps(const Facts& facts, std::vector<ExplainStep>& out) {
                                                        : Mark::blocked;
         out.push_back({"override", mark,
                        fmt::format("{}, {}{}", describe(*word),
-                                   word->expires ? "for a limited time" : "until cleared",
+                                   word->expires ? still(facts, *word->expires) : "until cleared",
                                    decides ? "" : " (outranked)")});
     };
     const bool withdraws = facts.word != nullptr && facts.word->kind == OverrideKind::withdraw;
     add(facts.word, withdraws ? Cause::withdraw : Cause::announce);
     add(facts.inputs.drain, Cause::drain);
     if (out.size() == before) out.push_back({"override", Mark::info, "none"});
+}
+
+/// After a series of crashes; told even where an operator's word or the verdict makes it idle.
+void hold_step(const Facts& facts, std::vector<ExplainStep>& out) {
+    if (!facts.site.hold_until || facts.service == nullptr) return;
+    const bool decides = facts.decision.cause == Cause::held;
+    out.push_back({"hold", decides ? Mark::blocked : Mark::info,
+                   fmt::format("the daemon ended unexpectedly several times in a row: no verdict "
+                               "announces {}",
+                               still(facts, *facts.site.hold_until))});
 }
 
 /// "web: fail (HTTP 503, 3 of 3); 3/3 failures, last result: HTTP 503".
@@ -166,7 +184,8 @@ void check_steps(const Facts& facts, std::vector<ExplainStep>& out) {
     if (facts.service == nullptr) return;
     const SiteView::Service& service = *facts.service;
     const bool up = service.verdict == Verdict::up;
-    const bool outranked = facts.decision.cause != Cause::verdict;
+    const bool outranked =
+        facts.decision.cause != Cause::verdict && facts.decision.cause != Cause::held;
     const Mark against = outranked ? Mark::info : Mark::blocked;
     out.push_back({"checks", up ? Mark::ok : against,
                    fmt::format("verdict {}: {}{}", to_string(service.verdict),
@@ -234,8 +253,8 @@ std::string summary_of(const Facts& facts) {
 
 Explanation explain(const SiteView& site, const Prefix& prefix,
                     const std::vector<NeighborFacts>& neighbors,
-                    const std::vector<std::string>& caveats) {
-    const Facts facts = facts_of(site, prefix, neighbors, caveats);
+                    const std::vector<std::string>& caveats, TimePoint now) {
+    const Facts facts = facts_of(site, prefix, neighbors, caveats, now);
     Explanation explanation{.prefix = prefix,
                             .announced = facts.holding > 0,
                             .wanted = facts.owned && facts.decision.announces(),
@@ -244,6 +263,7 @@ Explanation explain(const SiteView& site, const Prefix& prefix,
     if (!facts.owned) return explanation;
     explanation.steps.push_back(service_step(facts));
     override_steps(facts, explanation.steps);
+    hold_step(facts, explanation.steps);
     check_steps(facts, explanation.steps);
     explanation.steps.push_back(sessions_step(facts));
     return explanation;

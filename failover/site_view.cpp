@@ -6,7 +6,8 @@ SiteView Site::view() const {
     SiteView view{.site = parts_->policy.site,
                   .owned = parts_->policy.owned,
                   .stopping = parts_->stopping,
-                  .stop_reason = parts_->stop_reason};
+                  .stop_reason = parts_->stop_reason,
+                  .hold_until = parts_->hold_until};
     for (const auto& [prefix, word] : parts_->words) {
         view.prefix_overrides.emplace(prefix, word.value);
     }

@@ -353,8 +353,8 @@ json::object explain(const Snapshot& snapshot, const Prefix& prefix) {
         const auto* type = health::find_probe_type(check.probe.type);
         caveats.push_back(type == nullptr ? std::string{} : type->caveat(check.probe.fields));
     }
-    const failover::Explanation explanation =
-        failover::explain(snapshot.site, prefix, neighbor_facts(snapshot, prefix), caveats);
+    const failover::Explanation explanation = failover::explain(
+        snapshot.site, prefix, neighbor_facts(snapshot, prefix), caveats, snapshot.now);
     json::array steps;
     for (const auto& step : explanation.steps) {
         steps.push_back(json::object{{"stage", json_string(step.stage)},

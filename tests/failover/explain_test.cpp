@@ -21,7 +21,7 @@ NeighborFacts idle(const char* name) {
 
 Explanation of(const Rig& rig, std::string_view text,
                const std::vector<NeighborFacts>& neighbors = {}) {
-    return explain(rig.site.view(), prefix(text), neighbors, {caveat});
+    return explain(rig.site.view(), prefix(text), neighbors, {caveat}, rig.now);
 }
 
 std::vector<std::string> stages(const Explanation& explanation) {
@@ -107,7 +107,7 @@ TEST_CASE("explain: overrides are told with who and why, the outranked ones as w
     CHECK(told.summary == "198.51.100.0/24 is WITHDRAWN: drained by root: maintenance");
     CHECK(told.steps[2].text == "announced by root: maintenance, until cleared (outranked)");
     CHECK(told.steps[2].mark == Mark::info);
-    CHECK(told.steps[3].text == "drained by root: maintenance, for a limited time");
+    CHECK(told.steps[3].text == "drained by root: maintenance, for another 1h00m");
     CHECK(told.steps[3].mark == Mark::blocked);
     CHECK(told.steps[4].text == "verdict up: check web passes (outranked)");
 
@@ -115,6 +115,33 @@ TEST_CASE("explain: overrides are told with who and why, the outranked ones as w
     rig.set(prefix("198.51.100.0/24"), OverrideKind::withdraw);
     CHECK(first(of(rig, "198.51.100.0/24"), "override").mark == Mark::blocked);
     CHECK(of(rig, "198.51.101.0/24").wanted);
+}
+
+TEST_CASE("explain: a hold after crashes says how long it lasts, and what it holds back") {
+    Rig rig(portal(), {.hold_until = TimePoint{100s} + 90s});
+    rig.handle(Begin{});
+    const Explanation undecided = of(rig, "198.51.100.0/24");
+    CHECK(first(undecided, "hold").mark == Mark::info);
+    CHECK(first(undecided, "checks").mark == Mark::blocked);
+    rig.pass();
+    const Explanation told = of(rig, "198.51.100.0/24");
+    CHECK(told.summary ==
+          "198.51.100.0/24 is WITHDRAWN: announcements wait, because the daemon ended unexpectedly "
+          "several times in a row");
+    CHECK(first(told, "hold").mark == Mark::blocked);
+    CHECK(first(told, "hold").text ==
+          "the daemon ended unexpectedly several times in a row: no verdict announces for another "
+          "1m29s");
+    CHECK(first(told, "checks").text == "verdict up: check web passes");
+
+    rig.set(prefix("198.51.100.0/24"), OverrideKind::announce);
+    CHECK(of(rig, "198.51.100.0/24").wanted);
+    CHECK(first(of(rig, "198.51.100.0/24"), "hold").mark == Mark::info);
+    rig.clear(prefix("198.51.100.0/24"));
+    rig.now = TimePoint{190s};
+    rig.tick();
+    CHECK(of(rig, "198.51.100.0/24").wanted);
+    CHECK(std::ranges::count(stages(of(rig, "198.51.100.0/24")), "hold") == 0);
 }
 
 TEST_CASE("explain: a wanted prefix that nobody holds says why") {

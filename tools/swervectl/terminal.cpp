@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
+
+#include "swerve/base/span.hpp"
 
 namespace swerve::ctl {
 
@@ -101,6 +104,7 @@ std::string Table::to_string(const Palette& palette) const {
             if (!right_[i] && !last) out += gap;
             if (!last) out += "  ";
         }
+        while (out.ends_with(' ')) out.pop_back();
         out += '\n';
     }
     return out;
@@ -117,13 +121,10 @@ std::string Details::to_string(const Palette& palette) const {
 }
 
 std::string human_span(double seconds) {
-    const auto whole = static_cast<long long>(std::max(0.0, seconds));
-    const long long minutes = whole / 60;
-    const long long hours = minutes / 60;
-    if (hours >= 24) return fmt::format("{}d{:02}h", hours / 24, hours % 24);
-    if (hours > 0) return fmt::format("{}h{:02}m", hours, minutes % 60);
-    if (minutes > 0) return fmt::format("{}m{:02}s", minutes, whole % 60);
-    return fmt::format("{}s", whole);
+    // The answer of a broken daemon may hold any number.
+    constexpr double longest = 9e9;
+    return span_text(std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>{std::clamp(seconds, 0.0, longest)}));
 }
 
 std::string human_time(double seconds) {
