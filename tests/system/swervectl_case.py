@@ -14,6 +14,7 @@ NEIGHBOR = {
     "since": "2026-11-18T01:18:00Z", "up_s": 274320.5, "local_address": "192.0.2.1", "passive": False, "hold_time_s": 9,
     "keepalive_s": 3, "families": ["ipv4", "ipv6"], "prefixes_advertised": {"ipv4": 2, "ipv6": 1}, "prefixes_received": 7,
     "pending_withdrawals": 0, "pending_announcements": 0, "unsent_octets": 0, "updates_sent": 3,
+    "disabled": False, "out_of_sync": False,
     "messages_sent": {"open": 1, "update": 3, "notification": 0, "keepalive": 90, "route_refresh": 0},
     "messages_received": {"open": 1, "update": 2, "notification": 0, "keepalive": 91, "route_refresh": 0},
     "established_count": 1, "next_retry_s": None, "last_error": None}

@@ -22,7 +22,9 @@ class Words(Case):
                       ["undrain", "portal", "--for", "10m"],
                       ["drain", "portal", "--for", "1500ms"], ["drain", "portal", "--for", "-1s"],
                       ["drain", "portal", "--for", "99999999999d"], ["show", "config", "x"], ["explain", "198.51.100.0"],
-                      ["show", "routes", "here"]]:
+                      ["show", "routes", "here"], ["show", "routes", "--limit", "x"], ["show", "neighbors", "--limit", "1"],
+                      ["show", "neighbors", "a", "b"], ["show", "adj-out", "a", "198.51.100.7/24"], ["show", "adj-out", "10.0.0.7/8"],
+                      ["neighbor"], ["neighbor", "a"], ["neighbor", "a", "sideways"], ["config", "diff"], ["reload", "x"]]:
             with self.subTest(words):
                 self.refused(2, *words)
 
@@ -37,8 +39,8 @@ class Words(Case):
 
     def test_help_and_version(self):
         text = self.ok("--help")
-        for command in ["status", "show", "explain", "announce", "withdraw", "drain", "undrain", "auto", "wait", "events",
-                        "config", "version"]:
+        for command in ["status", "show", "explain", "announce", "withdraw", "drain", "undrain", "auto", "neighbor", "wait",
+                        "events", "reload", "config", "version"]:
             self.assertRegex(text, rf"(?m)^  {command} ")
         self.assertIn("Exit codes: 0 done", text)
         self.assertIn("--timeout", self.ok("wait", "--help"))
@@ -51,11 +53,11 @@ class Words(Case):
         self.assertEqual(json.loads(self.ok("version", "--json"))["version"], json.loads(self.ok("--json", "--version"))["version"])
 
     def test_commands_of_later_versions_say_so(self):
-        for words in ["reload", "neighbor", "probe", "top", "rto", "check", "config show", "config diff", "show adj-out", "show bfd"]:
+        for words in ["probe", "top", "rto", "check", "config show", "show bfd"]:
             with self.subTest(words):
                 self.assertEqual(f"swervectl: '{words}' is not in this version: see swervectl --help\n",
                                  self.refused(2, *words.split()))
-        self.refused(2, "neighbor", "upstream-a", "reset")
+        self.refused(2, "probe", "run", "web")
         self.refused(2, "--color", "never", "conf", "show", "x")
 
     def test_json_may_stand_anywhere(self):
@@ -89,7 +91,8 @@ class Unreachable(Case):
             left.bind(path)
             left.close()
             self.assertIn(f"no daemon listens on {path}", self.refused(3, "--socket", path, "status"))
-            for words in (["wait", "session=a"], ["events", "--follow"], ["drain", "portal"]):
+            for words in (["wait", "session=a"], ["events", "--follow"], ["drain", "portal"], ["reload"], ["reload", "--dry-run"],
+                          ["neighbor", "upstream-a", "reset"], ["show", "adj-out"], ["config", "diff", os.devnull]):
                 self.refused(3, "--socket", path, *words)
 
     def test_permission_denied_says_so(self):
@@ -134,6 +137,7 @@ class Errors(Case):
         # docs/api.md, the table of errors.
         for code, status, expected in [("bad_request", 400, 2), ("not_found", 404, 2), ("no_such_object", 404, 5),
                                        ("method_not_allowed", 405, 2), ("refused", 409, 7), ("too_large", 413, 2),
+                                       ("invalid_configuration", 422, 4), ("not_applied", 409, 1), ("of_a_later_version", 418, 1),
                                        ("busy", 503, 1), ("main_silent", 504, 1)]:
             with self.subTest(code), FakeDaemon({"/v1/drain": (status, error(code, "it is so", "do this"))}) as daemon:
                 self.assertEqual("swervectl: it is so: do this\n", self.refused(expected, "drain", "portal", daemon=daemon))
@@ -144,6 +148,7 @@ class Errors(Case):
                              "the last 64 are kept; `swervectl show failovers` lists them"),
                             ("GET /v1/status shows the whole", "`swervectl status` shows the whole"),
                             ("GET /v1/config", "`swervectl show config`"),
+                            ("GET /v1/adj-out shows it", "`swervectl show adj-out` shows it"),
                             ("GET /v1/explain?prefix=198.51.100.0/24", "GET /v1/explain?prefix=198.51.100.0/24"),
                             ("GET /v1/", "GET /v1/")]:
             with self.subTest(hint), FakeDaemon({"/v1/drain": (404, error("no_such_object", "it is so", hint))}) as daemon:
@@ -199,8 +204,42 @@ class Tables(Case):
         self.assertRegex(text, r"198.51.100.0/24 +portal +announce +- +1 +verdict is up\n")
         self.assertRegex(text, r"203.0.113.0/24 +\(manual\) +announce +announce +1 +by an operator\n")
         self.assertRegex(text, r"\n\* +198.51.100.0/24 +a +192.0.2.9 +64501 +- +1m01s +64500:1\n")
-        self.assertIn("not all routes are shown", text)
+        self.assertIn("\nnot all routes are shown; name a prefix, or give --limit\n", text)
         self.show(["show", "routes", "198.51.100.0/24"], "/v1/routes?prefix=198.51.100.0/24", answer)
+        self.show(["show", "routes", "--limit", "7"], "/v1/routes?limit=7", answer)
+
+    def test_a_neighbor_that_an_operator_or_its_silence_stops(self):
+        for fields, state in [({"disabled": True}, "disabled"), ({"out_of_sync": True}, "out of sync"), ({}, "established")]:
+            answer = document("neighbors", neighbors=[{**NEIGHBOR, **fields}])
+            self.assertIn(f" 64496  {state} ", self.show(["show", "neighbors"], "/v1/neighbors", answer))
+        text = self.show(["show", "neighbor", "upstream-a"], "/v1/neighbors/upstream-a",
+                         document("neighbors", neighbors=[{**NEIGHBOR, "disabled": True, "out_of_sync": True}]))
+        self.assertIn("  disabled            yes, by an operator\n", text)
+        self.assertIn("  out of sync         yes: it does not take what it is to hold\n", text)
+
+    def test_adj_out_says_what_is_sent_and_what_is_to_be(self):
+        short = {"origin": "igp", "prepend": 0, "med": None, "local_pref": None, "communities": [], "large_communities": []}
+        long = {"origin": "egp", "prepend": 2, "med": 5, "local_pref": 100, "communities": ["64500:1", "64500:2"],
+                "large_communities": ["64500:1:2"]}
+        said = "egp, prepend 2, med 5, local_pref 100, 64500:1, 64500:2, 64500:1:2"
+        routes = [{"prefix": f"198.51.{i}.0/24", "neighbor": "a", "state": state, "sent": sent, "desired": desired}
+                  for i, (state, sent, desired) in enumerate([("sent", long, long), ("to_announce", None, short),
+                                                              ("to_change", short, long), ("to_withdraw", short, None)])]
+        answer = document("adj_out", adj_out=routes, cut=True)
+        text = self.show(["show", "adj-out"], "/v1/adj-out", answer)
+        rows = [re.split("  +", line) for line in text.splitlines()]
+        self.assertEqual([["PREFIX", "NEIGHBOR", "STATE", "SENT", "TO BE SENT"],
+                          ["198.51.0.0/24", "a", "sent", said],
+                          ["198.51.1.0/24", "a", "to be announced", "-", "igp"],
+                          ["198.51.2.0/24", "a", "to be changed", "igp", said],
+                          ["198.51.3.0/24", "a", "to be withdrawn", "igp", "-"],
+                          ["not all routes are shown; name a neighbor and a prefix, or give --limit"]], rows)
+        for words, target in [(["a"], "?neighbor=a"), (["198.51.0.0/24"], "?prefix=198.51.0.0/24"),
+                              (["a", "2001:db8::/32"], "?neighbor=a&prefix=2001:db8::/32"),
+                              (["a", "--limit", "5"], "?neighbor=a&limit=5"), (["--limit", "5"], "?limit=5")]:
+            with self.subTest(words):
+                self.assertEqual(text, self.show(["show", "adj-out", *words], "/v1/adj-out" + target, answer))
+        self.assertEqual(answer, json.loads(self.show(["show", "adj-out", "--json"], "/v1/adj-out", answer)))
 
     def test_failovers_and_events(self):
         text = self.show(["show", "failovers"], "/v1/failovers", document("failovers", failovers=[FAILOVER]))
@@ -217,7 +256,8 @@ class Tables(Case):
     def test_nothing_is_a_sentence(self):
         for word, sentence in [("neighbors", "no neighbor is configured or connected"), ("services", "no service is configured"),
                                ("checks", "no check is configured"), ("routes", "no route here and none received"),
-                               ("failovers", "no failover since the daemon started"), ("events", "no event is kept")]:
+                               ("failovers", "no failover since the daemon started"), ("events", "no event is kept"),
+                               ("adj-out", "nothing is sent to a neighbor, and nothing is to be")]:
             fields = {"routes": [], "received": []} if word == "routes" else {word: []}
             self.assertEqual(sentence + "\n", self.show(["show", word], f"/v1/{word}", document(word, **fields)))
 
@@ -274,7 +314,7 @@ class Tables(Case):
 
 class Commands(Case):
     def test_overrides_send_what_was_said(self):
-        done = document("done", done=True, text="portal is drained", note="overrides are kept in memory only")
+        done = document("done", done=True, text="portal is drained", saved=True, note=None)
         for words, path, body in [
                 (["drain", "portal"], "/v1/drain", {"service": "portal"}),
                 (["undrain", "portal"], "/v1/undrain", {"service": "portal"}),
@@ -283,11 +323,23 @@ class Commands(Case):
                 (["announce", "198.51.100.0/24", "--for", "2h"], "/v1/announce", {"prefix": "198.51.100.0/24", "for_s": 7200}),
                 (["withdraw", "2001:db8::/48"], "/v1/withdraw", {"prefix": "2001:db8::/48"}),
                 (["auto", "portal"], "/v1/auto", {"subject": "portal"}),
-                (["auto", "198.51.100.0/24"], "/v1/auto", {"subject": "198.51.100.0/24"})]:
+                (["auto", "198.51.100.0/24"], "/v1/auto", {"subject": "198.51.100.0/24"}),
+                (["neighbor", "upstream-a", "disable"], "/v1/neighbor", {"neighbor": "upstream-a", "command": "disable"}),
+                (["neighbor", "upstream-a", "reset", "--reason", "new key"], "/v1/neighbor",
+                 {"neighbor": "upstream-a", "command": "reset", "reason": "new key"})]:
             with self.subTest(words), FakeDaemon({"POST " + path: done}) as daemon:
-                self.assertEqual("portal is drained\nnote: overrides are kept in memory only\n", self.ok(*words, daemon=daemon))
+                self.assertEqual("portal is drained\n", self.ok(*words, daemon=daemon))
                 self.assertEqual([("POST", path, body)], daemon.requests)
                 self.assertEqual(done, json.loads(self.ok(*words, "--json", daemon=daemon)))
+
+    def test_what_is_in_force_but_not_saved_is_a_failure(self):
+        done = document("done", done=True, text="portal is drained", saved=False, note="in force, but not saved: disk full")
+        with FakeDaemon({"POST /v1/drain": done}) as daemon:
+            ran = self.ctl("drain", "portal", daemon=daemon)
+            self.assertEqual((1, "portal is drained\n", "swervectl: in force, but not saved: disk full\n"),
+                             (ran.returncode, ran.stdout, ran.stderr))
+            ran = self.ctl("drain", "portal", "--json", daemon=daemon)
+            self.assertEqual((1, done, ""), (ran.returncode, json.loads(ran.stdout), ran.stderr))
 
     def test_events_follow_until_the_daemon_ends(self):
         second = {**EVENT, "id": 18, "text": "second"}
@@ -307,57 +359,6 @@ class Commands(Case):
                     self.assertEqual("2026-11-21T05:28:14.102000Z  verdict        service portal: verdict up -> down: web fails\n",
                                      lines[0])
                     self.assertIn("the daemon ended the event stream", said)
-
-
-VALID = """site: fra1
-local_as: 64500
-router_id: 192.0.2.1
-owned: [198.51.100.0/24]
-neighbors:
-  upstream-a: {address: 192.0.2.254, remote_as: 64496}
-checks:
-  web: {http: {url: "http://198.51.100.1/healthz"}}
-services:
-  portal: {prefixes: [198.51.100.0/24], healthy_when: web}
-"""
-
-
-class Configuration(Case):
-    def check(self, text, *words):
-        with tempfile.TemporaryDirectory() as directory:
-            path = directory + "/swerve.yaml"
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-            return path, self.ctl("config", "check", path, *words)
-
-    def test_a_valid_file_needs_no_daemon(self):
-        path, ran = self.check(VALID)
-        self.assertEqual((0, ""), (ran.returncode, ran.stderr))
-        self.assertEqual(f"{path}: ok: site fra1, AS64500, 1 neighbor, 1 check, 1 service, 1 prefix\n", ran.stdout)
-        _, ran = self.check(VALID, "--json")
-        answer = json.loads(ran.stdout)
-        self.assertEqual(("swerve.config_check/1", True, []), (answer["schema"], answer["valid"], answer["diagnostics"]))
-
-    def test_every_fault_shows_its_place(self):
-        bad = VALID.replace("64496", "70000x").replace("local_as", "local_ass")
-        path, ran = self.check(bad)
-        self.assertEqual((4, ""), (ran.returncode, ran.stderr))
-        self.assertIn(f"{path}:2:1: ", ran.stdout)
-        self.assertIn("    local_ass: 64500\n    ^\n", ran.stdout)
-        line = "    " + bad.splitlines()[5]
-        self.assertIn(f"{line}\n{' ' * line.index('70000x')}^\n", ran.stdout)
-        self.assertRegex(ran.stdout, rf"\n{re.escape(path)}: \d+ errors\n$")
-        path, ran = self.check(bad, "--json")
-        self.assertEqual((4, ""), (ran.returncode, ran.stderr))
-        answer = json.loads(ran.stdout)
-        self.assertFalse(answer["valid"])
-        self.assertIn((path, 2, 1), [(fault["file"], fault["line"], fault["column"]) for fault in answer["diagnostics"]])
-
-    def test_a_file_that_is_not_there(self):
-        ran = self.ctl("config", "check", "/nonexistent.yaml")
-        self.assertEqual(4, ran.returncode)
-        self.assertIn("/nonexistent.yaml", ran.stdout)
-        self.assertEqual(4, self.ctl("config", "check", "/nonexistent.yaml", "--json").returncode)
 
 
 if __name__ == "__main__":

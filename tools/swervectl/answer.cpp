@@ -40,6 +40,12 @@ std::string text_at(const json::object& from, std::string_view key) {
     return value == nullptr ? std::string{nothing} : to_text(*value);
 }
 
+std::string raw_at(const json::object& from, std::string_view key) {
+    const json::value* value = from.if_contains(key);
+    const json::string* text = value == nullptr ? nullptr : value->if_string();
+    return text == nullptr ? std::string{} : std::string{*text};
+}
+
 std::optional<double> number_at(const json::object& from, std::string_view key) {
     const json::value* value = from.if_contains(key);
     return value == nullptr ? std::nullopt : to_number(*value);

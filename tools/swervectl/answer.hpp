@@ -11,6 +11,8 @@
 namespace swerve::ctl {
 
 [[nodiscard]] std::string text_at(const boost::json::object& from, std::string_view key);
+/// A text as it came, to be passed on or compared; empty where there is none.
+[[nodiscard]] std::string raw_at(const boost::json::object& from, std::string_view key);
 [[nodiscard]] std::optional<double> number_at(const boost::json::object& from,
                                               std::string_view key);
 [[nodiscard]] bool flag_at(const boost::json::object& from, std::string_view key);

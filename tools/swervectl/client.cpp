@@ -14,6 +14,8 @@
 #include <utility>
 
 #include "swerve/base/escape.hpp"
+#include "tools/swervectl/answer.hpp"
+#include "tools/swervectl/faults.hpp"
 
 namespace swerve::ctl {
 
@@ -25,8 +27,6 @@ using Socket = asio::local::stream_protocol::socket;
 
 namespace {
 
-// The daemon answers within 2 s or says main_silent; beyond that it does not move.
-constexpr std::chrono::seconds answer_within{5};
 // A configuration with millions of prefixes is printed whole.
 constexpr std::uint64_t body_limit = 1ULL << 30U;
 
@@ -70,17 +70,19 @@ Failure not_understood(std::string_view body) {
 /// Runs one asynchronous operation to its end or to the deadline. The operation must not outlive
 /// the call, so a late one is cancelled and reaped.
 template <class Start>
-Outcome<void> bounded(asio::io_context& context, Socket& socket, Start start) {
+Outcome<void> bounded(asio::io_context& context, Socket& socket, Start start,
+                      std::chrono::seconds patience = Client::answer_within) {
     std::optional<error_code> result;
     start([&result](const error_code& why, std::size_t) { result = why; });
     context.restart();
-    context.run_for(answer_within);
+    context.run_for(patience);
     if (!result) {
         error_code ignored;
         (void)socket.close(ignored);
         context.restart();
         context.run();
-        return fail(Failure{Exit::failed, "no_answer", "the daemon gave no answer within 5 s",
+        return fail(Failure{Exit::failed, "no_answer",
+                            fmt::format("the daemon gave no answer within {} s", patience.count()),
                             "it may be overloaded or stuck; its log says more"});
     }
     if (*result) return fail(broken(*result));
@@ -93,30 +95,27 @@ Exit exit_of(std::string_view code) {
         Exit exit;
     };
     // docs/api.md has the same table.
-    static constexpr std::array<Row, 8> rows{{{"bad_request", Exit::usage},
-                                              {"not_found", Exit::usage},
-                                              {"no_such_object", Exit::no_such_object},
-                                              {"method_not_allowed", Exit::usage},
-                                              {"refused", Exit::refused},
-                                              {"too_large", Exit::usage},
-                                              {"busy", Exit::failed},
-                                              {"main_silent", Exit::failed}}};
+    static constexpr std::array<Row, 10> rows{
+        {{"bad_request", Exit::usage},
+         {"not_found", Exit::usage},
+         {"no_such_object", Exit::no_such_object},
+         {"method_not_allowed", Exit::usage},
+         {"refused", Exit::refused},
+         {"invalid_configuration", Exit::invalid_configuration},
+         {"not_applied", Exit::failed},
+         {"too_large", Exit::usage},
+         {"busy", Exit::failed},
+         {"main_silent", Exit::failed}}};
     for (const Row& row : rows) {
         if (row.code == code) return row.exit;
     }
     return Exit::failed;
 }
 
-std::string member(const json::object& from, std::string_view key) {
-    const json::value* value = from.if_contains(key);
-    const json::string* text = value == nullptr ? nullptr : value->if_string();
-    return text == nullptr ? std::string{} : std::string{*text};
-}
-
 /// The command of this client that asks what a path of the API answers; empty: none does.
 std::string command_for(std::string_view path) {
-    static constexpr std::array<std::string_view, 7> shown{
-        "neighbors", "services", "checks", "routes", "failovers", "events", "config"};
+    static constexpr std::array<std::string_view, 8> shown{
+        "neighbors", "services", "checks", "routes", "adj-out", "failovers", "events", "config"};
     if (path == "status") return "`swervectl status`";
     const bool known = std::ranges::find(shown, path) != shown.end();
     return known ? fmt::format("`swervectl show {}`", path) : std::string{};
@@ -142,9 +141,10 @@ Outcome<Reply> understood(unsigned status, std::string text) {
     const json::value* error = value.get_object().if_contains("error");
     if (error == nullptr || !error->is_object()) return fail(not_understood(text));
     const json::object& what = error->get_object();
-    const std::string code = member(what, "code");
-    return fail(
-        Failure{exit_of(code), code, member(what, "message"), in_commands(member(what, "hint"))});
+    const std::string code = raw_at(what, "code");
+    Failure out{exit_of(code), code, raw_at(what, "message"), in_commands(raw_at(what, "hint"))};
+    out.faults = faults_from(what);
+    return fail(std::move(out));
 }
 
 http::request<http::string_body> request_of(http::verb verb, const std::string& target) {
@@ -154,7 +154,8 @@ http::request<http::string_body> request_of(http::verb verb, const std::string& 
     return request;
 }
 
-Outcome<Reply> exchange(const std::string& path, http::request<http::string_body> request) {
+Outcome<Reply> exchange(const std::string& path, http::request<http::string_body> request,
+                        std::chrono::seconds patience = Client::answer_within) {
     asio::io_context context;
     auto socket = connected(context, path);
     if (!socket) return fail(std::move(socket).error());
@@ -167,9 +168,9 @@ Outcome<Reply> exchange(const std::string& path, http::request<http::string_body
     boost::beast::flat_buffer buffer;
     http::response_parser<http::string_body> parser;
     parser.body_limit(body_limit);
-    const auto read = bounded(context, *socket, [&](auto done) {
-        http::async_read(*socket, buffer, parser, std::move(done));
-    });
+    const auto read = bounded(
+        context, *socket,
+        [&](auto done) { http::async_read(*socket, buffer, parser, std::move(done)); }, patience);
     if (!read) return fail(read.error());
     return understood(parser.get().result_int(), std::move(parser.get().body()));
 }
@@ -239,11 +240,12 @@ Outcome<Reply> Client::get(const std::string& target) const {
     return exchange(socket_, request_of(http::verb::get, target));
 }
 
-Outcome<Reply> Client::post(const std::string& target, const json::object& body) const {
+Outcome<Reply> Client::post(const std::string& target, const json::object& body,
+                            std::chrono::seconds patience) const {
     auto request = request_of(http::verb::post, target);
     request.set(http::field::content_type, "application/json");
     request.body() = json::serialize(body);
-    return exchange(socket_, std::move(request));
+    return exchange(socket_, std::move(request), patience);
 }
 
 Outcome<EventStream> Client::follow(std::optional<std::uint64_t> since) const {

@@ -39,12 +39,15 @@ private:
 
 class Client {
 public:
+    /// The daemon answers within 2 s or says main_silent; beyond that it does not move.
+    static constexpr std::chrono::seconds answer_within{5};
+
     explicit Client(std::string socket) : socket_(std::move(socket)) {}
 
     /// An error answer becomes a Failure with the exit code that belongs to its code.
     [[nodiscard]] Outcome<Reply> get(const std::string& target) const;
-    [[nodiscard]] Outcome<Reply> post(const std::string& target,
-                                      const boost::json::object& body) const;
+    [[nodiscard]] Outcome<Reply> post(const std::string& target, const boost::json::object& body,
+                                      std::chrono::seconds patience = answer_within) const;
     /// `since`: the id after which to start; absent: with what happens from now on.
     [[nodiscard]] Outcome<EventStream> follow(std::optional<std::uint64_t> since) const;
 

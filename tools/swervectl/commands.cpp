@@ -12,6 +12,7 @@
 #include "swerve/base/escape.hpp"
 #include "swerve/net/prefix.hpp"
 #include "tools/swervectl/answer.hpp"
+#include "tools/swervectl/change.hpp"
 
 namespace swerve::ctl {
 
@@ -91,14 +92,17 @@ namespace {
 /// Prints what the daemon said about a change it made.
 Outcome<Exit> done(const Context& context, const Outcome<Reply>& reply) {
     if (!reply) return fail(reply.error());
+    // A daemon that says nothing of saving has nothing to save.
+    const bool unsaved = reply->body.contains("saved") && !flag_at(reply->body, "saved");
+    const Exit exit = unsaved ? Exit::failed : Exit::done;
     if (context.json) {
         print_json(reply->text);
-        return Exit::done;
+        return exit;
     }
     fmt::print("{}\n", text_at(reply->body, "text"));
     const std::string note = text_at(reply->body, "note");
-    if (note != "-") fmt::print("note: {}\n", note);
-    return Exit::done;
+    if (note != "-") fmt::print(stderr, "swervectl: {}\n", note);
+    return exit;
 }
 
 Outcome<json::object> body_of(std::string_view subject_key, const Words& words) {
@@ -130,6 +134,32 @@ Outcome<Exit> set_override(const Context& context, const std::string& verb, cons
 
 Outcome<Exit> clear_overrides(const Context& context, const std::string& subject) {
     return done(context, context.client.post("/v1/auto", {{"subject", subject}}));
+}
+
+Outcome<Exit> command_neighbor(const Context& context, const std::string& verb,
+                               const Words& words) {
+    json::object body{{"neighbor", words.subject}, {"command", verb}};
+    if (!words.reason.empty()) body["reason"] = words.reason;
+    return done(context, context.client.post("/v1/neighbor", body));
+}
+
+Outcome<Exit> reload(const Context& context, bool dry_run) {
+    // Files that are being written are waited for, and large ones take their time.
+    constexpr std::chrono::seconds patience{60};
+    const auto reply = context.client.post("/v1/reload", {{"dry_run", dry_run}}, patience);
+    if (!reply) return fail(reply.error());
+    if (context.json) {
+        print_json(reply->text);
+        return Exit::done;
+    }
+    const bool applied = flag_at(reply->body, "applied");
+    const std::string change =
+        change_text(object_at(reply->body, "change"), applied, context.palette);
+    const std::string_view done = change.empty() ? "nothing changes"
+                                  : applied      ? "in force"
+                                                 : "not applied, this would change";
+    fmt::print("{}: {}\n{}", text_at(reply->body, "file"), done, change);
+    return Exit::done;
 }
 
 Outcome<Exit> explain(const Context& context, const std::string& prefix) {

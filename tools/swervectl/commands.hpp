@@ -27,9 +27,15 @@ void print_json(std::string_view text);
 [[nodiscard]] boost::json::object document(std::string_view schema);
 
 [[nodiscard]] Outcome<Exit> status(const Context& context);
-/// `object` may be abbreviated or singular; `name` empty: all.
+/// What of an object; empty: all.
+struct Selection {
+    std::string name;
+    std::string prefix;  ///< of adj-out
+    std::optional<std::uint64_t> limit;
+};
+/// `object` may be abbreviated or singular.
 [[nodiscard]] Outcome<Exit> show(const Context& context, const std::string& object,
-                                 const std::string& name);
+                                 const Selection& selection);
 [[nodiscard]] Outcome<Exit> explain(const Context& context, const std::string& prefix);
 
 struct Words {
@@ -41,6 +47,10 @@ struct Words {
 [[nodiscard]] Outcome<Exit> set_override(const Context& context, const std::string& verb,
                                          const Words& words);
 [[nodiscard]] Outcome<Exit> clear_overrides(const Context& context, const std::string& subject);
+/// `verb`: enable, disable, reset or refresh.
+[[nodiscard]] Outcome<Exit> command_neighbor(const Context& context, const std::string& verb,
+                                             const Words& words);
+[[nodiscard]] Outcome<Exit> reload(const Context& context, bool dry_run);
 
 [[nodiscard]] Outcome<Exit> wait_for(const Context& context, const std::string& condition,
                                      const std::string& timeout);
@@ -48,6 +58,8 @@ struct Words {
                                    std::optional<std::uint64_t> since);
 /// Needs no daemon.
 [[nodiscard]] Outcome<Exit> check_configuration(const Context& context, const std::string& file);
+/// Between what the daemon has in force and a file.
+[[nodiscard]] Outcome<Exit> compare_configuration(const Context& context, const std::string& file);
 [[nodiscard]] Outcome<Exit> version(const Context& context);
 
 /// "10m", "1500ms": a number and a unit (ms, s, m, h, d), nothing else.

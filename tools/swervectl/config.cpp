@@ -1,26 +1,22 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdio>
-#include <fstream>
-#include <map>
-#include <vector>
 
-#include "swerve/base/escape.hpp"
+#include "daemon/operations/change_view.hpp"
+#include "swerve/conf/change.hpp"
 #include "swerve/conf/load.hpp"
+#include "tools/swervectl/answer.hpp"
+#include "tools/swervectl/change.hpp"
 #include "tools/swervectl/commands.hpp"
+#include "tools/swervectl/faults.hpp"
 
 namespace swerve::ctl {
 
 namespace json = boost::json;
 
 namespace {
-
-std::string plural(std::size_t count, std::string_view one, std::string_view many) {
-    return fmt::format("{} {}", count, count == 1 ? one : many);
-}
 
 std::size_t prefix_count(const conf::Config& config) {
     std::size_t sum = 0;
@@ -38,67 +34,52 @@ std::string summary(const conf::Config& config) {
                        plural(prefix_count(config), "prefix", "prefixes"));
 }
 
-/// Lines of the files that diagnostics point into, read once each.
-class Sources {
-public:
-    std::string line(const std::string& file, int number) {
-        auto [found, fresh] = lines_.try_emplace(file);
-        if (fresh) {
-            std::ifstream in{file};
-            for (std::string text; std::getline(in, text);) found->second.push_back(text);
-        }
-        const auto index = static_cast<std::size_t>(number) - 1;
-        return number < 1 || index >= found->second.size() ? "" : found->second[index];
-    }
-
-private:
-    std::map<std::string, std::vector<std::string>> lines_;
-};
-
-/// The source line and a caret under the column; of a long line the part around it.
-std::string excerpt(std::string line, int column) {
-    constexpr std::size_t shown = 100;
-    auto at = static_cast<std::size_t>(std::max(column, 1)) - 1;
-    // A control character takes one column, as it does in the editor's count.
-    std::ranges::replace_if(
-        line, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-    if (line.size() > shown) {
-        const std::size_t first = at > shown / 2 ? std::min(at, line.size()) - shown / 2 : 0;
-        line = line.substr(first, shown);
-        at -= std::min(first, at);
-    }
-    at = std::min(at, line.size());
-    const auto columns = static_cast<std::size_t>(
-        std::count_if(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(at),
-                      [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
-    return fmt::format("    {}\n    {}^\n", escape(line), std::string(columns, ' '));
-}
-
 void print_faults(const conf::Diagnostics& faults, const std::string& file) {
-    Sources sources;
-    for (const conf::Diagnostic& fault : faults) {
-        std::string out = fault.to_string() + "\n";
-        const std::string line = sources.line(fault.file, fault.line);
-        if (!line.empty()) out += excerpt(line, fault.column);
-        std::fputs(out.c_str(), stdout);
-    }
-    fmt::print("{}: {}\n", file, plural(faults.size(), "error", "errors"));
-}
-
-json::array to_json(const conf::Diagnostics& faults) {
-    json::array out;
-    for (const conf::Diagnostic& fault : faults) {
-        out.push_back({{"file", fault.file},
-                       {"line", fault.line},
-                       {"column", fault.column},
-                       {"path", fault.path},
-                       {"message", fault.message},
-                       {"hint", fault.hint}});
-    }
-    return out;
+    fmt::print("{}{}: {}\n", faults_text(faults), file, plural(faults.size(), "error", "errors"));
 }
 
 }  // namespace
+
+Outcome<Exit> compare_configuration(const Context& context, const std::string& file) {
+    const auto reply = context.client.get("/v1/config");
+    if (!reply) return fail(reply.error());
+    const std::string running_file = text_at(reply->body, "file");
+    const json::value* yaml = reply->body.if_contains("yaml");
+    if (yaml == nullptr || !yaml->is_string()) {
+        return fail(Failure{Exit::failed, "bad_answer", "the daemon sent no configuration", ""});
+    }
+    const auto running = conf::load_text(std::string{yaml->get_string()}, running_file);
+    if (!running) {
+        return fail(Failure{Exit::failed, "not_comparable",
+                            "what the daemon has in force cannot be read here: " +
+                                running.error().front().to_string(),
+                            "its prefix files must be readable; or ask the daemon: swervectl "
+                            "reload --dry-run"});
+    }
+    const auto change = [&]() -> Result<std::shared_ptr<const conf::Change>, conf::Diagnostics> {
+        const auto loaded = conf::load(file);
+        if (!loaded) return fail(loaded.error());
+        return conf::compare(*running, *loaded);
+    }();
+    if (!change && !context.json) {
+        print_faults(change.error(), file);
+        return Exit::invalid_configuration;
+    }
+    const json::object difference = change ? daemon::to_json(**change) : json::object{};
+    if (context.json) {
+        json::object out = document("swerve.config_diff/1");
+        out["file"] = file;
+        out["running"] = running_file;
+        out["valid"] = change.has_value();
+        out["change"] = change ? json::value(difference) : json::value(nullptr);
+        out["diagnostics"] = to_json(change ? conf::Diagnostics{} : change.error());
+        print_json(json::serialize(out));
+    } else {
+        const std::string text = change_text(difference, false, context.palette);
+        fmt::print("{}", text.empty() ? file + ": nothing changes\n" : text);
+    }
+    return change ? Exit::done : Exit::invalid_configuration;
+}
 
 Outcome<Exit> check_configuration(const Context& context, const std::string& file) {
     const auto loaded = conf::load(file);

@@ -54,6 +54,9 @@ std::string neighbor_detail(const json::object& answer, const json::object& neig
     out.add("local address", {text_at(neighbor, "local_address")});
     out.add("remote AS", {text_at(neighbor, "remote_as")});
     out.add("state", word(neighbor, "state"));
+    out.add("disabled", {flag_at(neighbor, "disabled") ? "yes, by an operator" : "no"});
+    out.add("out of sync",
+            {flag_at(neighbor, "out_of_sync") ? "yes: it does not take what it is to hold" : "no"});
     out.add("for", {up ? human_span(*up) : since_at(answer, neighbor, "since")});
     out.add("times established", {text_at(neighbor, "established_count")});
     out.add("last error", {text_at(neighbor, "last_error")});

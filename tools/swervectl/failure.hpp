@@ -1,10 +1,10 @@
 #pragma once
 // How a command ends: an exit code, or a failure that says what to do about it.
 
-#include <boost/json/object.hpp>
 #include <string>
 
 #include "swerve/base/result.hpp"
+#include "swerve/conf/diagnostic.hpp"
 
 namespace swerve::ctl {
 
@@ -22,9 +22,10 @@ enum class Exit : int {
 
 struct Failure {
     Exit exit = Exit::failed;
-    std::string code;     ///< the word of docs/api.md, or this client's own
-    std::string message;  ///< one line
-    std::string hint;     ///< what to do; may be empty
+    std::string code;               ///< the word of docs/api.md, or this client's own
+    std::string message;            ///< one line
+    std::string hint;               ///< what to do; may be empty
+    conf::Diagnostics faults = {};  ///< of a configuration file, the first one is the message
 };
 
 template <class T>

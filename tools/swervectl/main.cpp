@@ -16,6 +16,7 @@
 
 #include "swerve/base/escape.hpp"
 #include "tools/swervectl/commands.hpp"
+#include "tools/swervectl/faults.hpp"
 
 namespace swerve::ctl {
 namespace {
@@ -31,10 +32,13 @@ struct Line {
     std::string color = "auto";
     std::string object;
     std::string name;
+    Selection selection;
     std::string condition;
     std::string timeout = "30s";
     std::string file;
+    std::string verb;
     Words words;
+    bool dry_run = false;
     bool follow = false;
     std::optional<std::uint64_t> since;
 };
@@ -44,9 +48,14 @@ using Action = std::function<Outcome<Exit>(const Context&)>;
 int end(bool json, const Failure& failure) {
     if (json) {
         boost::json::object out = document("swerve.error/1");
-        out["error"] = boost::json::object{
+        boost::json::object error{
             {"code", failure.code}, {"message", failure.message}, {"hint", failure.hint}};
+        if (!failure.faults.empty()) error["diagnostics"] = to_json(failure.faults);
+        out["error"] = std::move(error);
         print_json(boost::json::serialize(out));
+    } else if (!failure.faults.empty()) {
+        fmt::print(stderr, "{}swervectl: {}; the configuration in force is what it was\n",
+                   faults_text(failure.faults), plural(failure.faults.size(), "error", "errors"));
     } else {
         fmt::print(stderr, "swervectl: {}{}{}\n", escape(failure.message, 4096),
                    failure.hint.empty() ? "" : ": ", escape(failure.hint, 4096));
@@ -75,11 +84,18 @@ void add_queries(CLI::App& app, Line& line, Action& action) {
     CLI::App* objects = app.add_subcommand("show", "Tables; detail with a name");
     objects
         ->add_option("OBJECT", line.object,
-                     "neighbors, services, checks, routes, failovers, events or config")
+                     "neighbors, services, checks, routes, adj-out, failovers, events or config")
         ->required();
-    objects->add_option("NAME", line.name, "One of them; of routes a prefix, of failovers an id");
+    objects->add_option("NAME", line.selection.name,
+                        "One of them; of routes a prefix, of failovers an id, of adj-out a "
+                        "neighbor");
+    objects->add_option("PREFIX", line.selection.prefix,
+                        "Of adj-out: what covers it and what lies inside");
+    objects->add_option("--limit", line.selection.limit, "Of routes and adj-out: how many at most");
     objects->callback([&] {
-        action = [&line](const Context& context) { return show(context, line.object, line.name); };
+        action = [&line](const Context& context) {
+            return show(context, line.object, line.selection);
+        };
     });
     CLI::App* why = app.add_subcommand("explain", "Why a prefix is announced or not, as a chain");
     why->add_option("PREFIX", line.name)->required();
@@ -131,6 +147,24 @@ void add_overrides(CLI::App& app, Line& line, Action& action) {
     });
 }
 
+void add_neighbor(CLI::App& app, Line& line, Action& action) {
+    CLI::App* neighbor = app.add_subcommand("neighbor", "A session by hand");
+    neighbor->add_option("NAME", line.words.subject)->required();
+    neighbor
+        ->add_option("COMMAND", line.verb,
+                     "enable, disable (until enabled, restarts included), reset (end the session "
+                     "and open it anew) or refresh (send and ask for all routes once more)")
+        ->required()
+        ->check(CLI::IsMember({"enable", "disable", "reset", "refresh"}));
+    neighbor->add_option("--reason", line.words.reason,
+                         "Why, for the colleagues, the record and the neighbor");
+    neighbor->callback([&] {
+        action = [&line](const Context& context) {
+            return command_neighbor(context, line.verb, line.words);
+        };
+    });
+}
+
 void add_tools(CLI::App& app, Line& line, Action& action) {
     CLI::App* wait =
         app.add_subcommand("wait", "Wait until a condition holds; exit code 6 if it does not");
@@ -144,9 +178,22 @@ void add_tools(CLI::App& app, Line& line, Action& action) {
             return wait_for(context, line.condition, line.timeout);
         };
     });
-    CLI::App* config =
-        app.add_subcommand("config", "Work on a configuration file without a daemon");
+    CLI::App* config = app.add_subcommand("config", "Work on a configuration file");
     config->require_subcommand(1);
+    CLI::App* diff = config->add_subcommand(
+        "diff", "What a configuration file would change of what the daemon has in force");
+    diff->add_option("FILE", line.file)->required();
+    diff->callback([&] {
+        action = [&line](const Context& context) {
+            return compare_configuration(context, line.file);
+        };
+    });
+    CLI::App* again =
+        app.add_subcommand("reload", "Apply what changed in the daemon's configuration file");
+    again->add_flag("--dry-run", line.dry_run, "Only say what would change");
+    again->callback([&] {
+        action = [&line](const Context& context) { return reload(context, line.dry_run); };
+    });
     CLI::App* check = config->add_subcommand("check", "Report every fault of a configuration file");
     check->add_option("FILE", line.file)->required();
     check->callback([&] {
@@ -158,9 +205,8 @@ void add_tools(CLI::App& app, Line& line, Action& action) {
 }
 
 /// Commands of later versions, and those of config.
-constexpr std::array<std::string_view, 6> later{"reload", "neighbor", "probe",
-                                                "top",    "rto",      "check"};
-constexpr std::array<std::string_view, 2> later_of_config{"show", "diff"};
+constexpr std::array<std::string_view, 4> later{"probe", "top", "rto", "check"};
+constexpr std::array<std::string_view, 1> later_of_config{"show"};
 
 bool one_of(std::span<const std::string_view> names, std::string_view word) {
     return std::ranges::find(names, word) != names.end();
@@ -229,6 +275,7 @@ int run(std::vector<std::string> words) {
     add_globals(app, line);
     add_queries(app, line, action);
     add_overrides(app, line, action);
+    add_neighbor(app, line, action);
     add_tools(app, line, action);
     for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
     if (const auto known = complete_command(app, words); !known) return end(json, known.error());

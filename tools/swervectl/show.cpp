@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdio>
+#include <utility>
 
 #include "tools/swervectl/answer.hpp"
 #include "tools/swervectl/commands.hpp"
@@ -32,16 +33,17 @@ std::string configuration(const json::object& answer, const Palette& /*palette*/
     return fmt::format("# {}\n{}{}", text_at(answer, "file"), out, out.ends_with('\n') ? "" : "\n");
 }
 
-constexpr std::array<Object, 7> objects{{{"neighbors", neighbors_table, neighbors_detail},
+constexpr std::array<Object, 8> objects{{{"neighbors", neighbors_table, neighbors_detail},
                                          {"services", services_table, services_detail},
                                          {"checks", checks_table, checks_detail},
                                          {"routes", routes_table, routes_table},
+                                         {"adj-out", adj_out_table, adj_out_table},
                                          {"failovers", failovers_table, failovers_detail},
                                          {"events", events_table, events_table},
                                          {"config", configuration, nullptr}}};
 
 /// Objects of later versions.
-constexpr std::array<std::string_view, 2> later{"adj-out", "bfd"};
+constexpr std::array<std::string_view, 1> later{"bfd"};
 
 /// By name or unique abbreviation; the singular is one.
 Outcome<const Object*> resolve(const std::string& word) {
@@ -72,14 +74,42 @@ void keep_subject(json::object& answer, const std::string& subject) {
     answer["events"] = std::move(kept);
 }
 
-Outcome<std::string> target_of(const Object& object, const std::string& name) {
+/// The calls that list routes, and their parameters.
+Outcome<std::string> routes_target(const Object& object, Selection selection) {
+    const bool of_neighbor = object.name == "adj-out";
+    std::string target = fmt::format("/v1/{}", object.name);
+    const auto add = [&](std::string_view key, std::string_view value) {
+        target += fmt::format("{}{}={}", target.find('?') == std::string::npos ? '?' : '&', key,
+                              percent_encoded(value));
+    };
+    // A neighbor's name has no slash.
+    const bool is_prefix = selection.name.find('/') != std::string::npos;
+    if (!of_neighbor || (selection.prefix.empty() && is_prefix)) {
+        selection.prefix = std::exchange(selection.name, {});
+    }
+    if (!selection.name.empty()) add("neighbor", selection.name);
+    if (!selection.prefix.empty()) {
+        if (const auto valid = require_prefix(selection.prefix); !valid) return fail(valid.error());
+        add("prefix", selection.prefix);
+    }
+    if (selection.limit) add("limit", std::to_string(*selection.limit));
+    return target;
+}
+
+Outcome<std::string> target_of(const Object& object, const Selection& selection) {
+    const std::string& name = selection.name;
+    if (object.name != "adj-out" && !selection.prefix.empty()) {
+        return fail(usage(fmt::format("show {} takes one name", object.name)));
+    }
+    if (object.name == "adj-out" || object.name == "routes") {
+        return routes_target(object, selection);
+    }
+    if (selection.limit) return fail(usage(fmt::format("show {} takes no --limit", object.name)));
     std::string target = fmt::format("/v1/{}", object.name);
     if (name.empty() || object.name == "events") return target;
     if (object.detail == nullptr)
         return fail(usage(fmt::format("show {} takes no name", object.name)));
-    if (object.name != "routes") return target + "/" + percent_encoded(name);
-    if (const auto valid = require_prefix(name); !valid) return fail(valid.error());
-    return target + "?prefix=" + percent_encoded(name);
+    return target + "/" + percent_encoded(name);
 }
 
 std::string header(const json::object& answer, const Palette& palette) {
@@ -112,10 +142,11 @@ Outcome<Exit> status(const Context& context) {
     return Exit::done;
 }
 
-Outcome<Exit> show(const Context& context, const std::string& word, const std::string& name) {
+Outcome<Exit> show(const Context& context, const std::string& word, const Selection& selection) {
+    const std::string& name = selection.name;
     const auto object = resolve(word);
     if (!object) return fail(object.error());
-    const auto target = target_of(**object, name);
+    const auto target = target_of(**object, selection);
     if (!target) return fail(target.error());
     auto reply = context.client.get(*target);
     if (!reply) return fail(reply.error());

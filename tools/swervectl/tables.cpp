@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "tools/swervectl/answer.hpp"
 
 namespace swerve::ctl {
@@ -36,6 +39,27 @@ Cell last_event(const json::object& neighbor) {
     return {text};
 }
 
+/// The state of the session; what an operator or a stuck neighbor does to it comes first.
+Cell session(const json::object& neighbor) {
+    if (flag_at(neighbor, "disabled")) return {"disabled", Style::warning};
+    if (flag_at(neighbor, "out_of_sync")) return {"out of sync", Style::bad};
+    return word(neighbor, "state");
+}
+
+/// "igp, prepend 2, med 5, 64500:1".
+std::string attributes(const json::object& route) {
+    if (route.empty()) return "-";
+    std::string out = text_at(route, "origin");
+    if (number_at(route, "prepend").value_or(0) > 0)
+        out += ", prepend " + text_at(route, "prepend");
+    if (number_at(route, "med")) out += ", med " + text_at(route, "med");
+    if (number_at(route, "local_pref")) out += ", local_pref " + text_at(route, "local_pref");
+    for (const auto* list : {"communities", "large_communities"}) {
+        if (const std::string members = list_at(route, list); members != "-") out += ", " + members;
+    }
+    return out;
+}
+
 std::string received_table(const json::object& answer, const Palette& palette) {
     Table table{{"", "PREFIX", "NEIGHBOR", "NEXT HOP", "AS PATH", ">MED", ">AGE", "COMMUNITIES"}};
     for (const json::object& route : objects_at(answer, "received")) {
@@ -62,7 +86,7 @@ std::string neighbors_table(const json::object& answer, const Palette& palette) 
         table.add({plain(neighbor, "name"),
                    plain(neighbor, "address"),
                    plain(neighbor, "remote_as"),
-                   word(neighbor, "state"),
+                   session(neighbor),
                    {up ? human_span(*up) : since_at(answer, neighbor, "since")},
                    advertised(neighbor),
                    plain(neighbor, "prefixes_received"),
@@ -123,7 +147,38 @@ std::string routes_table(const json::object& answer, const Palette& palette) {
     out += received;
     if (out.empty()) return "no route here and none received\n";
     if (flag_at(answer, "cut")) {
-        out += "not all routes are shown; name a prefix: swervectl show routes PREFIX\n";
+        out += "not all routes are shown; name a prefix, or give --limit\n";
+    }
+    return out;
+}
+
+std::string adj_out_table(const json::object& answer, const Palette& palette) {
+    struct State {
+        std::string_view word;
+        std::string_view text;
+        Style style;
+    };
+    static constexpr std::array<State, 4> states{
+        {{"sent", "sent", Style::good},
+         {"to_announce", "to be announced", Style::warning},
+         {"to_change", "to be changed", Style::warning},
+         {"to_withdraw", "to be withdrawn", Style::bad}}};
+    Table table{{"PREFIX", "NEIGHBOR", "STATE", "SENT", "TO BE SENT"}};
+    for (const json::object& route : objects_at(answer, "adj_out")) {
+        const std::string given = text_at(route, "state");
+        const auto* state = std::ranges::find(states, given, &State::word);
+        const bool known = state != states.end();
+        const json::object desired = object_at(route, "desired");
+        table.add({plain(route, "prefix"),
+                   plain(route, "neighbor"),
+                   {known ? std::string{state->text} : given, known ? state->style : Style::plain},
+                   {attributes(object_at(route, "sent"))},
+                   {given == "sent" ? "" : attributes(desired)}});
+    }
+    if (table.empty()) return "nothing is sent to a neighbor, and nothing is to be\n";
+    std::string out = table.to_string(palette);
+    if (flag_at(answer, "cut")) {
+        out += "not all routes are shown; name a neighbor and a prefix, or give --limit\n";
     }
     return out;
 }

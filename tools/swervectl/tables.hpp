@@ -14,6 +14,7 @@ namespace swerve::ctl {
 [[nodiscard]] std::string services_table(const boost::json::object& answer, const Palette& palette);
 [[nodiscard]] std::string checks_table(const boost::json::object& answer, const Palette& palette);
 [[nodiscard]] std::string routes_table(const boost::json::object& answer, const Palette& palette);
+[[nodiscard]] std::string adj_out_table(const boost::json::object& answer, const Palette& palette);
 [[nodiscard]] std::string failovers_table(const boost::json::object& answer,
                                           const Palette& palette);
 [[nodiscard]] std::string events_table(const boost::json::object& answer, const Palette& palette);

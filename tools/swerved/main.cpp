@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -26,7 +27,10 @@ struct Arguments {
 };
 
 int start(const Arguments& arguments) {
-    const auto config = swerve::conf::load(arguments.file);
+    // A reload names the file anew, wherever the process stands by then; a check names it as asked.
+    const std::string file =
+        arguments.check ? arguments.file : std::filesystem::absolute(arguments.file).string();
+    const auto config = swerve::conf::load(file);
     if (!config) {
         for (const auto& fault : config.error()) {
             std::fprintf(stderr, "%s\n", fault.to_string().c_str());
@@ -54,7 +58,7 @@ int main(int argc, char** argv) {
         "swerved announces a site's prefixes over BGP while the site can serve them, and withdraws "
         "them when it cannot.\n"
         "It runs in the foreground and logs to standard error. SIGTERM withdraws, waits for "
-        "acknowledgement and exits."};
+        "acknowledgement and exits; SIGHUP applies what changed in FILE."};
     app.set_version_flag("--version", "swerved " SWERVE_VERSION);
     app.add_option("FILE", arguments.file, "configuration (YAML)")->required();
     app.add_flag("--check", arguments.check,
