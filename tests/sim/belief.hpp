@@ -77,8 +77,6 @@ private:
     std::optional<TimePoint> decisive_since_;  ///< an event asked for an attempt that decides
     unsigned passes_ = 0;
     unsigned failures_ = 0;
-    /// Results until what is counted here is surely what the daemon counts.
-    std::size_t doubt_ = 0;
     std::deque<bool> window_;  ///< whether each of the last results failed
 };
 

@@ -33,6 +33,10 @@ public:
     /// Reads the state file and takes the first turn.
     void begin();
 
+    /// Shows the oracle what stands before anything else happens: what ought to have gone by now
+    /// must not be there, even if the next turn takes it away.
+    void look();
+
     // What operators do.
     void reload(const std::shared_ptr<const conf::Config>& after);
     /// Without a word: takes back what was said.

@@ -104,10 +104,7 @@ void Daemon::stalled(bool stalled) {
     if (stalled) return;
     for (auto& report : std::exchange(held_, {})) {
         // Some never come.
-        if (chance(host_.world().random, 80)) {
-            report();
-        } else {
-        }
+        if (chance(host_.world().random, 80)) report();
     }
 }
 

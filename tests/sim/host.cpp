@@ -111,6 +111,7 @@ void Host::enter(std::uint64_t life, std::move_only_function<void(Daemon&)> what
     if (paused_) {
         backlog_.push_back({life, std::move(what)});
     } else {
+        daemon_->look();
         what(*daemon_);
     }
 }

@@ -1,12 +1,15 @@
 // sim_test: lives through worlds, one per seed, and says what it saw.
 
+#include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,6 +35,9 @@ constexpr const char* usage =
     "  --jobs N      processes\n"
     "  --trace       every event as well; the same for the same seed on every machine\n"
     "  --hash        print a hash of all traces\n";
+
+/// What an allocator keeps of what it was given back.
+constexpr std::size_t allocator_caches = std::size_t{1} << 20U;
 
 std::optional<std::uint64_t> number(std::string_view text) {
     std::uint64_t out = 0;
@@ -92,17 +98,24 @@ private:
     std::FILE* to_;
 };
 
+void tell_failure(std::uint64_t seed, const World& world, const std::string& what) {
+    std::string text = fmt::format("seed {}: {}\nlast events:\n", seed, what);
+    for (const std::string& line : world.trace().last()) text += "  " + line + "\n";
+    text += fmt::format("replay: sim_test --seed {}\n", seed);
+    std::fputs(text.c_str(), stderr);
+}
+
 /// Returns whether every invariant held.
 bool live(std::uint64_t seed, const Options& options, Report& report) {
     World world{seed, options.wants};
     try {
         world.run();
     } catch (const Violation& violation) {
-        std::string text = fmt::format("seed {}: {} is violated: {}\nlast events:\n", seed,
-                                       violation.number(), violation.what());
-        for (const std::string& line : world.trace().last()) text += "  " + line + "\n";
-        text += fmt::format("replay: sim_test --seed {}\n", seed);
-        std::fputs(text.c_str(), stderr);
+        tell_failure(seed, world,
+                     fmt::format("{} is violated: {}", violation.number(), violation.what()));
+        return false;
+    } catch (const std::exception& fault) {
+        tell_failure(seed, world, fmt::format("an exception ended the world: {}", fault.what()));
         return false;
     }
     for (const auto& [name, value] : world.tally()) report.count(name, value);
@@ -115,8 +128,18 @@ bool live(std::uint64_t seed, const Options& options, Report& report) {
 
 /// Every `jobs`-th seed from `first` on; stops at the first violation.
 bool live_some(std::uint64_t first, const Options& options, Report report) {
+    std::optional<std::size_t> baseline;
     for (std::uint64_t seed = first; seed <= options.last; seed += options.jobs) {
         if (!live(seed, options, report)) return false;
+        // S8: heap bytes return to what they were. (LeakSanitizer, in its build, says where from.)
+        const struct mallinfo2 heap = ::mallinfo2();
+        const std::size_t used = heap.uordblks + heap.hblkhd;
+        if (!baseline) baseline = used;
+        if (used > *baseline + allocator_caches) {
+            fmt::print(stderr, "seed {}: S8 is violated: {} octets were never given back\n", seed,
+                       used - *baseline);
+            return false;
+        }
     }
     report.flush();
     return true;
@@ -162,8 +185,7 @@ bool live_all(const Options& options, Sum& sum) {
             std::FILE* const to = ::fdopen(ends[1], "w");
             const bool held = live_some(options.first + job, options, Report{to});
             std::fclose(to);
-            std::fflush(stdout);
-            ::_exit(held ? 0 : 1);
+            std::exit(held ? 0 : 1);
         }
         ::close(ends[1]);
         children.push_back({pid, ::fdopen(ends[0], "r")});

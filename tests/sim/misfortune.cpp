@@ -29,6 +29,7 @@ std::span<const World::Misfortune> World::odds() {
         Misfortune{"zero window", 4, &World::zero_window},
         Misfortune{"router pause", 3, &World::router_pause},
         Misfortune{"router restart", 2, &World::router_restart},
+        Misfortune{"half-open TCP", 2, &World::half_open},
         Misfortune{"router NOTIFICATION", 2, &World::router_notification},
         Misfortune{"router refresh", 3, &World::router_asks},
         Misfortune{"reload", 12, &World::reload},
@@ -169,7 +170,13 @@ void World::router_pause() {
 
 void World::router_restart() {
     Router& router = *pick(random_, routers_);
-    router.restart(some_span(milliseconds{100}, seconds{20}), chance(random_, 50));
+    const auto ending = chance(random_, 50) ? Router::Ending::clean : Router::Ending::killed;
+    router.restart(some_span(milliseconds{100}, seconds{20}), ending);
+}
+
+void World::half_open() {
+    Router& router = *pick(random_, routers_);
+    router.restart(some_span(milliseconds{100}, seconds{40}), Router::Ending::power);
 }
 
 void World::router_notification() {

@@ -93,13 +93,24 @@ void Network::forget(Socket socket) {
     Half& own = half(socket);
     own = {.last_arrival = own.last_arrival};
     const auto at = connections_.find(socket.connection);
-    // A half that is still being dialled to belongs to nobody yet, and one that has said all it had
-    // to say waits for nobody who is gone.
-    const bool idle = std::ranges::all_of(at->second.halves, [](const Half& each) {
-        return each.phase == Half::Phase::gone || each.phase == Half::Phase::opening ||
-               each.silent();
+    // A half that is still being dialled to belongs to nobody yet (the one that dials is its
+    // station's, whatever has become of the other), and one that has said all it had to say waits
+    // for nobody who is gone.
+    const auto idle = [](const Half& each) {
+        return each.phase == Half::Phase::gone || each.silent();
+    };
+    const auto& [dialler, acceptor] = at->second.halves;
+    if (idle(dialler) && (idle(acceptor) || acceptor.phase == Half::Phase::opening)) {
+        connections_.erase(at);
+    }
+}
+
+bool Network::carries_octets() const {
+    return std::ranges::any_of(connections_, [](const auto& each) {
+        return std::ranges::any_of(each.second.halves, [](const Half& half) {
+            return half.station != nullptr && (half.in_flight > 0 || !half.unsent.empty());
+        });
     });
-    if (idle) connections_.erase(at);
 }
 
 void Network::send(Socket from, Packet packet, Duration extra) {

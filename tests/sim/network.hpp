@@ -114,6 +114,8 @@ public:
     /// Delivers what was held up, if the link carries again.
     void release(Link& link);
 
+    /// Something that was written is not acknowledged yet.
+    [[nodiscard]] bool carries_octets() const;
     [[nodiscard]] std::size_t connections() const { return connections_.size(); }
     [[nodiscard]] std::uint64_t octets() const { return octets_; }
 

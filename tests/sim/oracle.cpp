@@ -90,6 +90,7 @@ void Oracle::ended() {
     config_.reset();
     beliefs_.clear();
     standing_.clear();
+    states_.clear();
     sessions_.clear();
     conversations_.clear();
     stalled_since_.reset();

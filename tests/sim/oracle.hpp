@@ -51,6 +51,7 @@ public:
     [[nodiscard]] Notebook& notebook() { return notebook_; }
 
     // What it did.
+    void state_changed(daemon::NeighborId neighbor, bgp::State from, bgp::State to);
     void session_up(daemon::NeighborId neighbor, Socket socket);
     void session_down(daemon::NeighborId neighbor);
     void removed(daemon::NeighborId neighbor);
@@ -58,7 +59,7 @@ public:
     void received(Socket socket, ByteView octets);
     void asked_for_routes(daemon::NeighborId neighbor);
     void closed(Socket socket, ByteView last_words);
-    /// After each turn; `blocked`: the kernel takes no more for this neighbor.
+    /// Before and after each turn; `blocked`: the kernel takes no more for this neighbor.
     void check(const daemon::Speaker& speaker, bool routes_changed,
                const std::function<bool(daemon::NeighborId)>& blocked);
     /// When all has been quiet for long: what the router holds.
@@ -119,6 +120,7 @@ private:
     std::map<std::string, Standing> standing_;        ///< by service
     std::map<Subject, Word> words_;
     std::set<std::string> disabled_;  ///< neighbors
+    std::map<daemon::NeighborId, bgp::State> states_;
     std::map<daemon::NeighborId, Session> sessions_;
     std::map<Socket, Conversation> conversations_;
     std::optional<TimePoint> hold_until_;

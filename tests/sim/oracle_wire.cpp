@@ -86,12 +86,33 @@ WireRoute Oracle::expected_route(const conf::Neighbor& neighbor,
     return out;
 }
 
+// S6: only legal transitions. RFC 4271 §8.2.2 reaches OpenConfirm through OpenSent and Established
+// through OpenConfirm alone; a peer shows the further of its two connections, so that it may fall
+// back to any state.
+void Oracle::state_changed(NeighborId neighbor, bgp::State from, bgp::State to) {
+    using enum bgp::State;
+    bgp::State& known = states_.try_emplace(neighbor, idle).first->second;
+    const bool legal = to < from || (from < open_sent && to <= open_sent) ||
+                       (from == open_sent && to == open_confirm) ||
+                       (from == open_confirm && to == established) ||
+                       // A dial that is not answered is told again.
+                       (from == to && to == connect);
+    if (known != from || !legal) {
+        violate("S6", "{}: neighbor {} goes from {} to {}, and stood at {}", site_, neighbor,
+                to_string(from), to_string(to), to_string(known));
+    }
+    known = to;
+}
+
 void Oracle::session_up(NeighborId neighbor, Socket socket) {
     sessions_[neighbor] = {.socket = socket};
 }
 
 void Oracle::session_down(NeighborId neighbor) { sessions_.erase(neighbor); }
-void Oracle::removed(NeighborId neighbor) { sessions_.erase(neighbor); }
+void Oracle::removed(NeighborId neighbor) {
+    sessions_.erase(neighbor);
+    states_.erase(neighbor);
+}
 void Oracle::asked_for_routes(NeighborId neighbor) {
     const auto session = sessions_.find(neighbor);
     if (session != sessions_.end()) session->second.refreshed = true;

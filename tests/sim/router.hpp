@@ -23,13 +23,17 @@ public:
     void serve(Link& link, const std::string& site, Address own, bgp::PeerConfig config);
 
     // Misfortune.
-    /// Every session is closed or reset and begun anew after `down_for`.
-    void restart(Duration down_for, bool without_a_word);
+    enum class Ending : std::uint8_t {
+        clean,   ///< says goodbye
+        killed,  ///< its kernel closes the connections
+        power,   ///< nobody closes anything: connections stay half-open
+    };
+    /// Every session begins anew after `down_for`.
+    void restart(Duration down_for, Ending ending);
     void notify(Link& link);
     void ask_for_routes(Link& link);
     void reset_tcp(Link& link);
-    /// RFC 4271 §8.2.2 grants an OPEN four minutes to be answered, also by a host that lost power
-    /// meanwhile: longer than a quiet world lasts.
+    /// Waits no longer for an OPEN; see World::tidy_up().
     void give_up_waiting(Link& link);
     /// The whole process stands still.
     void pause(bool paused);
@@ -43,7 +47,7 @@ public:
     [[nodiscard]] std::uint64_t routes_learned() const { return routes_learned_; }
 
     // Station.
-    [[nodiscard]] bool powered() const override { return true; }
+    [[nodiscard]] bool powered() const override { return powered_; }
     [[nodiscard]] bool listens() const override { return up_; }
     void accepted(Link& link, Socket socket) override;
     void connected(Socket socket) override;
@@ -75,6 +79,7 @@ private:
     Network& network_;
     Trace& trace_;
     bool up_ = true;
+    bool powered_ = true;
     bool paused_ = false;
     std::vector<std::unique_ptr<Session>> sessions_;
     std::map<Socket, At> sockets_;

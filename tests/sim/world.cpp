@@ -85,6 +85,7 @@ void World::run() {
         chaos(between(random_, seconds{200}, seconds{360}));
         heal();
         timeline_.run_until(timeline_.now() + until_well);
+        let_octets_arrive();
         check_quiet();
     }
 }
@@ -141,9 +142,28 @@ void World::tidy_up(Host& host) {
     for (const conf::Neighbor& neighbor : host.config()->neighbors) {
         host.command(neighbor.name, daemon::NeighborCommand::enable);
     }
+    // RFC 4271 §8.2.2 grants an OPEN four minutes to be answered, also by a router that lost power
+    // meanwhile: longer than a quiet world lasts.
+    if (const Daemon* daemon = host.daemon(); daemon != nullptr) {
+        std::vector<std::string> waiting;
+        for (const auto& [id, neighbor] : daemon->speaker().neighbors()) {
+            if (neighbor->peer.state() == bgp::State::open_sent) waiting.push_back(neighbor->name);
+        }
+        for (const std::string& name : waiting) host.command(name, daemon::NeighborCommand::reset);
+    }
     if (chance(random_, 50)) return;
     for (const conf::Service& service : host.config()->services) {
         host.say(service.name, std::nullopt);
+    }
+}
+
+/// A word that runs out, say, may have moved routes a moment ago: both ends are compared when
+/// nothing is under way between them. Keepalives are, now and then.
+void World::let_octets_arrive() {
+    constexpr unsigned tries = 40;
+    for (unsigned i = 0; network_.carries_octets(); ++i) {
+        if (i == tries) violate("L1", "octets are under way in a quiet world, and stay so");
+        timeline_.run_until(timeline_.now() + milliseconds{50});
     }
 }
 

@@ -43,6 +43,7 @@ private:
     void strike_again();
     void heal();
     void tidy_up(Host& host);
+    void let_octets_arrive();
     void check_quiet();
     void check_quiet(Host& host);
 
@@ -75,6 +76,7 @@ private:
     void zero_window();
     void router_pause();
     void router_restart();
+    void half_open();
     void router_notification();
     void router_asks();
     void reload();
