@@ -83,7 +83,12 @@ void CheckBelief::told(TimePoint now, ProbeResult result, bool late) {
     window_.push_back(failed);
     if (window_.size() > longest_window) window_.pop_front();
     // Late evidence may or may not have counted: it allows more and rules out nothing.
-    if (!late) heard_ = now;
+    if (late) {
+        doubt_ = longest_window;
+    } else {
+        heard_ = now;
+        if (doubt_ > 0) --doubt_;
+    }
     if (!failed) {
         failures_ = late ? failures_ : 0;
         // `rise` passes in a row, one of them if it was earned before.
@@ -96,13 +101,16 @@ void CheckBelief::told(TimePoint now, ProbeResult result, bool late) {
     bad_news_ = now;
     passes_ = late ? passes_ : 0;
     ++failures_;
+    if (condemned() || decisive_since_) states_.add(CheckState::fail);
+    if (condemned() && doubt_ == 0) states_ = Possible{CheckState::fail};
+}
+
+bool CheckBelief::condemned() const {
     const auto recent = std::min<std::size_t>(policy_.window_of, window_.size());
     const auto in_window =
         std::count(window_.end() - static_cast<std::ptrdiff_t>(recent), window_.end(), true);
-    if (failures_ >= policy_.fall ||
-        in_window >= static_cast<std::ptrdiff_t>(policy_.window_failures) || decisive_since_) {
-        states_.add(CheckState::fail);
-    }
+    return failures_ >= policy_.fall ||
+           in_window >= static_cast<std::ptrdiff_t>(policy_.window_failures);
 }
 
 void CheckBelief::event(TimePoint now, ProbeResult finding) {
@@ -117,10 +125,13 @@ void CheckBelief::event(TimePoint now, ProbeResult finding) {
     states_ = Possible{CheckState::fail};
     passes_ = 0;
     window_.push_back(true);
+    // The attempt that was in flight counts no more, whatever comes of it.
+    doubt_ = longest_window;
 }
 
 void CheckBelief::retime(TimePoint now, const health::TrackerPolicy& policy) {
     policy_ = policy;
+    doubt_ = longest_window;
     disturbed(now);
 }
 

@@ -67,6 +67,9 @@ public:
     [[nodiscard]] Possible now(TimePoint now, const RealService& truth);
 
 private:
+    /// HEALTH.md §0: `fall` failures in a row, or `window`.
+    [[nodiscard]] bool condemned() const;
+
     health::TrackerPolicy policy_;
     bool earned_;
     Possible states_{health::CheckState::unknown};
@@ -77,6 +80,8 @@ private:
     std::optional<TimePoint> decisive_since_;  ///< an event asked for an attempt that decides
     unsigned passes_ = 0;
     unsigned failures_ = 0;
+    /// Results until what is counted here is surely what the daemon counts.
+    std::size_t doubt_ = 0;
     std::deque<bool> window_;  ///< whether each of the last results failed
 };
 

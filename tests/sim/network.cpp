@@ -68,6 +68,7 @@ std::uint64_t Network::written(Socket socket) const { return half(socket).writte
 std::uint64_t Network::acknowledged(Socket socket) const { return half(socket).acknowledged; }
 
 void Network::close(Socket socket, ByteView last_words) {
+    if (!known(socket)) return;
     Half& own = half(socket);
     own.station = nullptr;
     if (own.phase != Half::Phase::open || own.ended) return forget(socket);
@@ -78,16 +79,20 @@ void Network::close(Socket socket, ByteView last_words) {
 }
 
 void Network::reset(Socket socket) {
+    if (!known(socket)) return;
     if (half(socket).phase == Half::Phase::open) send(socket, {Packet::Kind::reset});
     forget(socket);
 }
 
 void Network::abandon(Socket socket) {
+    if (!known(socket)) return;
     if (half(socket).received.empty()) return close(socket);
     reset(socket);
 }
 
-void Network::vanish(Socket socket) { forget(socket); }
+void Network::vanish(Socket socket) {
+    if (known(socket)) forget(socket);
+}
 
 void Network::forget(Socket socket) {
     Half& own = half(socket);

@@ -103,6 +103,8 @@ public:
     /// Octets written so far, and acknowledged of them.
     [[nodiscard]] std::uint64_t written(Socket socket) const;
     [[nodiscard]] std::uint64_t acknowledged(Socket socket) const;
+    // A dial that was refused is gone already, and a program that stood still does not know it yet:
+    // to end it again changes nothing.
     /// The kernel delivers what it has taken and `last_words`, then the end.
     void close(Socket socket, ByteView last_words = {});
     void reset(Socket socket);
@@ -144,6 +146,9 @@ private:
         std::array<Half, 2> halves;
     };
 
+    [[nodiscard]] bool known(Socket socket) const {
+        return connections_.contains(socket.connection);
+    }
     [[nodiscard]] Half& half(Socket socket) {
         return connections_.at(socket.connection).halves[static_cast<std::size_t>(socket.end)];
     }

@@ -271,6 +271,10 @@ void Oracle::check(const daemon::Speaker& speaker, bool routes_changed,
         if (changed) compare_desired(*neighbor);
         const auto session = sessions_.find(id);
         if (session == sessions_.end()) continue;
+        // P3: what an operator disabled stays down.
+        if (disabled_.contains(neighbor->name)) {
+            violate("P3", "{}: {} is disabled and has a session", site_, neighbor->name);
+        }
         if (changed) session->second.touched = true;
         if (!session->second.touched || blocked(id)) continue;
         session->second.touched = false;

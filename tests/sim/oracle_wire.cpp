@@ -92,11 +92,10 @@ WireRoute Oracle::expected_route(const conf::Neighbor& neighbor,
 void Oracle::state_changed(NeighborId neighbor, bgp::State from, bgp::State to) {
     using enum bgp::State;
     bgp::State& known = states_.try_emplace(neighbor, idle).first->second;
-    const bool legal = to < from || (from < open_sent && to <= open_sent) ||
+    const bool legal = to < from || (from < open_sent && to <= open_sent && to > from) ||
                        (from == open_sent && to == open_confirm) ||
                        (from == open_confirm && to == established) ||
-                       // A dial that is not answered is told again.
-                       (from == to && to == connect);
+                       (from == connect && to == connect);  // a dial that is not answered
     if (known != from || !legal) {
         violate("S6", "{}: neighbor {} goes from {} to {}, and stood at {}", site_, neighbor,
                 to_string(from), to_string(to), to_string(known));
