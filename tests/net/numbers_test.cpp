@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "swerve/net/asn.hpp"
 #include "swerve/net/community.hpp"
@@ -70,6 +72,71 @@ TEST_CASE("large community: three numbers of 32 bits") {
                                         "01:2:3", "1:2:3 ", "1::3", "no_export"}) {
         CAPTURE(text);
         CHECK_FALSE(LargeCommunity::parse(text));
+    }
+}
+
+TEST_CASE("community: RFC 9494 §3, RFC 7611: the other well-known names") {
+    CHECK(Community::parse("accept_own")->value == 0xffff0001);
+    CHECK(Community::parse("llgr_stale")->value == 0xffff0006);
+    CHECK(Community::parse("no_llgr")->value == 0xffff0007);
+    CHECK(Community::parse("accept_own_nexthop")->value == 0xffff0008);
+    CHECK(Community::parse("65535:7")->to_string() == "no_llgr");
+}
+
+TEST_CASE("extended community: RFC 4360 §4, §5, RFC 5668 §2: text, octets and back") {
+    const std::vector<std::pair<std::string_view, std::uint64_t>> all{
+        {"rt:64500:100", 0x0002fbf400000064},
+        {"ro:64500:4294967295", 0x0003fbf4ffffffff},
+        {"rt:65535:0", 0x0002ffff00000000},
+        {"rt:65536:1", 0x0202000100000001},
+        {"ro:4294967295:65535", 0x0203ffffffffffff},
+        {"rt:192.0.2.1:7", 0x0102c00002010007},
+        {"ro:192.0.2.1:65535", 0x0103c0000201ffff},
+        // Another sub-type, a small AS in four octets, AS 0, not transitive, opaque.
+        {"0x0004fbf400000064", 0x0004fbf400000064},
+        {"0x02020000fbf40064", 0x02020000fbf40064},
+        {"0x0002000000000064", 0x0002000000000064},
+        {"0x4002fbf400000064", 0x4002fbf400000064},
+        {"0x030c000000000008", 0x030c000000000008},
+        {"0xffffffffffffffff", 0xffffffffffffffff},
+    };
+    for (const auto& [text, octets] : all) {
+        CAPTURE(text);
+        const auto parsed = ExtendedCommunity::parse(text);
+        REQUIRE(parsed);
+        CHECK(parsed->value == octets);
+        CHECK(parsed->to_string() == text);
+    }
+    CHECK(ExtendedCommunity::parse("0x0002FBF400000064")->to_string() == "rt:64500:100");
+}
+
+TEST_CASE("extended community: what is none") {
+    for (const std::string_view text : {"",
+                                        "rt",
+                                        "rt:",
+                                        "rt:64500",
+                                        "rt::1",
+                                        "rt:64500:",
+                                        "rt:64500:4294967296",
+                                        "rt:65536:65536",
+                                        "rt:192.0.2.1:65536",
+                                        "rt:192.0.2:1",
+                                        "rt:2001:db8::1:1",
+                                        "rt:0:1",
+                                        "rt:064500:1",
+                                        "rt:64500:01",
+                                        "rt:64500:1 ",
+                                        "xx:64500:1",
+                                        "RT:64500:1",
+                                        "64500:1",
+                                        "0x",
+                                        "0x00",
+                                        "0x0002fbf40000006",
+                                        "0x0002fbf4000000640",
+                                        "0x0002fbf40000006g",
+                                        "0x-002fbf400000064"}) {
+        CAPTURE(text);
+        CHECK_FALSE(ExtendedCommunity::parse(text));
     }
 }
 
