@@ -16,6 +16,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "daemon/main_loop.hpp"
 #include "daemon/operations/operations.hpp"
@@ -80,7 +81,10 @@ void bound_the_end() {
     ::alarm(5);
 }
 
+/// The log may be what hangs, so that its last line gets a second at most.
 [[noreturn]] void end_hung_process(const std::string& loop) {
+    (void)std::signal(SIGALRM, SIG_DFL);
+    ::alarm(1);
     spdlog::critical(
         "the {} loop stopped moving: ending the process, so that the neighbors drop the routes",
         loop);
@@ -119,6 +123,10 @@ private:
 
 int run(const std::shared_ptr<const conf::Config>& config) {
     (void)std::signal(SIGPIPE, SIG_IGN);
+    // A limit on the size of files is a disk that is full, not a reason to take the routes away.
+    (void)std::signal(SIGXFSZ, SIG_IGN);
+    // Whoever started us may have ignored it, and then nobody learns how a program of ours ended.
+    (void)std::signal(SIGCHLD, SIG_DFL);
     raise_descriptor_limit();
     const auto refuse = [](const std::string& why) {
         spdlog::critical("{}", why);
@@ -135,10 +143,21 @@ int run(const std::shared_ptr<const conf::Config>& config) {
 
     Loops loops;
     PostedEvents events{loops.operations};
-    Watchdog watchdog{
-        loops.operations, {{"main", loops.main}, {"probes", loops.probes}}, end_hung_process};
-    MainLoop main{{loops.main, loops.probes, loops.operations}, config,      restored, events,
-                  [&watchdog] { return watchdog.view(); },      fresh_seed()};
+    std::vector<LoopView> lateness;  // of the watched loops, as operations knows it
+    Watchdog watchdog{{{"main", loops.main}, {"probes", loops.probes}},
+                      {.hung = end_hung_process,
+                       .lateness =
+                           [&](std::vector<LoopView> now) {
+                               boost::asio::post(loops.operations,
+                                                 [&, now = std::move(now)] { lateness = now; });
+                           }},
+                      {}};
+    MainLoop main{{loops.main, loops.probes, loops.operations},
+                  config,
+                  restored,
+                  events,
+                  [&lateness] { return lateness; },
+                  fresh_seed()};
     Operations operations{loops.operations, main, config,
                           ProcessState{store, boot.boot_id, boot.now, restored.crashes}};
     events.attach(operations);
@@ -162,16 +181,14 @@ int run(const std::shared_ptr<const conf::Config>& config) {
         await_signal();
         main.start();
     });
-    boost::asio::post(loops.operations, [&] { watchdog.start(); });
     loops.start_threads();
+    watchdog.start();
     loops.main.run();  // returns when the last session has taken its last words
 
+    watchdog.stop();  // before anything that may take long
     bound_the_end();
     main.end_probes();
-    boost::asio::post(loops.operations, [&] {
-        watchdog.stop();
-        operations.stop();
-    });
+    boost::asio::post(loops.operations, [&] { operations.stop(); });
     loops.join();
     return EXIT_SUCCESS;
 }

@@ -6,10 +6,6 @@
 namespace swerve::daemon {
 namespace {
 
-constexpr Duration period = std::chrono::milliseconds{500};
-/// Well above any turn of a loop, well below the hold time a neighbor would need to notice.
-constexpr Duration limit = std::chrono::seconds{5};
-
 std::vector<std::string> names(const std::vector<Watchdog::Watched>& watched) {
     std::vector<std::string> out;
     for (const auto& loop : watched) out.push_back(loop.name);
@@ -18,30 +14,45 @@ std::vector<std::string> names(const std::vector<Watchdog::Watched>& watched) {
 
 }  // namespace
 
-Watchdog::Watchdog(boost::asio::io_context& own, std::vector<Watched> watched,
-                   std::function<void(const std::string&)> hung)
-    : own_(own),
-      watched_(std::move(watched)),
-      hung_(std::move(hung)),
-      heartbeats_(names(watched_), period, limit),
-      timer_(own, [this] { round(); }) {}
+Watchdog::Watchdog(std::vector<Watched> watched, Hooks hooks, const Timing& timing)
+    : watched_(std::move(watched)),
+      hooks_(std::move(hooks)),
+      period_(timing.period),
+      heartbeats_(names(watched_), timing.period, timing.limit),
+      timer_(io_, [this] { round(); }) {}
 
-void Watchdog::start() { round(); }
+void Watchdog::start() {
+    boost::asio::post(io_, [this] {
+        hooks_.lateness(views());
+        round();
+    });
+    thread_ = std::jthread{[this] { io_.run(); }};
+}
+
+void Watchdog::stop() {
+    io_.stop();
+    if (thread_.joinable()) thread_.join();
+}
 
 void Watchdog::round() {
     const TimePoint now = BootClock::now();
-    if (const auto silent = heartbeats_.round(now)) hung_(*silent);
+    if (const auto silent = heartbeats_.round(now)) hooks_.hung(*silent);
     for (std::size_t i = 0; i < watched_.size(); ++i) {
         if (!heartbeats_.asks(i)) continue;
         heartbeats_.asked(i, now);
-        boost::asio::post(watched_[i].io, [this, i] {
-            boost::asio::post(own_, [this, i] { heartbeats_.beat(i, BootClock::now()); });
-        });
+        boost::asio::post(watched_[i].io,
+                          [this, i] { boost::asio::post(io_, [this, i] { heard(i); }); });
     }
-    timer_.arm(now + period);
+    timer_.arm(now + period_);
 }
 
-std::vector<LoopView> Watchdog::view() const {
+void Watchdog::heard(std::size_t loop) {
+    const Duration before = heartbeats_.worst_lateness(loop);
+    heartbeats_.beat(loop, BootClock::now());
+    if (heartbeats_.worst_lateness(loop) > before) hooks_.lateness(views());
+}
+
+std::vector<LoopView> Watchdog::views() const {
     std::vector<LoopView> out;
     for (std::size_t i = 0; i < heartbeats_.size(); ++i) {
         out.push_back({heartbeats_.name(i), heartbeats_.worst_lateness(i)});
