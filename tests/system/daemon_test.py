@@ -4,91 +4,16 @@ import json
 import pathlib
 import signal
 import socket
-import sys
 import unittest
 import urllib.error
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tools" / "lab"), str(ROOT / "tests" / "support")]
+from speaker_case import BAD, GOOD, PREFIX, Speaker, next_change  # first: it says where the next ones are
 
-import bgp_peer  # noqa: E402
-from bgp_peer import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Peer, message, open_message, updates  # noqa: E402
-from swervelab.clock import wait_until  # noqa: E402
-from swervelab.world import World, free_port  # noqa: E402
-
-PREFIX = "203.0.113.0/24"
-GOOD, BAD = "127.0.0.21", "127.0.0.22"  # two neighbors, both dial us
-
-YAML = """\
-site: test
-local_as: 64500
-router_id: 192.0.2.9
-state_dir: {directory}/state
-control: {{socket: {directory}/swerved.sock}}
-http: {{listen: "127.0.0.1:{http_port}"}}
-bgp: {{listen: ["127.0.0.9:{bgp_port}"]}}
-owned: [{prefix}]
-neighbors:
-  good: {{address: {good}, remote_as: 64496, passive: true, export: {{next_hop: {{ipv4: 192.0.2.9}}}}}}
-  bad: {{address: {bad}, remote_as: 64497, passive: true, export: {{next_hop: {{ipv4: 192.0.2.9}}}}}}
-checks:
-  app: {{process: {{pid_file: {directory}/service-app.pid}}, on_event: trust, interval: 100ms, fast_interval: 50ms, timeout: 80ms, rise: 1}}
-services:
-  portal: {{prefixes: [{prefix}], healthy_when: app}}
-"""
-
-
-class Speaker(unittest.TestCase):
-    """A fresh daemon for each test, with one service that is up."""
-
-    def setUp(self):
-        self.world = World("system")
-        self.addCleanup(self.world.close)
-        self.bgp = ("127.0.0.9", free_port("127.0.0.9"))
-        self.http_port = free_port("127.0.0.1")
-        self.yaml = YAML.format(
-            directory=self.world.directory,
-            http_port=self.http_port,
-            bgp_port=self.bgp[1],
-            prefix=PREFIX,
-            good=GOOD,
-            bad=BAD,
-        )
-        self.service = self.world.service("app", "127.0.1.21", free_port("127.0.1.21"))
-        self.daemon = self.world.daemon("swerved", self.yaml)
-        self.daemon.start()
-
-    def tearDown(self):
-        """Whatever a test did, the daemon must have lived through it, and its sanitizers must be silent."""
-        log = self.daemon.process.log_text()
-        self.assertNotIn("Sanitizer", log)
-        self.assertNotIn("runtime error", log)
-
-    def dial(self, local: str) -> Peer:
-        peer = Peer.dial(local, self.bgp)
-        self.addCleanup(peer.close)
-        return peer
-
-    def establish_good(self) -> Peer:
-        """The neighbor that behaves, with the prefix announced to it."""
-        peer = self.dial(GOOD)
-        peer.establish()
-        self.assertEqual(next_change(peer), ([], [PREFIX]))
-        return peer
-
-    def assert_good_still_served(self, peer: Peer):
-        """The session lives, and a failure now reaches this neighbor as a withdraw."""
-        self.service.signal(signal.SIGKILL)
-        self.assertEqual(next_change(peer), ([PREFIX], []))
-
-
-def next_change(peer: Peer) -> "tuple[list, list] | None":
-    """(withdrawn, announced) of the next UPDATE that is no End-of-RIB; None if the session ends first."""
-    while (body := peer.receive_until(UPDATE)) is not None:
-        if any(change := updates(body)):
-            return change
-    return None
+import bgp_peer
+from bgp_peer import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Peer, message, open_message, updates
+from swervelab.clock import wait_until
+from swervelab.world import World, binary
 
 
 class WireFaults(Speaker):
@@ -223,27 +148,6 @@ class Stop(Speaker):
         while (got := good.receive()) is not None:
             self.assertTrue(got[0] == KEEPALIVE or not any(updates(got[1])), got)
 
-    def reloads(self, word):
-        return [e["text"] for e in self.daemon.control.get("/v1/events")["events"] if word in e["text"]]
-
-    def test_sighup_with_a_bad_file_changes_nothing_and_says_so(self):
-        good = self.establish_good()
-        with open(self.daemon.config, "a") as file:
-            file.write("nonsense: 1\n")
-        self.daemon.process.signal(signal.SIGHUP)
-        wait_until(lambda: self.reloads("reload failed"), 20.0, "an alarm")
-        self.assert_good_still_served(good)
-
-    def test_sighup_applies_a_change_and_keeps_the_session(self):
-        good = self.establish_good()
-        with open(self.daemon.config) as file:
-            text = file.read()
-        with open(self.daemon.config, "w") as file:
-            file.write(text.replace("site: test", "site: renamed"))
-        self.daemon.process.signal(signal.SIGHUP)
-        wait_until(lambda: self.reloads("1 key changed, 0 sessions reset"), 20.0, "the reload")
-        self.assert_good_still_served(good)
-
 
 class Identity(Speaker):
     def test_a_second_daemon_on_the_same_state_dir_is_refused_by_name(self):
@@ -259,6 +163,24 @@ class Identity(Speaker):
         )
         with self.assertRaisesRegex(RuntimeError, rf"cannot listen for BGP on 127.0.0.9:{self.bgp[1]}"):
             second.start()
+
+
+class Start(Speaker):
+    def test_ignored_signals_of_whoever_starts_it_do_no_harm(self):
+        """Nobody learns how a program ended whose end is ignored."""
+        text = self.yaml.replace("checks:\n", "checks:\n  runs: {exec: {argv: ['true']}, scope: local, interval: 100ms, rise: 1}\n")
+        second = self.world.daemon("second", text.replace("swerved.sock", "second.sock"))
+        self.daemon.process.end()
+        command = ["env", "--ignore-signal=CHLD", binary("swerved"), second.config]
+        second.process = self.world.processes.start("second", command)
+        wait_until(second.control.answers, 10.0, "the daemon")
+        check = wait_until(lambda: has_ended(second), 10.0, "an outcome")
+        self.assertEqual(check["state"], "pass", check["reason"])
+
+
+def has_ended(daemon) -> "dict | None":
+    check = daemon.control.get("/v1/checks/runs")["checks"][0]
+    return check if check["last"] else None
 
 
 class Operations(Speaker):
