@@ -57,12 +57,14 @@ const ReceivedRoute* best_of(std::vector<Candidate> candidates) {
     keep_lowest(candidates, [](const Candidate& candidate) { return candidate.rank->internal; });
     keep_lowest(candidates, [](const Candidate& candidate) { return candidate.rank->router_id; });
     keep_lowest(candidates, [](const Candidate& candidate) { return candidate.rank->address; });
+    // Several of one neighbor (RFC 7911): any will do, but always the same.
+    keep_lowest(candidates, [](const Candidate& candidate) { return candidate.route->path_id; });
     return candidates.front().route;
 }
 
 /// The neighbor of the best route.
 std::optional<NeighborId> chosen(const std::vector<ReceivedRoute>& routes) {
-    if (routes.empty() || routes.front().own_as_in_path) return std::nullopt;
+    if (routes.empty() || !routes.front().usable()) return std::nullopt;
     return routes.front().neighbor;
 }
 
@@ -70,6 +72,63 @@ void report(const Prefix& prefix, std::optional<NeighborId> from, std::optional<
             std::vector<BestChanged>& out) {
     if (from != to) out.push_back({prefix, from, to});
 }
+
+/// RFC 9234 §5: a customer or a client sends on what was meant for customers only, or a peer does
+/// that did not mark it itself. (What a route lacks is not added: nothing learned is passed on.)
+bool is_leak(const NeighborRank& rank, const PathAttributes& attributes) {
+    const auto& marked_by = attributes.only_to_customer;
+    if (!marked_by || !rank.role || rank.internal) return false;
+    switch (*rank.role) {
+        case Role::provider:
+        case Role::route_server:
+            return true;
+        case Role::peer:
+            return rank.remote_as && *marked_by != *rank.remote_as;
+        case Role::customer:
+        case Role::route_server_client:
+            break;
+    }
+    return false;
+}
+
+/// What a route costs, attributes included; the list nodes around it are estimated.
+std::size_t octets_of(const ReceivedRoute& route) {
+    const PathAttributes& attributes = *route.attributes;
+    std::size_t asns = 0;
+    for (const AsPathSegment& segment : attributes.as_path.segments) asns += segment.asns.size();
+    constexpr std::size_t node = sizeof(Prefix) + 64;
+    return node + sizeof(ReceivedRoute) + sizeof(PathAttributes) +
+           attributes.as_path.segments.size() * sizeof(AsPathSegment) + asns * sizeof(Asn) +
+           attributes.communities.size() * sizeof(Community) +
+           attributes.extended_communities.size() * sizeof(ExtendedCommunity) +
+           attributes.large_communities.size() * sizeof(LargeCommunity);
+}
+
+/// For DistinctCount: multiply and fold, until every bit of the prefix has reached the low ones.
+std::uint64_t hash_of(const Prefix& prefix, PathId path_id) {
+    std::uint64_t hash = (std::uint64_t{path_id} << 8U) | prefix.length();
+    const auto mix = [&](std::uint64_t word) {
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
+        hash ^= hash >> 32U;
+    };
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; const std::uint8_t octet : prefix.address().octets()) {
+        word = (word << 8U) | octet;
+        if (++i % 4 == 0) mix(std::exchange(word, 0));
+    }
+    mix(0);
+    return hash;
+}
+
+void visit_routes(const std::pair<const Prefix, std::vector<ReceivedRoute>>& each,
+                  const RibIn::Visit& visit) {
+    bool best = chosen(each.second).has_value();
+    for (const ReceivedRoute& route : each.second) {
+        visit(each.first, route, std::exchange(best, false));
+    }
+}
+
+PathId path_id(const PathIds& ids, std::size_t index) { return ids.empty() ? 0 : ids[index]; }
 
 /// A prefix that overlaps an inner one overlaps the outer one too. Sorted, the outer one comes
 /// first.
@@ -95,11 +154,12 @@ void RibIn::reconfigure(std::vector<Prefix> owned, Asn local_as, std::vector<Bes
             ++at;
             continue;
         }
-        std::vector<NeighborId> holders;
-        for (const ReceivedRoute& route : at->second) holders.push_back(route.neighbor);
-        const Prefix prefix = at->first;
-        ++at;
-        for (const NeighborId neighbor : holders) forget(prefix, neighbor, out);
+        for (const ReceivedRoute& route : at->second) {
+            neighbors_.at(route.neighbor)
+                .of(at->first.family())
+                .not_kept.insert(hash_of(at->first, route.path_id));
+        }
+        at = forget_if(at, [](const ReceivedRoute&) { return true; }, out);
     }
 }
 
@@ -111,27 +171,80 @@ void RibIn::neighbor_up(NeighborId neighbor, const NeighborRank& rank) {
 void RibIn::update(TimePoint now, NeighborId neighbor, const Update& update,
                    std::vector<BestChanged>& out) {
     assert(neighbors_.contains(neighbor));
+    Neighbor& teller = neighbors_.at(neighbor);
     // RFC 4271 §4.3: a prefix that one UPDATE both withdraws and announces is announced.
-    std::set<Prefix> announced;
+    std::set<std::pair<Prefix, PathId>> announced;
     if (!update.withdrawn.empty()) {
         for (const Reach& reach : update.reach) {
-            announced.insert(reach.prefixes.begin(), reach.prefixes.end());
+            for (std::size_t i = 0; i < reach.prefixes.size(); ++i) {
+                announced.emplace(reach.prefixes[i], path_id(reach.path_ids, i));
+            }
         }
     }
-    for (const Prefix& prefix : update.withdrawn) {
-        if (!announced.contains(prefix)) forget(prefix, neighbor, out);
+    for (std::size_t i = 0; i < update.withdrawn.size(); ++i) {
+        const Prefix& prefix = update.withdrawn[i];
+        const PathId id = path_id(update.withdrawn_path_ids, i);
+        if (announced.contains({prefix, id})) continue;
+        if (keeps(prefix)) {
+            forget(prefix, neighbor, id, out);
+        } else {
+            teller.of(prefix.family()).not_kept.erase(hash_of(prefix, id));
+        }
     }
+    if (update.reach.empty()) return;
+    const AsPath& path = update.attributes->as_path;
+    const auto& own_as = teller.rank.local_as;
+    const bool looped = path.contains(local_as_) || (own_as && path.contains(*own_as));
+    const bool leaked = is_leak(teller.rank, *update.attributes);
     for (const Reach& reach : update.reach) {
-        const bool own_as = update.attributes->as_path.contains(local_as_);
-        for (const Prefix& prefix : reach.prefixes) {
-            if (!keeps(prefix)) continue;
-            learn(prefix, {neighbor, reach.next_hop, update.attributes, now, own_as}, out);
+        for (std::size_t i = 0; i < reach.prefixes.size(); ++i) {
+            const Prefix& prefix = reach.prefixes[i];
+            const PathId id = path_id(reach.path_ids, i);
+            if (keeps(prefix)) {
+                learn(prefix,
+                      {neighbor, reach.next_hop, update.attributes, now, looped, leaked, id}, out);
+            } else {
+                teller.of(prefix.family()).not_kept.insert(hash_of(prefix, id));
+            }
         }
     }
 }
 
+void RibIn::refresh_begun(NeighborId neighbor, Family family) {
+    const auto found = neighbors_.find(neighbor);
+    if (found == neighbors_.end()) return;
+    Told& told = found->second.of(family);
+    ++told.round;
+    told.refreshing = true;
+    told.not_repeated = told.kept;
+    // Those not kept cannot be told apart either: they are counted anew.
+    told.not_kept.clear();
+}
+
+void RibIn::refresh_ended(NeighborId neighbor, Family family, std::vector<BestChanged>& out) {
+    const auto found = neighbors_.find(neighbor);
+    if (found == neighbors_.end()) return;
+    Told& told = found->second.of(family);
+    if (!std::exchange(told.refreshing, false) || told.not_repeated == 0) return;
+    const std::uint32_t round = told.round;
+    for (auto at = routes_.begin(); at != routes_.end();) {
+        if (at->first.family() != family) {
+            ++at;
+            continue;
+        }
+        at = forget_if(
+            at,
+            [&](const ReceivedRoute& route) {
+                return route.neighbor == neighbor && route.round != round;
+            },
+            out);
+    }
+    told.not_repeated = 0;
+}
+
 void RibIn::neighbor_down(NeighborId neighbor, std::vector<BestChanged>& out) {
-    for (auto at = routes_.begin(); at != routes_.end();) at = forget(at, neighbor, out);
+    const auto of_neighbor = [&](const ReceivedRoute& route) { return route.neighbor == neighbor; };
+    for (auto at = routes_.begin(); at != routes_.end();) at = forget_if(at, of_neighbor, out);
     neighbors_.erase(neighbor);
 }
 
@@ -140,17 +253,47 @@ const ReceivedRoute* RibIn::best(const Prefix& prefix) const {
     return at != routes_.end() && chosen(at->second) ? &at->second.front() : nullptr;
 }
 
-void RibIn::for_each(
-    const std::function<void(const Prefix&, const ReceivedRoute&, bool best)>& visit) const {
-    for (const auto& [prefix, routes] : routes_) {
-        bool best = chosen(routes).has_value();
-        for (const ReceivedRoute& route : routes) visit(prefix, route, std::exchange(best, false));
+std::span<const ReceivedRoute> RibIn::routes(const Prefix& prefix) const {
+    const auto at = routes_.find(prefix);
+    if (at == routes_.end()) return {};
+    return at->second;
+}
+
+void RibIn::for_each(const Visit& visit) const {
+    for (const auto& each : routes_) visit_routes(each, visit);
+}
+
+void RibIn::for_each_overlapping(const Prefix& prefix, const Visit& visit) const {
+    if (routes_.empty()) return;
+    for (unsigned length = 0; length < prefix.length(); ++length) {
+        const auto outer = routes_.find(*Prefix::masked(prefix.address(), length));
+        if (outer != routes_.end()) visit_routes(*outer, visit);
+    }
+    for (auto at = routes_.lower_bound(prefix); at != routes_.end(); ++at) {
+        if (!prefix.contains(at->first)) break;
+        visit_routes(*at, visit);
     }
 }
 
+std::size_t RibIn::kept(NeighborId neighbor) const {
+    return sum(neighbor, [](const Told& told) { return told.kept; });
+}
+
+std::size_t RibIn::kept_octets(NeighborId neighbor) const {
+    return sum(neighbor, [](const Told& told) { return told.kept_octets; });
+}
+
 std::size_t RibIn::received(NeighborId neighbor) const {
+    return sum(neighbor, [](const Told& told) { return told.kept + told.not_kept.estimate(); });
+}
+
+template <class Value>
+std::size_t RibIn::sum(NeighborId neighbor, const Value& value) const {
     const auto found = neighbors_.find(neighbor);
-    return found == neighbors_.end() ? 0 : found->second.received;
+    if (found == neighbors_.end()) return 0;
+    std::size_t out = 0;
+    for (const Told& told : found->second.told) out += value(told);
+    return out;
 }
 
 bool RibIn::keeps(const Prefix& prefix) const {
@@ -162,36 +305,68 @@ bool RibIn::keeps(const Prefix& prefix) const {
            (behind != owned_.begin() && (behind - 1)->contains(prefix));
 }
 
+void RibIn::count_in(const Prefix& prefix, ReceivedRoute& route) {
+    Told& told = neighbors_.at(route.neighbor).of(prefix.family());
+    route.round = told.round;
+    ++told.kept;
+    told.kept_octets += octets_of(route);
+}
+
+void RibIn::count_out(const Prefix& prefix, const ReceivedRoute& route) {
+    Told& told = neighbors_.at(route.neighbor).of(prefix.family());
+    if (told.refreshing && route.round != told.round) --told.not_repeated;
+    --told.kept;
+    told.kept_octets -= octets_of(route);
+}
+
 void RibIn::learn(const Prefix& prefix, ReceivedRoute route, std::vector<BestChanged>& out) {
     Routes& routes = routes_[prefix];
     const auto before = chosen(routes);
-    const auto known = std::ranges::find(routes, route.neighbor, &ReceivedRoute::neighbor);
+    const auto known = std::ranges::find_if(routes, [&](const ReceivedRoute& each) {
+        return each.neighbor == route.neighbor && each.path_id == route.path_id;
+    });
     if (known == routes.end()) {
-        ++neighbors_.at(route.neighbor).received;
-        routes.push_back(std::move(route));
+        // It may have been received before it concerned the configuration.
+        neighbors_.at(route.neighbor)
+            .of(prefix.family())
+            .not_kept.erase(hash_of(prefix, route.path_id));
+        count_in(prefix, routes.emplace_back(std::move(route)));
     } else {
+        const bool same = known->next_hop == route.next_hop && known->leaked == route.leaked &&
+                          *known->attributes == *route.attributes;
+        count_out(prefix, *known);
         // A repetition, as a route refresh brings it, does not make the route younger.
-        if (known->next_hop == route.next_hop && *known->attributes == *route.attributes) return;
-        *known = std::move(route);
+        if (!same) *known = std::move(route);
+        count_in(prefix, *known);
+        if (same) return;
     }
     select(routes);
     report(prefix, before, chosen(routes), out);
 }
 
-void RibIn::forget(const Prefix& prefix, NeighborId neighbor, std::vector<BestChanged>& out) {
+void RibIn::forget(const Prefix& prefix, NeighborId neighbor, PathId path_id,
+                   std::vector<BestChanged>& out) {
     const auto at = routes_.find(prefix);
-    if (at != routes_.end()) forget(at, neighbor, out);
+    if (at == routes_.end()) return;
+    forget_if(
+        at,
+        [&](const ReceivedRoute& route) {
+            return route.neighbor == neighbor && route.path_id == path_id;
+        },
+        out);
 }
 
-std::map<Prefix, RibIn::Routes>::iterator RibIn::forget(std::map<Prefix, Routes>::iterator at,
-                                                        NeighborId neighbor,
-                                                        std::vector<BestChanged>& out) {
+template <class Gone>
+RibIn::Table::iterator RibIn::forget_if(Table::iterator at, const Gone& gone,
+                                        std::vector<BestChanged>& out) {
     auto& [prefix, routes] = *at;
-    const auto known = std::ranges::find(routes, neighbor, &ReceivedRoute::neighbor);
-    if (known == routes.end()) return std::next(at);
     const auto before = chosen(routes);
-    routes.erase(known);
-    --neighbors_.at(neighbor).received;
+    const auto forgotten = std::erase_if(routes, [&](const ReceivedRoute& route) {
+        if (!gone(route)) return false;
+        count_out(at->first, route);
+        return true;
+    });
+    if (forgotten == 0) return std::next(at);
     select(routes);
     report(prefix, before, chosen(routes), out);
     return routes.empty() ? routes_.erase(at) : std::next(at);
@@ -199,10 +374,12 @@ std::map<Prefix, RibIn::Routes>::iterator RibIn::forget(std::map<Prefix, Routes>
 
 void RibIn::select(Routes& routes) const {
     if (routes.size() < 2) return;
-    std::ranges::sort(routes, {}, &ReceivedRoute::neighbor);
+    std::ranges::sort(routes, {}, [](const ReceivedRoute& route) {
+        return std::pair{route.neighbor, route.path_id};
+    });
     std::vector<Candidate> candidates;
     for (const ReceivedRoute& route : routes) {
-        if (!route.own_as_in_path) {
+        if (route.usable()) {
             candidates.push_back({&route, &neighbors_.at(route.neighbor).rank});
         }
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,11 +14,20 @@
 
 namespace swerve::bgp {
 
+/// Tells the paths of one prefix apart (RFC 7911 §3).
+using PathId = std::uint32_t;
+
+/// One for each prefix of the list it stands beside; empty where all are 0, as on every session
+/// without add-path, which then pays nothing for them.
+using PathIds = std::vector<PathId>;
+
 /// Reachable prefixes of one family with their next hop (a 32-octet IPv6 next hop keeps its global
-/// half, or the link-local one where the global one is `::`).
+/// half, or the link-local one where the global one is `::`). IPv4 prefixes may have an IPv6 next
+/// hop (RFC 8950).
 struct Reach {
     Address next_hop;
     std::vector<Prefix> prefixes;
+    PathIds path_ids{};
 
     friend bool operator==(const Reach&, const Reach&) = default;
 };
@@ -27,6 +37,7 @@ struct Reach {
 /// announced (RFC 4271 §4.3): apply `withdrawn` first.
 struct Update {
     std::vector<Prefix> withdrawn;
+    PathIds withdrawn_path_ids{};
     std::vector<Reach> reach;  ///< at most two: of the NLRI field and of MP_REACH_NLRI
     std::shared_ptr<const PathAttributes> attributes;  ///< set when `reach` is not empty
     std::optional<Family> end_of_rib;                  ///< RFC 4724 §2
@@ -34,9 +45,13 @@ struct Update {
     std::string fault;  ///< why, when consequence is not none; for the log
 };
 
+/// What decoding an UPDATE must know of the session.
 struct UpdateContext {
     AttributeContext attributes;
     FamilySet families;  ///< negotiated; NLRI of other families is skipped
+    FamilySet
+        add_path{};  ///< of those, where path identifiers stand before the prefixes (RFC 7911)
+    bool ipv4_over_ipv6 = false;  ///< negotiated, RFC 8950
 };
 
 /// Decodes the body of an UPDATE. The error is the NOTIFICATION for what RFC 7606 leaves as a
