@@ -10,12 +10,16 @@ namespace swerve::bgp {
 namespace {
 
 constexpr std::uint8_t version = 4;
-constexpr std::uint8_t capabilities_parameter = 2;
-constexpr std::uint8_t extended_length_marker = 255;
 constexpr std::uint16_t least_hold_time_s = 3;
 
 Notification open_error(std::uint8_t sub, Bytes data = {}) {
     return {ErrorCode::open_message, sub, std::move(data)};
+}
+
+/// RFC 4724 §3: twelve bits.
+std::uint16_t restart_time_s(Duration time) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(time).count();
+    return static_cast<std::uint16_t>(std::clamp<decltype(seconds)>(seconds, 0, 0xfff));
 }
 
 Notification unacceptable_hold_time(std::uint16_t seconds) {
@@ -83,6 +87,64 @@ Result<Asn, Notification> settle_as(std::uint16_t field, const Capabilities& cap
     return *capabilities.four_octet_as;
 }
 
+/// What our OPEN says of us.
+Capabilities offered(const OpenPolicy& policy) {
+    Capabilities out;
+    if (policy.plain) return out;
+    out.multiprotocol = policy.families;
+    out.has_multiprotocol = !policy.families.empty();
+    out.route_refresh = true;
+    out.four_octet_as = policy.local_as;
+    out.enhanced_route_refresh = true;
+    out.extended_message = policy.extended_message;
+    out.ipv4_over_ipv6 = policy.ipv4_over_ipv6;
+    out.role = policy.role;
+    if (policy.add_path_receive) out.add_path_receive = policy.families;
+    if (policy.restart_time) {
+        // RFC 4724 §3: R and F only after a restart. RFC 8538 §2: without N a NOTIFICATION and an
+        // expired hold time end our routes at once, as they should.
+        out.graceful_restart =
+            GracefulRestart{.restarting = policy.restarting,
+                            .restart_time_s = restart_time_s(*policy.restart_time),
+                            .families = policy.families,
+                            .forwarding = policy.restarting ? policy.families : FamilySet{}};
+    }
+    return out;
+}
+
+/// RFC 4760 §8: who sends no multiprotocol capability speaks IPv4 unicast only.
+FamilySet families_of(const Capabilities& capabilities) {
+    return capabilities.has_multiprotocol ? capabilities.multiprotocol : FamilySet{Family::ipv4};
+}
+
+/// RFC 9234 §4.2: the pairs that fit each other.
+bool roles_fit(Role ours, Role theirs) {
+    switch (ours) {
+        case Role::provider:
+            return theirs == Role::customer;
+        case Role::customer:
+            return theirs == Role::provider;
+        case Role::route_server:
+            return theirs == Role::route_server_client;
+        case Role::route_server_client:
+            return theirs == Role::route_server;
+        case Role::peer:
+            return theirs == Role::peer;
+    }
+    return false;
+}
+
+bool roles_agree(const OpenPolicy& policy, std::optional<Role> ours, std::optional<Role> theirs) {
+    if (!theirs) return !policy.role_strict;
+    return !ours || roles_fit(*ours, *theirs);
+}
+
+/// RFC 4271 §4.4: a third of the hold time, and not more than one KEEPALIVE in a second.
+Duration keepalive_interval(Duration hold) {
+    if (hold == Duration{0}) return hold;
+    return std::max<Duration>(hold / 3, std::chrono::seconds{1});
+}
+
 }  // namespace
 
 Result<Open, Notification> decode_open(ByteView body) {
@@ -121,30 +183,17 @@ Bytes encode(const Open& open) {
                                          : Asn::trans);
     writer.u16(open.hold_time_s);
     writer.u32(open.router_id.value());
-    const std::size_t parameters_size = writer.position();
-    writer.u8(0);
     Bytes capabilities;
     encode_capabilities(open.capabilities, capabilities);
-    // The known capabilities take 20 octets at most, far from needing RFC 9072.
-    if (!capabilities.empty()) {
-        writer.u8(capabilities_parameter);
-        writer.u8(static_cast<std::uint8_t>(capabilities.size()));
-        writer.bytes(capabilities);
-        writer.patch_u8(parameters_size, static_cast<std::uint8_t>(capabilities.size() + 2));
-    }
+    encode_parameters(capabilities, out);
     finish_message(out, begin);
     return out;
 }
 
 Open make_open(const OpenPolicy& policy) {
     const auto hold = std::chrono::duration_cast<std::chrono::seconds>(policy.hold_time);
-    Capabilities capabilities;
-    capabilities.multiprotocol = policy.families;
-    capabilities.has_multiprotocol = !policy.families.empty();
-    capabilities.route_refresh = true;
-    capabilities.four_octet_as = policy.local_as;
     return Open{policy.local_as, static_cast<std::uint16_t>(hold.count()), policy.router_id,
-                std::move(capabilities)};
+                offered(policy)};
 }
 
 Result<Negotiated, Notification> negotiate(const OpenPolicy& ours, const Open& theirs) {
@@ -156,29 +205,43 @@ Result<Negotiated, Notification> negotiate(const OpenPolicy& ours, const Open& t
     if (internal && theirs.router_id == ours.router_id) {
         return fail(open_error(subcode::bad_bgp_identifier));
     }
-    if (theirs.hold_time_s == 0) return fail(unacceptable_hold_time(0));
-    // RFC 4760 §8: who sends no multiprotocol capability speaks IPv4 unicast only.
-    const FamilySet their_families = theirs.capabilities.has_multiprotocol
-                                         ? theirs.capabilities.multiprotocol
-                                         : FamilySet{Family::ipv4};
-    const FamilySet families = ours.families.intersection(their_families);
+    if (theirs.hold_time_s == 0 && ours.hold_time != Duration{0}) {
+        return fail(unacceptable_hold_time(0));
+    }
+    const Capabilities mine = offered(ours);
+    const Capabilities& its = theirs.capabilities;
+    const FamilySet families =
+        ours.families.intersection(families_of(mine)).intersection(families_of(its));
     if (families.empty()) {
         Notification error = open_error(subcode::unsupported_capability);
         encode_multiprotocol(ours.families, error.data);
         return fail(std::move(error));
     }
+    // RFC 9234 §4: a role is a word between two AS, and means nothing inside one.
+    if (!internal && !roles_agree(ours, mine.role, its.role)) {
+        return fail(open_error(subcode::role_mismatch));
+    }
     // RFC 4271 §4.2: the smaller of both hold times.
     const Duration hold =
         std::min<Duration>(ours.hold_time, std::chrono::seconds{theirs.hold_time_s});
-    return Negotiated{.remote_as = theirs.as,
-                      .remote_id = theirs.router_id,
-                      .internal = internal,
-                      .four_octet_as = theirs.capabilities.four_octet_as.has_value(),
-                      .route_refresh = theirs.capabilities.route_refresh,
-                      .hold_time = hold,
-                      // RFC 4271 §4.4: not more than one KEEPALIVE in a second.
-                      .keepalive = std::max<Duration>(hold / 3, std::chrono::seconds{1}),
-                      .families = families};
+    return Negotiated{
+        .remote_as = theirs.as,
+        .remote_id = theirs.router_id,
+        .internal = internal,
+        .four_octet_as = mine.four_octet_as && its.four_octet_as,
+        .route_refresh = its.route_refresh,
+        .hold_time = hold,
+        .keepalive = keepalive_interval(hold),
+        .families = families,
+        .enhanced_route_refresh = mine.enhanced_route_refresh && its.enhanced_route_refresh,
+        // RFC 8654 §4: each side's word binds the other's sending alone.
+        .send_extended = its.extended_message,
+        .receive_extended = mine.extended_message,
+        .ipv4_over_ipv6 = mine.ipv4_over_ipv6 && its.ipv4_over_ipv6,
+        .add_path = families.intersection(mine.add_path_receive).intersection(its.add_path_send),
+        .role = internal ? std::nullopt : mine.role,
+        .remote_role = its.role,
+        .remote_restart = its.graceful_restart};
 }
 
 }  // namespace swerve::bgp

@@ -24,6 +24,7 @@ public:
         for (const Family family : families) insert(family);
     }
     constexpr void insert(Family family) { has_[static_cast<std::size_t>(family)] = true; }
+    constexpr void remove(Family family) { has_[static_cast<std::size_t>(family)] = false; }
     [[nodiscard]] constexpr bool contains(Family family) const {
         return has_[static_cast<std::size_t>(family)];
     }
@@ -49,7 +50,8 @@ enum class Role : std::uint8_t {
     customer = 3,
     peer = 4,
 };
-/// "provider", "route_server", "route_server_client", "customer", "peer".
+/// "provider", "route_server", "route_server_client", "customer", "peer"; "unknown" for a value
+/// that RFC 9234 does not assign, which a neighbor may send.
 [[nodiscard]] std::string_view to_string(Role role);
 [[nodiscard]] std::optional<Role> parse_role(std::string_view text);
 
@@ -96,10 +98,12 @@ struct Open {
 
 /// Decodes the body of an OPEN and checks all that needs no knowledge of the configuration. The
 /// error is the NOTIFICATION of BGP.md §2.3: 2/1 version (data 0x0004), 2/2 AS 0, 2/3 identifier 0,
-/// 2/4 parameter type, 2/0 lengths that do not add up, 2/6 hold time 1 or 2 (data: the two octets).
+/// 2/4 parameter type, 2/0 lengths that do not add up, 2/6 hold time 1 or 2 (data: the two octets),
+/// 2/11 two roles that differ.
 [[nodiscard]] Result<Open, Notification> decode_open(ByteView body);
 
-/// The whole message. One optional parameter carries all capabilities (RFC 5492 §4).
+/// The whole message. One optional parameter carries all capabilities (RFC 5492 §4), in the
+/// extended form of RFC 9072 only where the ordinary one has no room.
 [[nodiscard]] Bytes encode(const Open& open);
 
 /// What this side requires of the other.
@@ -117,6 +121,9 @@ struct OpenPolicy {
     bool role_strict = false;                ///< a neighbor without a role is refused (2/11)
     std::optional<Duration> restart_time{};  ///< of a planned restart; absent: no RFC 4724
     bool restarting = false;  ///< this is the first OPEN after a planned restart (R and F bits)
+    /// No capability at all is sent, for a neighbor that refuses them (RFC 5492 §3); IPv4 unicast
+    /// with two-octet AS numbers is what is left.
+    bool plain = false;
 
     friend bool operator==(const OpenPolicy&, const OpenPolicy&) = default;
 };
@@ -148,8 +155,9 @@ struct Negotiated {
 
 /// Combines our policy with the peer's OPEN. Errors: 2/2 wrong AS (data: the offending AS, two
 /// octets where it fits, else four), 2/3 identifier equal to ours inside one AS (RFC 6286 §2.2),
-/// 2/6 hold time 0 (a dead upstream would never be noticed), 2/7 no common family (data: our
-/// multiprotocol capabilities).
+/// 2/6 hold time 0 where ours is not (a dead upstream would never be noticed), 2/7 no common family
+/// (data: our multiprotocol capabilities), 2/11 roles that do not fit each other, or none where
+/// ours is strict (RFC 9234 §4.2).
 [[nodiscard]] Result<Negotiated, Notification> negotiate(const OpenPolicy& ours,
                                                          const Open& theirs);
 
