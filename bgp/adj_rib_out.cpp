@@ -184,6 +184,7 @@ void AdjRibOut::session_up(const SessionEncoding& encoding) {
     Parts& parts = *parts_;
     parts.packer.clear();
     parts.encoder.emplace(encoding);
+    parts.packer.set_largest_message(encoding.largest_message);
     for (const Family family : all_families) {
         parts.end_of_rib_due[static_cast<std::size_t>(family)] = parts.encoder->negotiated(family);
     }
@@ -370,7 +371,7 @@ void AdjRibOut::Parts::erase_if_blank(Entries::iterator at) {
 
 bool AdjRibOut::Parts::produce_withdrawals(std::size_t budget) {
     for (const Family family : all_families) {
-        const MessageKind kind{MessageKind::Type::withdrawal, family};
+        const MessageKind kind{MessageKind::Type::withdrawal, family, encoder->uses_mp(family)};
         for (const EntryId id : to_withdraw) {
             const Entry& entry = entries.at(id);
             if (entry.block->family() != family) continue;
@@ -384,7 +385,8 @@ bool AdjRibOut::Parts::produce_withdrawals(std::size_t budget) {
 }
 
 bool AdjRibOut::Parts::produce_announcements(Family family, std::size_t budget) {
-    MessageKind kind{MessageKind::Type::announcement, family, {}, {}, encoder->next_hop(family)};
+    MessageKind kind{MessageKind::Type::announcement, family, encoder->uses_mp(family)};
+    kind.mp_next_hop = encoder->mp_next_hop(family);
     for (const EntryId id : to_announce) {
         const Entry& entry = entries.at(id);
         if (entry.block->family() != family) continue;

@@ -15,22 +15,25 @@ constexpr std::size_t update_overhead = header_size + 2 + 2;
 // RFC 4760 §3, §4: attribute header with extended length, AFI, SAFI; then, in MP_REACH_NLRI only,
 // the length of the next hop, the next hop and a reserved octet.
 constexpr std::size_t mp_unreach_overhead = 4 + 3;
-constexpr std::size_t mp_next_hop_size = 1 + 16 + 1;
+constexpr std::size_t mp_reach_overhead(std::size_t next_hop_size) {
+    return mp_unreach_overhead + 1 + next_hop_size + 1;
+}
 
 /// Below this, a further gather element costs more than copying the octets.
 constexpr std::size_t copied_below = 128;
 /// What an idle neighbor keeps for its next messages.
 constexpr std::size_t scratch_kept = 4096;
 
-std::size_t announcement_overhead(Family family) {
+std::size_t announcement_overhead(std::size_t mp_next_hop_size) {
     return update_overhead +
-           (family == Family::ipv6 ? mp_unreach_overhead + mp_next_hop_size : std::size_t{0});
+           (mp_next_hop_size > 0 ? mp_reach_overhead(mp_next_hop_size) : std::size_t{0});
 }
 
-/// The value of MP_REACH_NLRI or MP_UNREACH_NLRI without its prefixes.
+/// The head of MP_REACH_NLRI or MP_UNREACH_NLRI: all of it but the prefixes.
 void write_mp_head(const PackedMessage& message, Writer& writer) {
     const bool reach = message.kind.type == MessageKind::Type::announcement;
-    const std::size_t size = 3 + (reach ? mp_next_hop_size : 0) + message.nlri_size;
+    const ByteView next_hop = message.kind.mp_next_hop;
+    const std::size_t size = 3 + (reach ? 1 + next_hop.size() + 1 : 0) + message.nlri_size;
     const bool extended = size > 255;
     constexpr std::uint8_t extended_flags =
         attribute_flag::optional | attribute_flag::extended_length;
@@ -41,10 +44,9 @@ void write_mp_head(const PackedMessage& message, Writer& writer) {
     } else {
         writer.u8(static_cast<std::uint8_t>(size));
     }
-    writer.u16(afi_of(Family::ipv6));
+    writer.u16(afi_of(message.kind.family));
     writer.u8(safi_unicast);
     if (!reach) return;
-    const auto next_hop = message.kind.next_hop->octets();
     writer.u8(static_cast<std::uint8_t>(next_hop.size()));
     writer.bytes(next_hop);
     writer.u8(0);
@@ -52,9 +54,10 @@ void write_mp_head(const PackedMessage& message, Writer& writer) {
 
 }  // namespace
 
-bool announcement_has_room(Family family, std::size_t attributes_size) {
+bool announcement_has_room(Family family, std::size_t mp_next_hop_size, std::size_t attributes_size,
+                           std::size_t largest) {
     const std::size_t longest_nlri = 1 + address_bits(family) / 8;
-    return announcement_overhead(family) + attributes_size + longest_nlri <= max_message_size;
+    return announcement_overhead(mp_next_hop_size) + attributes_size + longest_nlri <= largest;
 }
 
 void Packer::clear() {
@@ -145,14 +148,14 @@ Bytes Packer::copy(std::size_t begin, std::size_t end) const {
 
 std::size_t Packer::room() const {
     const PackedMessage& message = messages_.back();
+    const MessageKind& kind = message.kind;
     std::size_t used = message.nlri_size;
-    if (message.kind.type == MessageKind::Type::announcement) {
-        used += announcement_overhead(message.kind.family) + message.kind.attributes->size();
+    if (kind.type == MessageKind::Type::announcement) {
+        used += announcement_overhead(kind.mp_next_hop.size()) + kind.attributes->size();
     } else {
-        used += update_overhead;
-        if (message.kind.family == Family::ipv6) used += mp_unreach_overhead;
+        used += update_overhead + (kind.mp ? mp_unreach_overhead : 0);
     }
-    return max_message_size - used;
+    return largest_message_ - used;
 }
 
 ByteView Packer::view(const Run& run) const {
@@ -161,29 +164,28 @@ ByteView Packer::view(const Run& run) const {
 }
 
 void Packer::append_head(const PackedMessage& message) {
-    const bool ipv4 = message.kind.family == Family::ipv4;
-    const bool announcement = message.kind.type == MessageKind::Type::announcement;
+    const MessageKind& kind = message.kind;
+    const bool announcement = kind.type == MessageKind::Type::announcement;
     const std::size_t nlri = message.nlri_size;
-    const std::size_t attributes = announcement ? message.kind.attributes->size() : 0;
+    const std::size_t attributes = announcement ? kind.attributes->size() : 0;
 
     const std::size_t begin = begin_message(scratch_, MessageType::update);
     Writer writer{scratch_};
-    writer.u16(static_cast<std::uint16_t>(ipv4 && !announcement ? nlri : 0));
-    if (ipv4 && announcement) {
-        writer.u16(static_cast<std::uint16_t>(attributes));
-        writer.bytes(*message.kind.attributes);
-    }
-    if (!ipv4) {
+    writer.u16(static_cast<std::uint16_t>(kind.mp || announcement ? 0 : nlri));
+    if (kind.mp) {
         const std::size_t length_at = writer.position();
         writer.u16(0);
         write_mp_head(message, writer);
         const std::size_t mp_head = writer.position() - length_at - 2;
         writer.patch_u16(length_at, static_cast<std::uint16_t>(mp_head + nlri + attributes));
+    } else if (announcement) {
+        writer.u16(static_cast<std::uint16_t>(attributes));
+        writer.bytes(*kind.attributes);
     }
     // Of what follows, only the prefixes and, behind them, the tail are not in scratch_ yet.
-    const std::size_t tail = ipv4 ? (announcement ? 0 : 2) : attributes;
+    const std::size_t tail = kind.mp ? attributes : (announcement ? 0 : 2);
     const std::size_t total = writer.position() - begin + nlri + tail;
-    assert(total <= max_message_size);
+    assert(total <= largest_message_);
     writer.patch_u16(begin + 16, static_cast<std::uint16_t>(total));
     append_scratch_run(begin);
 }
@@ -200,14 +202,14 @@ void Packer::append_nlri(ByteView octets) {
 }
 
 void Packer::append_tail(const PackedMessage& message) {
-    const bool announcement = message.kind.type == MessageKind::Type::announcement;
+    const MessageKind& kind = message.kind;
+    const bool announcement = kind.type == MessageKind::Type::announcement;
+    if (kind.mp != announcement) return;
     const std::size_t begin = scratch_.size();
-    if (message.kind.family == Family::ipv4 && !announcement) {
-        Writer{scratch_}.u16(0);
-    } else if (message.kind.family == Family::ipv6 && announcement) {
-        Writer{scratch_}.bytes(*message.kind.attributes);
+    if (kind.mp) {
+        Writer{scratch_}.bytes(*kind.attributes);
     } else {
-        return;
+        Writer{scratch_}.u16(0);
     }
     append_scratch_run(begin);
 }

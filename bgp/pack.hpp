@@ -13,8 +13,10 @@
 
 namespace swerve::bgp {
 
-/// Whether attributes of this size leave room for any prefix of the family.
-[[nodiscard]] bool announcement_has_room(Family family, std::size_t attributes_size);
+/// Whether attributes of this size leave room for any prefix of the family in a message of at most
+/// `largest` octets. `mp_next_hop_size` is 0 where the routes go without MP_REACH_NLRI.
+[[nodiscard]] bool announcement_has_room(Family family, std::size_t mp_next_hop_size,
+                                         std::size_t attributes_size, std::size_t largest);
 
 /// Prefixes of one block in a message. What the owner calls the block is its own affair.
 struct Piece {
@@ -27,9 +29,11 @@ struct MessageKind {
     enum class Type : std::uint8_t { withdrawal, announcement, end_of_rib };
     Type type;
     Family family;
+    /// MP_REACH_NLRI and MP_UNREACH_NLRI, as IPv6 needs them and IPv4 over IPv6 (RFC 8950).
+    bool mp = false;
     RouteRef route = {};  ///< of an announcement, as the others below
     EncodedAttributes attributes = {};
-    std::optional<Address> next_hop = {};
+    ByteView mp_next_hop = {};
 
     [[nodiscard]] bool carries_same(const MessageKind& other) const {
         return type == other.type && family == other.family && route == other.route;
@@ -48,6 +52,8 @@ class Packer {
 public:
     /// Forgets all messages; every view becomes invalid.
     void clear();
+    /// Of the messages to come, in octets: 4096, or 65535 towards RFC 8654 peers.
+    void set_largest_message(std::size_t octets) { largest_message_ = octets; }
 
     /// Adds the prefixes of `piece`, opening no further message once `budget` octets are reached;
     /// returns whether all were taken. `block` must outlive the views.
@@ -80,6 +86,7 @@ private:
     void append_tail(const PackedMessage& message);
     void append_scratch_run(std::size_t begin);
 
+    std::size_t largest_message_ = max_message_size;
     std::vector<PackedMessage> messages_;
     std::vector<Piece> pieces_;
     std::vector<ByteView> open_nlri_;  ///< the octets of the open message's pieces

@@ -33,13 +33,23 @@ std::optional<Sections> split(ByteView body) {
 
 constexpr std::size_t octets_for(std::size_t bits) { return (bits + 7) / 8; }
 
+/// What a field of NLRI is made of.
+struct NlriForm {
+    Family family;
+    bool add_path = false;  ///< four octets of path identifier stand before each prefix
+
+    [[nodiscard]] std::size_t prefix_at() const { return add_path ? 4 : 0; }
+};
+
 /// How many prefixes a field holds; nothing when a length is too large for the family or the field
 /// ends inside a prefix. Counted before anything is stored, so that the list is allocated once.
-std::optional<std::size_t> count_prefixes(Family family, ByteView field) {
+std::optional<std::size_t> count_prefixes(const NlriForm& form, ByteView field) {
     std::size_t count = 0;
     for (std::size_t at = 0; at < field.size(); ++count) {
+        at += form.prefix_at();
+        if (at >= field.size()) return std::nullopt;
         const std::size_t bits = field[at];
-        if (bits > address_bits(family)) return std::nullopt;
+        if (bits > address_bits(form.family)) return std::nullopt;
         at += 1 + octets_for(bits);
         if (at > field.size()) return std::nullopt;
     }
@@ -47,12 +57,19 @@ std::optional<std::size_t> count_prefixes(Family family, ByteView field) {
 }
 
 /// Appends the prefixes of a field; false, and nothing appended, when it is malformed.
-bool decode_prefixes(Family family, ByteView field, std::vector<Prefix>& out) {
-    const auto count = count_prefixes(family, field);
+bool decode_prefixes(const NlriForm& form, ByteView field, std::vector<Prefix>& out,
+                     PathIds& path_ids) {
+    const auto count = count_prefixes(form, field);
     if (!count) return false;
+    // Of the other field there may be some without identifiers, or none with one so far.
+    if (form.add_path || !path_ids.empty()) path_ids.resize(out.size());
     out.reserve(out.size() + *count);
-    const std::size_t size = octets_for(address_bits(family));
+    const std::size_t size = octets_for(address_bits(form.family));
     for (std::size_t at = 0; at < field.size();) {
+        if (form.add_path) {
+            path_ids.push_back(Reader{field.subspan(at)}.u32().value_or(0));
+            at += 4;
+        }
         const unsigned bits = field[at];
         const ByteView octets = field.subspan(at + 1, octets_for(bits));
         std::array<std::uint8_t, 16> address{};
@@ -62,6 +79,7 @@ bool decode_prefixes(Family family, ByteView field, std::vector<Prefix>& out) {
         if (prefix) out.push_back(*prefix);
         at += 1 + octets.size();
     }
+    if (!path_ids.empty()) path_ids.resize(out.size());
     return true;
 }
 
@@ -82,10 +100,11 @@ std::optional<Family> negotiated_family(const MpNlri& mp, const UpdateContext& c
 
 /// RFC 2545 §3: an IPv6 next hop is a global address, or a global and a link-local one. Some
 /// speakers without a global address send `::` in its place, so that the link-local one counts.
-std::optional<Address> decode_mp_next_hop(Family family, ByteView octets) {
-    if (family == Family::ipv4) {
-        return octets.size() == 4 ? Address::from_octets(octets) : std::nullopt;
-    }
+/// IPv4 routes have an IPv4 next hop, or such a one where both ends said so (RFC 8950 §3).
+std::optional<Address> decode_mp_next_hop(Family family, ByteView octets,
+                                          const UpdateContext& context) {
+    if (family == Family::ipv4 && octets.size() == 4) return Address::from_octets(octets);
+    if (family == Family::ipv4 && !context.ipv4_over_ipv6) return std::nullopt;
     if (octets.size() != 16 && octets.size() != 32) return std::nullopt;
     const auto global = Address::from_octets(octets.first(16));
     if (octets.size() == 32 && global && global->is_unspecified()) {
@@ -94,17 +113,22 @@ std::optional<Address> decode_mp_next_hop(Family family, ByteView octets) {
     return global;
 }
 
+NlriForm form_of(Family family, const UpdateContext& context) {
+    return {family, context.add_path.contains(family)};
+}
+
 Result<void, Notification> decode_legacy(const Sections& sections, const UpdateContext& context,
                                          const AttributeList& list, Update& out) {
     if (!context.families.contains(Family::ipv4)) return {};
+    const NlriForm form = form_of(Family::ipv4, context);
     // RFC 7606 §5.3: both fields are checked alike.
-    if (!decode_prefixes(Family::ipv4, sections.withdrawn, out.withdrawn)) {
+    if (!decode_prefixes(form, sections.withdrawn, out.withdrawn, out.withdrawn_path_ids)) {
         return fail(invalid_network_field());
     }
     if (sections.nlri.empty()) return {};
     // Where the next hop is missing the routes are withdrawn anyway, and this one is never seen.
     Reach reach{list.decoded.next_hop.value_or(Address::v4(0)), {}};
-    if (!decode_prefixes(Family::ipv4, sections.nlri, reach.prefixes)) {
+    if (!decode_prefixes(form, sections.nlri, reach.prefixes, reach.path_ids)) {
         return fail(invalid_network_field());
     }
     out.reach.push_back(std::move(reach));
@@ -115,17 +139,20 @@ Result<void, Notification> decode_mp(AttributeList& list, const UpdateContext& c
                                      Update& out) {
     if (const auto& mp = list.decoded.mp_unreach) {
         const auto family = negotiated_family(*mp, context);
-        if (family && !decode_prefixes(*family, mp->nlri, out.withdrawn)) {
+        if (family && !decode_prefixes(form_of(*family, context), mp->nlri, out.withdrawn,
+                                       out.withdrawn_path_ids)) {
             return fail(mp_error(*mp));
         }
     }
     if (const auto& mp = list.decoded.mp_reach) {
         const auto family = negotiated_family(*mp, context);
         if (!family) return {};
-        const auto next_hop = decode_mp_next_hop(*family, mp->next_hop);
+        const auto next_hop = decode_mp_next_hop(*family, mp->next_hop, context);
         if (!next_hop) return fail(mp_error(*mp));
         Reach reach{*next_hop, {}};
-        if (!decode_prefixes(*family, mp->nlri, reach.prefixes)) return fail(mp_error(*mp));
+        if (!decode_prefixes(form_of(*family, context), mp->nlri, reach.prefixes, reach.path_ids)) {
+            return fail(mp_error(*mp));
+        }
         if (!usable_next_hop(*next_hop)) {
             list.damage.raise(Consequence::treat_as_withdraw, "MP_REACH_NLRI",
                               "next hop is not a host address");
@@ -158,15 +185,21 @@ std::optional<Family> end_of_rib(const Sections& sections, const AttributeList& 
     return mp->nlri.empty() ? negotiated_family(*mp, context) : std::nullopt;
 }
 
-/// Moves every announced prefix to the withdrawn ones.
+/// Moves every announced prefix, and its path identifier, to the withdrawn ones.
 void withdraw_all(Update& update) {
-    std::size_t count = update.withdrawn.size();
+    auto& withdrawn = update.withdrawn;
+    auto& path_ids = update.withdrawn_path_ids;
+    std::size_t count = withdrawn.size();
     for (const Reach& reach : update.reach) count += reach.prefixes.size();
-    update.withdrawn.reserve(count);
+    withdrawn.reserve(count);
     for (const Reach& reach : update.reach) {
-        update.withdrawn.insert(update.withdrawn.end(), reach.prefixes.begin(),
-                                reach.prefixes.end());
+        if (!reach.path_ids.empty()) {
+            path_ids.resize(withdrawn.size());
+            path_ids.insert(path_ids.end(), reach.path_ids.begin(), reach.path_ids.end());
+        }
+        withdrawn.insert(withdrawn.end(), reach.prefixes.begin(), reach.prefixes.end());
     }
+    if (!path_ids.empty()) path_ids.resize(withdrawn.size());
     update.reach.clear();
 }
 

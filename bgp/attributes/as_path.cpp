@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t most_in_segment = 255;
 
 /// Segment types as they stand on the wire, the confederation ones of RFC 5065 included.
+constexpr std::uint8_t set_type = 1;
 constexpr std::uint8_t sequence_type = 2;
 constexpr std::uint8_t confed_sequence_type = 3;
 constexpr std::uint8_t confed_set_type = 4;
@@ -50,6 +51,18 @@ std::string_view read_segments(ByteView value, bool four_octet, bool skip_confed
         out.push_back(AsPathSegment{AsPathSegment::Type::as_sequence, std::move(asns)});
     }
     return {};
+}
+
+/// Whether a sound or unsound path of four-octet numbers names a set: as far as it can be read.
+bool holds_set(ByteView value) {
+    Reader reader{value};
+    while (!reader.empty()) {
+        const auto type = reader.u8();
+        if (type == set_type || type == confed_set_type) return true;
+        const auto count = reader.u8();
+        if (!count || !reader.take(*count * std::size_t{4})) break;
+    }
+    return false;
 }
 
 /// A segment longer than its count octet allows becomes several (RFC 4271 §5.1.2).
@@ -131,6 +144,7 @@ std::string_view decode_as_path(ByteView value, const AttributeContext& context,
 
 std::string_view decode_as4_path(ByteView value, const AttributeContext&, DecodedAttributes& out) {
     if (value.empty()) return "empty";
+    out.set_in_as4_path = holds_set(value);
     Segments segments;
     const auto fault = read_segments(value, true, true, segments);
     if (fault.empty()) out.as4_path = std::move(segments);

@@ -20,20 +20,9 @@ std::string_view check_cluster_list(ByteView value, const AttributeContext&, Dec
     return multiple_above_zero(value, 4) ? "" : "length is not a multiple of 4 above 0";
 }
 
-std::string_view check_extended_communities(ByteView value, const AttributeContext&,
-                                            DecodedAttributes&) {
-    return multiple_above_zero(value, 8) ? "" : "length is not a multiple of 8 above 0";
-}
-
 std::string_view check_ipv6_extended_communities(ByteView value, const AttributeContext&,
                                                  DecodedAttributes&) {
     return multiple_above_zero(value, 20) ? "" : "length is not a multiple of 20 above 0";
-}
-
-std::string_view check_only_to_customer(ByteView value, const AttributeContext&,
-                                        DecodedAttributes&) {
-    if (value.size() != 4) return "length is not 4";
-    return Asn::from(Reader{value}.u32().value_or(0)) ? "" : "AS 0";
 }
 
 }  // namespace swerve::bgp

@@ -26,6 +26,7 @@ struct DecodedAttributes {
     PathAttributes path;
     std::optional<Address> next_hop;
     std::optional<std::vector<AsPathSegment>> as4_path;
+    bool set_in_as4_path = false;  ///< RFC 9774 §3: it condemns the route, not the attribute
     std::optional<Aggregator> as4_aggregator;
     std::optional<MpNlri> mp_reach;
     std::optional<MpNlri> mp_unreach;
@@ -103,15 +104,15 @@ std::string_view decode_mp_reach(ByteView, const AttributeContext&, DecodedAttri
 std::string_view decode_mp_unreach(ByteView, const AttributeContext&, DecodedAttributes&);
 std::string_view decode_as4_path(ByteView, const AttributeContext&, DecodedAttributes&);
 std::string_view decode_as4_aggregator(ByteView, const AttributeContext&, DecodedAttributes&);
+std::string_view decode_extended_communities(ByteView, const AttributeContext&, DecodedAttributes&);
 std::string_view decode_large_communities(ByteView, const AttributeContext&, DecodedAttributes&);
+std::string_view decode_only_to_customer(ByteView, const AttributeContext&, DecodedAttributes&);
 
 // Checked, because a malformed one condemns the route, but not kept: nothing here acts on them.
 std::string_view check_originator_id(ByteView, const AttributeContext&, DecodedAttributes&);
 std::string_view check_cluster_list(ByteView, const AttributeContext&, DecodedAttributes&);
-std::string_view check_extended_communities(ByteView, const AttributeContext&, DecodedAttributes&);
 std::string_view check_ipv6_extended_communities(ByteView, const AttributeContext&,
                                                  DecodedAttributes&);
-std::string_view check_only_to_customer(ByteView, const AttributeContext&, DecodedAttributes&);
 
 bool encode_origin(const EncodeInput& input, Bytes& out);
 bool encode_as_path(const EncodeInput& input, Bytes& out);
@@ -123,7 +124,9 @@ bool encode_aggregator(const EncodeInput& input, Bytes& out);
 bool encode_communities(const EncodeInput& input, Bytes& out);
 bool encode_as4_path(const EncodeInput& input, Bytes& out);
 bool encode_as4_aggregator(const EncodeInput& input, Bytes& out);
+bool encode_extended_communities(const EncodeInput& input, Bytes& out);
 bool encode_large_communities(const EncodeInput& input, Bytes& out);
+bool encode_only_to_customer(const EncodeInput& input, Bytes& out);
 
 /// RFC 6793 §4.2.3: rebuilds the four-octet path and aggregator of a two-octet peer.
 void merge_as4(DecodedAttributes& attributes);

@@ -45,8 +45,8 @@ constexpr std::array table{
     AttributeRow{attribute_type::mp_unreach_nlri, "MP_UNREACH_NLRI", optional, Sender::any,
                  reset_session, decode_mp_unreach, no_encode, "RFC 4760 §4, RFC 7606 §7.12"},
     AttributeRow{attribute_type::extended_communities, "EXTENDED COMMUNITIES", optional_transitive,
-                 Sender::any, treat_as_withdraw, check_extended_communities, no_encode,
-                 "RFC 4360 §2, RFC 7606 §7.14"},
+                 Sender::any, treat_as_withdraw, decode_extended_communities,
+                 encode_extended_communities, "RFC 4360 §2, RFC 7606 §7.14"},
     AttributeRow{attribute_type::as4_path, "AS4_PATH", optional_transitive, Sender::two_octet,
                  discard_attribute, decode_as4_path, encode_as4_path, "RFC 6793 §3, §6"},
     AttributeRow{attribute_type::as4_aggregator, "AS4_AGGREGATOR", optional_transitive,
@@ -59,7 +59,8 @@ constexpr std::array table{
                  Sender::any, treat_as_withdraw, decode_large_communities, encode_large_communities,
                  "RFC 8092 §3, §6"},
     AttributeRow{attribute_type::only_to_customer, "ONLY_TO_CUSTOMER", optional_transitive,
-                 Sender::any, treat_as_withdraw, check_only_to_customer, no_encode, "RFC 9234 §5"},
+                 Sender::any, treat_as_withdraw, decode_only_to_customer, encode_only_to_customer,
+                 "RFC 9234 §5"},
 };
 
 static_assert(std::ranges::is_sorted(table, {}, &AttributeRow::type),
@@ -206,6 +207,9 @@ Result<AttributeList, Notification> decode_attribute_list(ByteView field,
     out.has_origin = seen.test(attribute_type::origin);
     out.has_as_path = seen.test(attribute_type::as_path);
     out.has_next_hop = seen.test(attribute_type::next_hop);
+    if (out.decoded.set_in_as4_path) {
+        out.damage.raise(treat_as_withdraw, "AS4_PATH", "holds a set");
+    }
     if (!context.four_octet_as) merge_as4(out.decoded);
     return out;
 }
