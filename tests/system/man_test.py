@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,14 @@ def options(text):
 
 def commands(text):
     return re.findall(r"(?m)^  ([a-z]+) ", text.partition("ommands:\n")[2])
+
+
+def examples(text):
+    """The lines of swervectl in the code blocks of a page, each as words; what follows && is a line of its own."""
+    blocks = re.findall(r"(?ms)^```(?:sh)?\n(.*?)^```$", text)
+    lines = [shlex.split(part, comments=True) for block in blocks for line in block.splitlines() for part in line.split("&&")]
+    lines = [line[1:] if line[:1] == ["sudo"] else line for line in lines]
+    return [line[1:] for line in lines if line and os.path.basename(line[0]) == "swervectl"]
 
 
 def keys():
@@ -58,6 +67,18 @@ class Manual(unittest.TestCase):
                 self.assertIn(f"{option}*", text, command)
             for inner in commands(own):
                 self.assertIn(f"*{command} {inner}*", text)
+
+    def test_examples_are_lines_that_swervectl_takes(self):
+        pages = [MAN / "swervectl.1.scd", ROOT / "README.md", ROOT / "docs" / "operations.md"]
+        for name in pages:
+            found = examples(name.read_text(encoding="utf-8").replace("\\_", "_"))
+            self.assertGreater(len(found), 1, name)
+            for words in found:
+                ran = subprocess.run([os.environ["SWERVECTL"], "--socket", "/nonexistent/socket", *words], cwd=ROOT,
+                                     capture_output=True, text=True, check=False)
+                # No daemon is there to do it; a usage error would be 2. A file is judged without a daemon.
+                expected = {0, 4} if words[:2] == ["config", "check"] else {3}
+                self.assertIn(ran.returncode, expected, f"{name.name}: {words}: {ran.stderr}")
 
     def test_swerved_names_every_option(self):
         found = options(help_of("SWERVED"))
