@@ -15,25 +15,27 @@ struct Lengths {
     std::size_t most;
 };
 
-std::optional<Lengths> lengths_of(std::uint8_t type) {
+/// RFC 8654 §4: OPEN and KEEPALIVE stay within the ordinary size, for they come before or without
+/// an agreement.
+std::optional<Lengths> lengths_of(std::uint8_t type, std::size_t largest) {
     switch (static_cast<MessageType>(type)) {
         case MessageType::open:
             return Lengths{29, max_message_size};
         case MessageType::update:
-            return Lengths{23, max_message_size};
+            return Lengths{23, largest};
         case MessageType::notification:
-            return Lengths{21, max_message_size};
+            return Lengths{21, largest};
         case MessageType::keepalive:
             return Lengths{header_size, header_size};
-        // RFC 2918 §3 knows one length only, but a longer message is the decoder's to ignore.
+        // RFC 2918 §3 knows one length only, but a longer message is the decoder's to judge.
         case MessageType::route_refresh:
-            return Lengths{23, max_message_size};
+            return Lengths{23, largest};
     }
     return std::nullopt;
 }
 
 /// RFC 4271 §6.1, in its order: marker, length, type, then the length that the type allows.
-std::optional<Notification> header_fault(ByteView header) {
+std::optional<Notification> header_fault(ByteView header, std::size_t largest) {
     if (std::ranges::any_of(header.first(marker_size),
                             [](std::uint8_t octet) { return octet != marker_octet; })) {
         return Notification{ErrorCode::message_header, subcode::connection_not_synchronized};
@@ -42,8 +44,8 @@ std::optional<Notification> header_fault(ByteView header) {
     const std::size_t length = static_cast<std::size_t>(length_octets[0]) << 8U | length_octets[1];
     Notification bad_length{ErrorCode::message_header, subcode::bad_message_length,
                             Bytes(length_octets.begin(), length_octets.end())};
-    if (length < header_size || length > max_message_size) return bad_length;
-    const auto allowed = lengths_of(header[18]);
+    if (length < header_size || length > largest) return bad_length;
+    const auto allowed = lengths_of(header[18], largest);
     if (!allowed) {
         return Notification{ErrorCode::message_header, subcode::bad_message_type, {header[18]}};
     }
@@ -78,7 +80,7 @@ Result<std::optional<Frame>, Notification> Framer::next() {
     if (broken_) return fail(*broken_);
     const ByteView rest = ByteView{buffer_}.subspan(begin_);
     if (rest.size() < header_size) return std::nullopt;
-    broken_ = header_fault(rest.first(header_size));
+    broken_ = header_fault(rest.first(header_size), largest_);
     if (broken_) return fail(*broken_);
     const std::size_t length = static_cast<std::size_t>(rest[16]) << 8U | rest[17];
     if (rest.size() < length) return std::nullopt;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <vector>
 
 #include "tests/support/hex.hpp"
@@ -171,6 +172,32 @@ TEST_CASE("framer: malformed 48: an extended message that was not offered is 1/2
     // RFC 8654 §4: nothing of the body needs to arrive for the answer.
     check_fault(header("ffff", "02"), subcode::bad_message_length, "ffff");
     check_fault(header("1001", "02"), subcode::bad_message_length, "1001");
+}
+
+TEST_CASE(
+    "framer: malformed 48: where we offered them, extended messages of all but two types pass") {
+    // RFC 8654 §4.
+    const auto sizes_pass = [](std::uint8_t type, std::size_t size) {
+        Framer framer{max_extended_size};
+        framer.feed(bgp_message(type, Bytes(size - header_size, 0)));
+        const auto frame = framer.next();
+        return frame && frame->has_value() && (*frame)->body.size() == size - header_size;
+    };
+    for (const auto type : std::to_array<std::uint8_t>({2, 3, 5})) {
+        CHECK(sizes_pass(type, 4097));
+        CHECK(sizes_pass(type, 65535));
+    }
+    CHECK(sizes_pass(1, 4096));
+    CHECK_FALSE(sizes_pass(1, 4097));
+    for (const auto& [length, type] :
+         {std::pair{"1001", "01"}, std::pair{"ffff", "01"}, std::pair{"1001", "04"}}) {
+        Framer framer{max_extended_size};
+        framer.feed(header(length, type));
+        const auto frame = framer.next();
+        REQUIRE_FALSE(frame);
+        CHECK(frame.error() ==
+              Notification{ErrorCode::message_header, subcode::bad_message_length, hex(length)});
+    }
 }
 
 TEST_CASE("framer: a fault comes after the good messages before it and stays for good") {

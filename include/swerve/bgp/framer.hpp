@@ -19,8 +19,10 @@ enum class MessageType : std::uint8_t {
 };
 
 inline constexpr std::size_t header_size = 19;
-/// RFC 4271 §4.1; RFC 8654 extended messages are not offered.
+/// RFC 4271 §4.1.
 inline constexpr std::size_t max_message_size = 4096;
+/// RFC 8654 §3, of every type but OPEN and KEEPALIVE.
+inline constexpr std::size_t max_extended_size = 65535;
 
 /// One complete message. The views stay valid until the next call of feed().
 struct Frame {
@@ -32,6 +34,10 @@ struct Frame {
 /// (RFC 4271 §6.1): length before anything is buffered beyond it.
 class Framer {
 public:
+    /// `largest` is what we offered to receive, whatever the neighbor offers (RFC 8654 §4):
+    /// max_message_size or max_extended_size.
+    explicit Framer(std::size_t largest = max_message_size) : largest_(largest) {}
+
     /// Copies the octets. The caller feeds at most 64 KiB at once and drains with next() before it
     /// feeds again, so that never more than this and one incomplete message is held. After an error
     /// the octets are dropped.
@@ -46,6 +52,7 @@ public:
     [[nodiscard]] std::size_t buffered() const { return buffer_.size() - begin_; }
 
 private:
+    std::size_t largest_;
     Bytes buffer_;
     std::size_t begin_ = 0;
     std::optional<Notification> broken_;
