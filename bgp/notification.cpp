@@ -78,6 +78,30 @@ bool carries_shutdown_communication(std::uint8_t sub) {
     return sub == subcode::administrative_shutdown || sub == subcode::administrative_reset;
 }
 
+/// Code, subcode and what they carry for people.
+std::string name(const Notification& notification) {
+    const auto code = name_of(notification.code, 0);
+    if (!code) {
+        return fmt::format("code {} subcode {}", notification.code, notification.subcode);
+    }
+    std::string out{*code};
+    if (notification.subcode != subcode::unspecific) {
+        const auto sub = name_of(notification.code, notification.subcode);
+        out += sub ? fmt::format("/{}", *sub) : fmt::format("/subcode {}", notification.subcode);
+    }
+    if (const auto text = shutdown_communication(notification))
+        out += fmt::format(" \"{}\"", *text);
+    return out;
+}
+
+/// RFC 8538 §3.1: the data of a Hard Reset is the NOTIFICATION that it stands for, without header.
+std::optional<Notification> inside_hard_reset(const Notification& notification) {
+    const bool hard_reset = notification.code == static_cast<std::uint8_t>(ErrorCode::cease) &&
+                            notification.subcode == subcode::hard_reset;
+    if (!hard_reset || notification.data.size() < 2) return std::nullopt;
+    return decode_notification(notification.data);
+}
+
 }  // namespace
 
 Notification cease(std::uint8_t sub, std::string_view message) {
@@ -112,17 +136,9 @@ std::optional<std::string> shutdown_communication(const Notification& notificati
 }
 
 std::string describe(const Notification& notification) {
-    const auto code = name_of(notification.code, 0);
-    if (!code) {
-        return fmt::format("code {} subcode {}", notification.code, notification.subcode);
-    }
-    std::string out{*code};
-    if (notification.subcode != subcode::unspecific) {
-        const auto sub = name_of(notification.code, notification.subcode);
-        out += sub ? fmt::format("/{}", *sub) : fmt::format("/subcode {}", notification.subcode);
-    }
-    if (const auto text = shutdown_communication(notification))
-        out += fmt::format(" \"{}\"", *text);
+    std::string out = name(notification);
+    if (const auto inner = inside_hard_reset(notification))
+        out += fmt::format(" ({})", name(*inner));
     return out;
 }
 

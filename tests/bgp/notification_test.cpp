@@ -94,6 +94,26 @@ TEST_CASE("notification: malformed 53: a Hard Reset with no or half an inner cod
     CHECK(received("06 09 06").data == hex("06"));
 }
 
+TEST_CASE("describe: RFC 8538 §3.1: a Hard Reset tells what it stands for") {
+    CHECK(describe(received("06 09 06 02")) == "Cease/Hard Reset (Cease/Administrative Shutdown)");
+    CHECK(describe(received("06 09 06 02 03 627965")) ==
+          "Cease/Hard Reset (Cease/Administrative Shutdown \"bye\")");
+    CHECK(describe(received("06 09 04 00")) == "Cease/Hard Reset (Hold Timer Expired)");
+    CHECK(describe(received("06 09 63 01")) == "Cease/Hard Reset (code 99 subcode 1)");
+    // One inside another is named and not opened, or four thousand octets would be two thousand
+    // levels.
+    CHECK(describe(received("06 09 06 09 06 02")) == "Cease/Hard Reset (Cease/Hard Reset)");
+}
+
+TEST_CASE("describe: every subcode of Cease has its name") {
+    // RFC 4486 §3, RFC 8538 §4, RFC 9384 §4.
+    for (std::uint8_t sub = 1; sub <= 10; ++sub) {
+        CAPTURE(sub);
+        CHECK(describe(Notification{ErrorCode::cease, sub}).find("subcode") == std::string::npos);
+    }
+    CHECK(describe(received("07 01")) == "ROUTE-REFRESH Message Error/Invalid Message Length");
+}
+
 TEST_CASE("notification: a body that is too short reads as zeros") {
     CHECK(received("").code == 0);
     CHECK(received("06").subcode == 0);

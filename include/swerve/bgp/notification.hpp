@@ -21,7 +21,8 @@ enum class ErrorCode : std::uint8_t {
     send_hold_timer_expired = 8,
 };
 
-/// Subcodes, grouped by their error code (RFC 4271 §4.5, RFC 4486, RFC 5492, RFC 6608, RFC 9384).
+/// Subcodes, grouped by their error code (RFC 4271 §4.5, RFC 4486, RFC 5492, RFC 6608, RFC 7313,
+/// RFC 9384).
 namespace subcode {
 inline constexpr std::uint8_t unspecific = 0;
 inline constexpr std::uint8_t connection_not_synchronized = 1;
@@ -44,6 +45,8 @@ inline constexpr std::uint8_t invalid_network_field = 10;
 inline constexpr std::uint8_t unexpected_in_open_sent = 1;
 inline constexpr std::uint8_t unexpected_in_open_confirm = 2;
 inline constexpr std::uint8_t unexpected_in_established = 3;
+
+inline constexpr std::uint8_t invalid_message_length = 1;  ///< RFC 7313
 
 inline constexpr std::uint8_t max_prefixes = 1;
 inline constexpr std::uint8_t administrative_shutdown = 2;
@@ -78,8 +81,9 @@ struct Notification {
 /// over-long or non-UTF-8 text; nothing if there is none.
 [[nodiscard]] std::optional<std::string> shutdown_communication(const Notification& notification);
 
-/// "Cease/Administrative Shutdown", with the Shutdown Communication in quotes behind it; unknown
-/// codes as numbers ("code 9 subcode 1"). Safe for logs.
+/// "Cease/Administrative Shutdown", with the Shutdown Communication in quotes behind it; what a
+/// Hard Reset stands for in parentheses; unknown codes as numbers ("code 9 subcode 1"). Safe for
+/// logs.
 [[nodiscard]] std::string describe(const Notification& notification);
 
 /// The whole message, header included, at most 4,096 octets.
