@@ -107,28 +107,48 @@ void AdjRibOut::withdraw(const BlockRef& block, IdRange range) {
                  [](Segment& segment) { segment.desired.reset(); });
 }
 
-void AdjRibOut::hand_over(const Handover& handover) {
-    assert(handover.from != handover.to);
+void AdjRibOut::hand_over(std::span<const Handover> all) {
+    struct Share {
+        IdRange range;
+        std::size_t taker;  ///< of `all`, the first with the same block
+        std::uint32_t begin;
+    };
     Parts& parts = *parts_;
-    const auto id = parts.ids.find(handover.from.get());
-    if (id == parts.ids.end()) return;
     parts.packer.clear();
-    std::vector<Segment> moved;
-    parts.change_all(parts.entries.find(id->second), std::span{handover.ranges}, &CommonRange::from,
-                     [&](Segment& segment, const CommonRange* common) {
-                         if (common == nullptr || segment.blank()) return;
-                         Segment there = std::exchange(segment, Segment{segment.range, {}, {}});
-                         there.range.begin += common->to.begin - common->from.begin;
-                         there.range.end += common->to.begin - common->from.begin;
-                         moved.push_back(std::move(there));
-                     });
-    if (moved.empty()) return;
-    parts.change_all(parts.entry_of(handover.to), std::span<const Segment>{moved}, &Segment::range,
-                     [](Segment& segment, const Segment* here) {
-                         if (here == nullptr) return;
-                         assert(segment.blank());
-                         segment = Segment{segment.range, here->desired, here->sent, here->resend};
-                     });
+    // By block, so that each is gone through once, with however many it has something in common.
+    std::map<Parts::EntryId, std::vector<Share>> giving;
+    std::unordered_map<const PrefixBlock*, std::size_t> takers;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        assert(all[i].from != all[i].to);
+        const auto giver = parts.ids.find(all[i].from.get());
+        if (giver == parts.ids.end()) continue;
+        const std::size_t taker = takers.try_emplace(all[i].to.get(), i).first->second;
+        std::vector<Share>& pieces = giving[giver->second];
+        for (const auto& [from, to] : all[i].ranges) pieces.push_back({from, taker, to.begin});
+    }
+    std::vector<std::vector<Segment>> moved(all.size());  // by taker
+    for (auto& [giver, pieces] : giving) {
+        std::ranges::sort(pieces, {}, [](const Share& piece) { return piece.range.begin; });
+        parts.change_all(parts.entries.find(giver), std::span<const Share>{pieces}, &Share::range,
+                         [&](Segment& segment, const Share* piece) {
+                             if (piece == nullptr || segment.blank()) return;
+                             Segment there = std::exchange(segment, Segment{segment.range, {}, {}});
+                             there.range.begin += piece->begin - piece->range.begin;
+                             there.range.end += piece->begin - piece->range.begin;
+                             moved[piece->taker].push_back(std::move(there));
+                         });
+    }
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (moved[i].empty()) continue;
+        std::ranges::sort(moved[i], {}, [](const Segment& segment) { return segment.range.begin; });
+        parts.change_all(parts.entry_of(all[i].to), std::span<const Segment>{moved[i]},
+                         &Segment::range, [](Segment& segment, const Segment* here) {
+                             if (here == nullptr) return;
+                             assert(segment.blank());
+                             segment =
+                                 Segment{segment.range, here->desired, here->sent, here->resend};
+                         });
+    }
 }
 
 void AdjRibOut::assign(std::span<const Desired> all) {

@@ -126,9 +126,7 @@ void NeighborTable::withdraw(const failover::Withdraw& action, Holders& holders)
 }
 
 void NeighborTable::hand_over(std::span<const bgp::Handover> hand_overs) {
-    for (const auto& [id, neighbor] : all_) {
-        for (const bgp::Handover& each : hand_overs) neighbor->rib_out().hand_over(each);
-    }
+    for (const auto& [id, neighbor] : all_) neighbor->rib_out().hand_over(hand_overs);
 }
 
 std::size_t NeighborTable::assign(const failover::Site& site, Holders& holders) {

@@ -112,7 +112,7 @@ private:
         if (random_.below(8) == 0) return rib_.assign(wanted_by_block());
         const std::size_t withdrawals = rib_.pending_withdrawals();
         const std::size_t announcements = rib_.pending_announcements();
-        for (const Handover& each : hand_overs(before, blocks_)) rib_.hand_over(each);
+        rib_.hand_over(hand_overs(before, blocks_));
         compare();
         rib_.assign(wanted_by_block());
         REQUIRE(rib_.pending_withdrawals() == withdrawals);

@@ -45,17 +45,15 @@ Desired all_of(const BlockRef& block, std::uint32_t med) {
     return {block, block->all(), route(med)};
 }
 
-Handover only_handover(const BlockRef& from, const BlockRef& to) {
-    const auto found = hand_overs(std::vector{from}, std::vector{to});
-    REQUIRE(found.size() == 1);
-    return found.front();
+std::vector<Handover> between(const BlockRef& from, const BlockRef& to) {
+    return hand_overs(std::vector{from}, std::vector{to});
 }
 
 TEST_CASE("adj-rib-out: what a block is handed is not said again") {
     const auto before = block({"10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24"});
     const auto after = block({"10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24"});
     Told told{{all_of(before, 1)}};
-    told.rib.hand_over(only_handover(before, after));
+    told.rib.hand_over(between(before, after));
     CHECK_FALSE(told.rib.pending());
     CHECK(told.rib.advertised(Family::ipv4) == 3);
     told.rib.assign(std::vector{all_of(after, 1)});
@@ -71,7 +69,7 @@ TEST_CASE("adj-rib-out: a hand-over carries what is pending, and lets the old bl
     told.rib.withdraw(before, {0, 1});
     told.rib.advertise(before, {1, 2}, route(2));
     told.rib.advertise(before, {3, 4}, route(1));
-    told.rib.hand_over(only_handover(before, after));
+    told.rib.hand_over(between(before, after));
     before.reset();
     CHECK(watch.expired());
     CHECK(told.rib.pending_withdrawals() == 1);
@@ -84,7 +82,7 @@ TEST_CASE("adj-rib-out: a refresh that was asked for is handed over too") {
     const auto after = block({"10.0.0.0/24"});
     Told told{{all_of(before, 1)}};
     told.rib.refresh(Family::ipv4);
-    told.rib.hand_over(only_handover(before, after));
+    told.rib.hand_over(between(before, after));
     CHECK(told.rib.pending_announcements() == 2);
     CHECK(told.hear() == "+10.0.1.0/24=1 +10.0.0.0/24=1");
 }
@@ -94,8 +92,8 @@ TEST_CASE("adj-rib-out: a hand-over leaves what stands beside it alone") {
     const auto right = block({"10.0.1.0/24", "10.0.3.0/24"});
     const auto both = block(consecutive(0x0a000000, 24, 4));
     Told told{{all_of(left, 1), all_of(right, 2)}};
-    told.rib.hand_over(only_handover(right, both));
-    told.rib.hand_over(only_handover(left, both));
+    told.rib.hand_over(between(right, both));
+    told.rib.hand_over(between(left, both));
     CHECK_FALSE(told.rib.pending());
     std::string seen;
     told.rib.for_each([&](const Prefix&, const RouteRef& desired, const RouteRef& sent) {
@@ -104,8 +102,20 @@ TEST_CASE("adj-rib-out: a hand-over leaves what stands beside it alone") {
     });
     CHECK(seen == "1212");
     // Of a block that nobody knows there is nothing to hand over.
-    told.rib.hand_over(only_handover(left, block({"10.0.0.0/24"})));
+    told.rib.hand_over(between(left, block({"10.0.0.0/24"})));
     CHECK_FALSE(told.rib.pending());
+}
+
+TEST_CASE("adj-rib-out: blocks that exchange prefixes hand them over at once") {
+    const std::vector before{block({"10.0.0.0/24", "10.0.2.0/24"}),
+                             block({"10.0.1.0/24", "10.0.3.0/24"})};
+    const std::vector after{block({"10.0.2.0/24", "10.0.3.0/24"}),
+                            block({"10.0.0.0/24", "10.0.1.0/24"})};
+    Told told{{all_of(before[0], 1), all_of(before[1], 2)}};
+    told.rib.hand_over(hand_overs(before, after));
+    CHECK_FALSE(told.rib.pending());
+    told.rib.assign(std::vector{all_of(after[0], 1), all_of(after[1], 2)});
+    CHECK(told.hear() == "+10.0.3.0/24=1 +10.0.0.0/24=2");
 }
 
 TEST_CASE("adj-rib-out: without a session a hand-over keeps what is desired") {
@@ -113,7 +123,7 @@ TEST_CASE("adj-rib-out: without a session a hand-over keeps what is desired") {
     const auto after = block({"10.0.0.0/24"});
     AdjRibOut rib;
     rib.assign(std::vector{all_of(before, 1)});
-    rib.hand_over(only_handover(before, after));
+    rib.hand_over(between(before, after));
     CHECK_FALSE(rib.pending());
     rib.session_up(session());
     CHECK(rib.pending_announcements() == 2);
@@ -243,10 +253,10 @@ TEST_CASE("adj-rib-out: a table cut anew into thousands of blocks and back says 
         wanted.push_back(all_of(pieces.back(), 1));
     }
     Told told{{all_of(whole.front(), 1)}};
-    for (const Handover& each : hand_overs(whole, pieces)) told.rib.hand_over(each);
+    told.rib.hand_over(hand_overs(whole, pieces));
     told.rib.assign(wanted);
     CHECK_FALSE(told.rib.pending());
-    for (const Handover& each : hand_overs(pieces, whole)) told.rib.hand_over(each);
+    told.rib.hand_over(hand_overs(pieces, whole));
     told.rib.assign(std::vector{all_of(whole.front(), 1)});
     CHECK_FALSE(told.rib.pending());
     CHECK(told.rib.advertised(Family::ipv4) == count);

@@ -76,9 +76,10 @@ public:
     void advertise(const BlockRef& block, IdRange range, const RouteRef& route);
     void withdraw(const BlockRef& block, IdRange range);
 
-    /// The prefixes keep what is desired and what was sent of them, under their new block. Nothing
-    /// of it goes on the wire. Nothing may be desired or sent in the ranges of `to` before.
-    void hand_over(const Handover& handover);
+    /// The prefixes keep what is desired and what was sent of them, under their new blocks; all at
+    /// once, so that each block is gone through once. Nothing of it goes on the wire. Nothing may
+    /// be desired or sent in the ranges of `to` before.
+    void hand_over(std::span<const Handover> all);
     /// Exactly these are desired from now on; everything else is withdrawn. No prefix may stand in
     /// two of them. What is so already sends nothing.
     void assign(std::span<const Desired> all);
