@@ -17,6 +17,9 @@
 #include <cstring>
 #include <ctime>
 
+#include "daemon/interfaces.hpp"
+#include "daemon/tcp_md5.hpp"
+
 namespace swerve::daemon {
 namespace {
 
@@ -49,9 +52,20 @@ Result<void, std::string> set_ip_options(int fd, Family family, unsigned hop_lim
     return {};
 }
 
+/// RFC 5082 §3: what comes from further away than the neighbor is dropped by the kernel.
+Result<void, std::string> set_least_hops(int fd, Family family, unsigned least) {
+    const bool ipv4 = family == Family::ipv4;
+    if (!set(fd, ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_MINTTL : IPV6_MINHOPCOUNT,
+             static_cast<int>(least))) {
+        return fail(os_error("cannot set the least TTL that ttl_security asks for") +
+                    "; no session is made without it");
+    }
+    return {};
+}
+
 }  // namespace
 
-asio::ip::tcp::endpoint to_asio(const Endpoint& endpoint) {
+asio::ip::tcp::endpoint to_asio(const Endpoint& endpoint, unsigned scope) {
     const auto octets = endpoint.address.octets();
     if (endpoint.address.family() == Family::ipv4) {
         asio::ip::address_v4::bytes_type raw{};
@@ -60,7 +74,8 @@ asio::ip::tcp::endpoint to_asio(const Endpoint& endpoint) {
     }
     asio::ip::address_v6::bytes_type raw{};
     std::ranges::copy(octets, raw.begin());
-    return {asio::ip::address_v6{raw}, endpoint.port};
+    return {asio::ip::address_v6{raw, endpoint.address.is_ipv6_link_local() ? scope : 0},
+            endpoint.port};
 }
 
 Address from_asio(const asio::ip::address& address) {
@@ -72,33 +87,57 @@ Address from_asio(const asio::ip::address& address) {
     return *Address::from_octets(raw);
 }
 
-Result<SessionSocket, std::string> SessionSocket::open(asio::io_context& io, Family family,
+Result<void, std::string> set_listener_options(int fd, Family family) {
+    return set_ip_options(fd, family, 255);
+}
+
+Result<SessionSocket, std::string> SessionSocket::open(asio::io_context& io, const Address& remote,
                                                        const SocketOptions& options) {
     boost::system::error_code error;
-    Socket socket{io};
-    socket.open(family == Family::ipv4 ? asio::ip::tcp::v4() : asio::ip::tcp::v6(), error);
+    Socket opened{io};
+    const bool ipv4 = remote.family() == Family::ipv4;
+    opened.open(ipv4 ? asio::ip::tcp::v4() : asio::ip::tcp::v6(), error);
     if (error) return fail("cannot open a socket: " + error.message());
-    if (auto set = set_ip_options(socket.native_handle(), family, options.hop_limit); !set) {
-        return fail(set.error());
+    SessionSocket out{std::move(opened), remote};
+    if (auto applied = out.apply(options); !applied) return fail(applied.error());
+    if (!options.local_address) return out;
+    unsigned scope = 0;
+    if (options.local_address->is_ipv6_link_local()) {
+        const auto found = scope_of(options.interface);
+        if (!found) return fail(found.error());
+        scope = *found;
     }
-    if (options.local_address) {
-        socket.bind(to_asio({*options.local_address, 0}), error);
-        if (error) {
-            return fail("cannot bind to local_address " + options.local_address->to_string() +
-                        ": " + error.message());
+    out.socket_.bind(to_asio({*options.local_address, 0}, scope), error);
+    if (error) {
+        return fail("cannot bind to local_address " + options.local_address->to_string() + ": " +
+                    error.message());
+    }
+    return out;
+}
+
+Result<void, std::string> SessionSocket::apply(const SocketOptions& options) {
+    const int fd = socket_.native_handle();
+    const Family family = remote_.family();
+    if (auto done = set_ip_options(fd, family, options.hop_limit); !done) return done;
+    if (options.least_hops || floored_) {
+        if (auto done = set_least_hops(fd, family, options.least_hops.value_or(0)); !done) {
+            return done;
         }
+        floored_ = options.least_hops.has_value();
     }
-    return SessionSocket{std::move(socket)};
+    if (options.md5_key.empty() && md5_key_.empty()) return {};
+    const auto host = *Prefix::masked(remote_, address_bits(family));
+    if (auto done = install_md5_key(fd, {host, options.md5_key}); !done) return done;
+    md5_key_ = options.md5_key;
+    return {};
 }
 
 Result<void, std::string> SessionSocket::prepare(const SocketOptions& options) {
     boost::system::error_code error;
     socket_.non_blocking(true, error);
-    const auto local = socket_.local_endpoint(error);
     if (error) return fail("connection lost: " + error.message());
+    if (auto done = apply(options); !done) return done;
     const int fd = socket_.native_handle();
-    const Family family = local.address().is_v4() ? Family::ipv4 : Family::ipv6;
-    if (auto done = set_ip_options(fd, family, options.hop_limit); !done) return done;
 
     // Only segments that were asked for are reported, by number of octet, without their payload.
     constexpr int timestamping =

@@ -18,7 +18,8 @@
 
 namespace swerve::daemon {
 
-[[nodiscard]] boost::asio::ip::tcp::endpoint to_asio(const Endpoint& endpoint);
+/// `scope`: the number of the interface a link-local address is behind.
+[[nodiscard]] boost::asio::ip::tcp::endpoint to_asio(const Endpoint& endpoint, unsigned scope = 0);
 [[nodiscard]] Address from_asio(const boost::asio::ip::address& address);
 
 /// What a session asks of its TCP connection.
@@ -32,6 +33,11 @@ struct SocketOptions {
     friend bool operator==(const SocketOptions&, const SocketOptions&) = default;
 };
 
+/// What a listener's SYN-ACKs carry. A neighbor with ttl_security drops those below 255 (RFC 5082
+/// §3), and whose SYN it was the kernel does not ask; so every SYN-ACK goes out with 255, which
+/// gives nothing away: the accepted socket has its neighbor's own limits before its first octet.
+[[nodiscard]] Result<void, std::string> set_listener_options(int fd, Family family);
+
 /// How much the kernel may hold of a session that is not yet on the wire: enough to fill any path
 /// between two turns of the loop, little enough that a withdraw is never far from it.
 inline constexpr std::size_t max_unsent_octets = std::size_t{256} << 10U;
@@ -40,14 +46,19 @@ class SessionSocket {
 public:
     using Socket = boost::asio::ip::tcp::socket;
 
-    explicit SessionSocket(Socket socket) : socket_(std::move(socket)) {}
+    /// A connection with `remote`, or a socket to become one.
+    SessionSocket(Socket socket, const Address& remote)
+        : socket_(std::move(socket)), remote_(remote) {}
 
-    /// A socket ready to dial. The error is a sentence.
+    /// A socket ready to dial `remote`. The error is a sentence.
     [[nodiscard]] static Result<SessionSocket, std::string> open(boost::asio::io_context& io,
-                                                                 Family family,
+                                                                 const Address& remote,
                                                                  const SocketOptions& options);
     /// To be called when connected, on a dialled and on an accepted socket alike.
     [[nodiscard]] Result<void, std::string> prepare(const SocketOptions& options);
+    /// Brings hop limits, type of service and key to where `options` has them, on a connection that
+    /// lives, too. After an error, a sentence, the connection must not go on.
+    [[nodiscard]] Result<void, std::string> apply(const SocketOptions& options);
 
     /// Unacknowledged data older than this breaks the connection (RFC 5482, TCP_USER_TIMEOUT).
     void set_user_timeout(Duration limit);
@@ -84,6 +95,9 @@ private:
     };
 
     Socket socket_;
+    Address remote_;
+    bool floored_ = false;  ///< a least TTL was set
+    std::string md5_key_;   ///< as the kernel has it
     std::uint64_t written_ = 0;
     std::uint64_t acknowledged_ = 0;
     std::deque<Mark> marks_;

@@ -1,12 +1,16 @@
 #include "daemon/session_socket.hpp"
 
 #include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/unicast.hpp>
 #include <boost/asio/write.hpp>
 #include <vector>
 
+#include "daemon/tcp_md5.hpp"
 #include "swerve/base/clock.hpp"
 
 using namespace swerve;
@@ -20,11 +24,12 @@ namespace {
 struct Connected {
     boost::asio::io_context io;
     tcp::socket other{io};
-    SessionSocket ours{tcp::socket{io}};
+    SessionSocket ours{tcp::socket{io}, Address::v4(0x7f000001)};
 
     Connected() {
         tcp::acceptor acceptor{io, {boost::asio::ip::make_address("127.0.0.1"), 0}};
-        auto opened = SessionSocket::open(io, Family::ipv4, {*Address::parse("127.0.0.9"), 1});
+        auto opened =
+            SessionSocket::open(io, Address::v4(0x7f000001), {*Address::parse("127.0.0.9"), 1});
         REQUIRE(opened.has_value());
         ours = std::move(*opened);
         ours.socket().connect(acceptor.local_endpoint());
@@ -40,6 +45,20 @@ struct Connected {
     }
 };
 
+/// Waits until there is something to read, for at most 5 s.
+void await_octets(boost::asio::io_context& io, SessionSocket& at) {
+    at.socket().async_wait(tcp::socket::wait_read, [](const auto&) {});
+    io.restart();
+    io.run_for(5s);
+}
+
+int option(SessionSocket& of, int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    CHECK(::getsockopt(of.socket().native_handle(), level, name, &value, &size) == 0);
+    return value;
+}
+
 }  // namespace
 
 TEST_CASE("session socket: dials from local_address") {
@@ -50,7 +69,8 @@ TEST_CASE("session socket: dials from local_address") {
 TEST_CASE(
     "session socket: a local_address that is not on this host is a sentence, not an exception") {
     boost::asio::io_context io;
-    const auto opened = SessionSocket::open(io, Family::ipv4, {*Address::parse("192.0.2.77"), 1});
+    const auto opened =
+        SessionSocket::open(io, Address::v4(0x7f000001), {*Address::parse("192.0.2.77"), 1});
     REQUIRE_FALSE(opened.has_value());
     CHECK(opened.error().starts_with("cannot bind to local_address 192.0.2.77: "));
 }
@@ -110,4 +130,67 @@ TEST_CASE("session socket: the end of a connection is told from having nothing t
     const auto end = pair.ours.read(buffer);
     CHECK(end.status == SessionSocket::Io::ended);
     CHECK(end.reason == "the peer closed the connection");
+}
+
+TEST_CASE("session socket: hop limits, least hops and type of service are set before dialling") {
+    boost::asio::io_context io;
+    const daemon::SocketOptions options{.hop_limit = 255, .least_hops = 254};
+    auto ipv4 = SessionSocket::open(io, Address::v4(0x7f000001), options);
+    REQUIRE(ipv4.has_value());
+    CHECK(option(*ipv4, IPPROTO_IP, IP_TTL) == 255);
+    CHECK(option(*ipv4, IPPROTO_IP, IP_MINTTL) == 254);
+    CHECK(option(*ipv4, IPPROTO_IP, IP_TOS) == 0xc0);
+    auto ipv6 = SessionSocket::open(io, *Address::parse("::1"), options);
+    REQUIRE(ipv6.has_value());
+    CHECK(option(*ipv6, IPPROTO_IPV6, IPV6_UNICAST_HOPS) == 255);
+    CHECK(option(*ipv6, IPPROTO_IPV6, IPV6_MINHOPCOUNT) == 254);
+    CHECK(option(*ipv6, IPPROTO_IPV6, IPV6_TCLASS) == 0xc0);
+}
+
+TEST_CASE("session socket: options change on a connection that lives") {
+    Connected pair;
+    REQUIRE(pair.ours.apply({.hop_limit = 255, .least_hops = 255}).has_value());
+    CHECK(option(pair.ours, IPPROTO_IP, IP_TTL) == 255);
+    CHECK(option(pair.ours, IPPROTO_IP, IP_MINTTL) == 255);
+    REQUIRE(pair.ours.apply({.hop_limit = 1}).has_value());
+    CHECK(option(pair.ours, IPPROTO_IP, IP_TTL) == 1);
+    CHECK(option(pair.ours, IPPROTO_IP, IP_MINTTL) == 0);
+}
+
+TEST_CASE("session socket: with ttl_security what comes from afar is dropped") {
+    Connected pair;
+    REQUIRE(pair.ours.apply({.hop_limit = 255, .least_hops = 255}).has_value());
+    std::vector<std::uint8_t> buffer(64);
+    // The other side sends with 64, as if it had come over hops.
+    boost::asio::write(pair.other, boost::asio::buffer("far", 3));
+    CHECK(pair.ours.read(buffer).status == SessionSocket::Io::blocked);
+    pair.other.set_option(boost::asio::ip::unicast::hops(255));
+    boost::asio::write(pair.other, boost::asio::buffer("near", 4));
+    await_octets(pair.io, pair.ours);  // the first is sent again
+    CHECK(pair.ours.read(buffer).count > 0);
+}
+
+TEST_CASE("session socket: a key that is changed at both ends while octets wait loses nothing") {
+    boost::asio::io_context io;
+    const Address here = Address::v4(0x7f000001);
+    tcp::acceptor acceptor{io, {boost::asio::ip::make_address("127.0.0.1"), 0}};
+    REQUIRE(daemon::install_md5_key(acceptor.native_handle(), {*Prefix::masked(here, 32), "one"})
+                .has_value());
+    const daemon::SocketOptions one{.hop_limit = 1, .md5_key = "one"};
+    const daemon::SocketOptions two{.hop_limit = 1, .md5_key = "two"};
+    auto ours = SessionSocket::open(io, here, one);
+    REQUIRE(ours.has_value());
+    ours->socket().connect(acceptor.local_endpoint());
+    REQUIRE(ours->prepare(one).has_value());
+    SessionSocket theirs{acceptor.accept(), here};
+    REQUIRE(theirs.prepare(one).has_value());
+
+    REQUIRE(ours->apply(two).has_value());
+    const Bytes words(100, 7);
+    REQUIRE(ours->write({words}, false).count == 100);
+    std::vector<std::uint8_t> buffer(256);
+    CHECK(theirs.read(buffer).status == SessionSocket::Io::blocked);  // signed with another key
+    REQUIRE(theirs.apply(two).has_value());
+    await_octets(io, theirs);
+    CHECK(theirs.read(buffer).count == 100);
 }
