@@ -23,7 +23,7 @@ MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config,
       started_wall_(wall_now()),
       speaker_(std::move(config), seed, restored, moment()),
       neighbors_(
-          loops.main, speaker_, [this](const auto& what) { take_turn(what); },
+          loops.main, loops.operations, speaker_, [this](const auto& what) { take_turn(what); },
           [this](std::string alarm) {
               const Moment now = moment();
               events_.publish(
@@ -46,7 +46,7 @@ MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config,
 MainLoop::~MainLoop() = default;
 
 Result<void, std::string> MainLoop::listen() {
-    return neighbors_.listen(speaker_.config()->bgp_listen);
+    return neighbors_.listen(*speaker_.config());
 }
 
 void MainLoop::start() {
@@ -170,7 +170,7 @@ void MainLoop::apply(std::shared_ptr<const conf::Change> change,
 std::optional<std::string> MainLoop::reload(const std::shared_ptr<const conf::Change>& change) {
     if (phase_ != Phase::running) return "the daemon is stopping";
     if (change->before != speaker_.config()) return "the configuration was changed meanwhile";
-    if (const auto bound = neighbors_.listen(change->after->bgp_listen); !bound) {
+    if (const auto bound = neighbors_.listen(*change->after); !bound) {
         return bound.error();
     }
     take_turn([&](Moment at, SpeakerOutput& out) {

@@ -1,59 +1,104 @@
 #include "daemon/neighbors.hpp"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <utility>
+
+#include "daemon/operations/mrt_file.hpp"
 
 namespace swerve::daemon {
 namespace {
 
 using boost::asio::ip::tcp;
-using boost::system::error_code;
 
-/// RFC 4271 §5.1.3 and common practice: a directly connected external peer is one hop away;
-/// internal peers may be anywhere.
+/// RFC 5082 §3 where it is asked for. Else, by RFC 4271 §5.1.3 and common practice, a directly
+/// connected external peer is one hop away; internal peers may be anywhere.
 unsigned hop_limit(const conf::Config& config, const conf::Neighbor& neighbor) {
-    if (neighbor.remote_as == config.local_as) return 255;
+    if (neighbor.ttl_security || neighbor.remote_as == conf::local_as(config, neighbor)) return 255;
     return neighbor.multihop.value_or(1);
 }
 
 PeerTarget target_of(const conf::Config& config, const Neighbor& neighbor) {
     // A collector's neighbor is never dialled and may be anywhere.
-    if (neighbor.config == nullptr) return {{neighbor.address, 0}, {std::nullopt, 255}};
-    return {{neighbor.address, neighbor.config->port},
-            {neighbor.config->local_address, hop_limit(config, *neighbor.config)}};
+    if (neighbor.config == nullptr) {
+        return {{neighbor.address, 0}, {.local_address = std::nullopt, .hop_limit = 255}};
+    }
+    const conf::Neighbor& with = *neighbor.config;
+    PeerTarget out{{neighbor.address, with.port},
+                   {.local_address = with.local_address,
+                    .hop_limit = hop_limit(config, with),
+                    .interface = neighbor.interface,
+                    .md5_key = with.password}};
+    if (with.ttl_security) out.socket.least_hops = 256 - *with.ttl_security;
+    if (!with.mrt_file.empty()) {
+        out.mrt = MrtTarget{with.mrt_file, conf::local_as(config, with), with.remote_as};
+    }
+    return out;
 }
 
 }  // namespace
 
-Neighbors::Neighbors(boost::asio::io_context& io, Speaker& speaker, TakeTurn turn,
-                     std::function<void(std::string)> alarm)
+Neighbors::Neighbors(boost::asio::io_context& io, boost::asio::io_context& operations,
+                     Speaker& speaker, TakeTurn turn, std::function<void(std::string)> alarm)
     : io_(io),
       speaker_(speaker),
       turn_(std::move(turn)),
-      listeners_(io, {.accepted = [this](tcp::socket socket) { admit(std::move(socket)); },
-                      .alarm = std::move(alarm)}) {
+      alarm_(std::move(alarm)),
+      listeners_(
+          io, {.admit = [this](const Address& address,
+                               const std::string& interface) { return admit(address, interface); },
+               .accepted =
+                   [this](NeighborId id, tcp::socket socket) {
+                       // Admitting it may have ended others, and itself.
+                       const auto driver = drivers_.find(id);
+                       if (driver == drivers_.end()) return;
+                       driver->second->accepted(std::move(socket));
+                   },
+               .alarm = alarm_}),
+      mrt_(
+          io, operations,
+          [files = std::make_shared<MrtFiles>()](const MrtRecord& record) {
+              return files->append(record);
+          },
+          alarm_) {
     for (const auto& [id, neighbor] : speaker_.neighbors()) add(id);
 }
 
 Neighbors::~Neighbors() = default;
 
+Result<void, std::string> Neighbors::listen(const conf::Config& config) {
+    if (config.bgp_listen.empty()) return listeners_.bind({}, {});
+    auto keys = listener_keys(config);
+    if (!keys) return fail(keys.error());
+    return listeners_.bind(config.bgp_listen, std::move(*keys));
+}
+
 void Neighbors::add(NeighborId id) {
     const Neighbor& neighbor = *speaker_.neighbors().find(id);
-    drivers_.emplace(id, std::make_unique<PeerDriver>(
-                             io_, id, speaker_.peer(id), target_of(*speaker_.config(), neighbor),
-                             PeerDriver::Hooks{.tell =
-                                                   [this](const SpeakerEvent& event) {
-                                                       turn_([&](Moment at, SpeakerOutput& out) {
-                                                           speaker_.handle(at, event, out);
-                                                       });
-                                                   },
-                                               .settled = [this] { tell_settled(); }}));
+    PeerDriver::Hooks hooks{
+        .tell =
+            [this](const SpeakerEvent& event) {
+                turn_([&](Moment at, SpeakerOutput& out) { speaker_.handle(at, event, out); });
+            },
+        .settled = [this] { tell_settled(); },
+        .dump = [this](MrtRecord record) { mrt_.push(std::move(record)); },
+        .alarm = [this, name = neighbor.name](
+                     const std::string& what) { alarm_("neighbor " + name + ": " + what); },
+    };
+    drivers_.emplace(id, std::make_unique<PeerDriver>(io_, id, speaker_.peer(id),
+                                                      target_of(*speaker_.config(), neighbor),
+                                                      std::move(hooks)));
 }
 
 void Neighbors::carry_out(SpeakerOutput& out) {
     for (const NeighborId id : out.added) add(id);
-    for (const auto& [id, action] : out.connections) drivers_.at(id)->perform(action);
-    for (const NeighborId id : out.removed) drivers_.erase(id);
+    for (const auto& [id, action] : out.connections) {
+        // The end of one session may be the end of the daemon, and so of others, at once.
+        if (const auto driver = drivers_.find(id); driver != drivers_.end()) {
+            driver->second->perform(action);
+        }
+    }
+    for (const NeighborId id : out.removed) remove(id);
     if (out.routes_changed) {
         for (const auto& [id, driver] : drivers_) driver->flush();
         return;
@@ -65,26 +110,31 @@ void Neighbors::carry_out(SpeakerOutput& out) {
     }
 }
 
+/// A neighbor of a range goes while its driver is telling of its end, so that the driver itself
+/// goes a turn later.
+void Neighbors::remove(NeighborId id) {
+    const auto driver = drivers_.extract(id);
+    if (driver.empty()) return;
+    driver.mapped()->retire();
+    boost::asio::post(io_, [gone = std::shared_ptr<PeerDriver>{std::move(driver.mapped())}] {});
+}
+
 void Neighbors::retarget() {
-    for (const auto& [id, neighbor] : speaker_.neighbors()) {
-        drivers_.at(id)->retarget(target_of(*speaker_.config(), *neighbor));
+    std::vector<NeighborId> all;
+    for (const auto& [id, driver] : drivers_) all.push_back(id);
+    for (const NeighborId id : all) {
+        // A connection that cannot follow ends, and its neighbor may go with it.
+        const Neighbor* neighbor = speaker_.neighbors().find(id);
+        const auto driver = drivers_.find(id);
+        if (neighbor == nullptr || driver == drivers_.end()) continue;
+        driver->second->retarget(target_of(*speaker_.config(), *neighbor));
     }
 }
 
-void Neighbors::admit(tcp::socket socket) {
-    error_code error;
-    const auto remote = socket.remote_endpoint(error);
-    if (error) return;
-    const Address address = from_asio(remote.address());
-    std::optional<NeighborId> id = speaker_.neighbors().at(address);
-    const auto& collector = speaker_.config()->collector;
-    if (!id && collector && std::ranges::any_of(collector->accept, [&](const Prefix& from) {
-            return from.contains(address);
-        })) {
-        turn_([&](Moment at, SpeakerOutput& out) { id = speaker_.collected(at, address, out); });
-    }
-    // Whoever is not configured is not answered, and costs nothing but the accept.
-    if (id) drivers_.at(*id)->accepted(std::move(socket));
+std::optional<NeighborId> Neighbors::admit(const Address& address, const std::string& interface) {
+    std::optional<NeighborId> id;
+    turn_([&](Moment at, SpeakerOutput& out) { id = speaker_.admit(at, address, interface, out); });
+    return id;
 }
 
 void Neighbors::when_settled(std::function<void()> settled) {

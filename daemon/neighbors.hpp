@@ -6,10 +6,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "daemon/listeners.hpp"
+#include "daemon/mrt_tap.hpp"
 #include "daemon/peer_driver.hpp"
 #include "daemon/snapshot.hpp"
 #include "daemon/speaker/speaker.hpp"
@@ -22,16 +24,16 @@ public:
     /// A turn of the main loop, which carries out what comes of it before it returns.
     using TakeTurn = std::function<void(const std::function<void(Moment, SpeakerOutput&)>&)>;
 
-    Neighbors(boost::asio::io_context& io, Speaker& speaker, TakeTurn turn,
-              std::function<void(std::string)> alarm);
+    /// Dumps of messages are written on `operations`; all else happens on `io`.
+    Neighbors(boost::asio::io_context& io, boost::asio::io_context& operations, Speaker& speaker,
+              TakeTurn turn, std::function<void(std::string)> alarm);
     ~Neighbors();
     Neighbors(const Neighbors&) = delete;
     Neighbors& operator=(const Neighbors&) = delete;
 
-    /// See Listeners::bind().
-    [[nodiscard]] Result<void, std::string> listen(const std::vector<Endpoint>& endpoints) {
-        return listeners_.bind(endpoints);
-    }
+    /// Listens where this configuration says, with the keys of its neighbors. The error is a
+    /// sentence; everything is as it was then.
+    [[nodiscard]] Result<void, std::string> listen(const conf::Config& config);
     void start() { listeners_.start(); }
     void stop_listening() { listeners_.close(); }
 
@@ -47,8 +49,10 @@ public:
     void describe(const SnapshotRequest& request, Snapshot& out) const;
 
 private:
-    void admit(boost::asio::ip::tcp::socket socket);
+    [[nodiscard]] std::optional<NeighborId> admit(const Address& address,
+                                                  const std::string& interface);
     void add(NeighborId id);
+    void remove(NeighborId id);
     void tell_settled();
     void describe_received(const SnapshotRequest& request, Snapshot& out) const;
     void describe_adj_out(const SnapshotRequest& request, Snapshot& out) const;
@@ -57,7 +61,9 @@ private:
     boost::asio::io_context& io_;
     Speaker& speaker_;
     TakeTurn turn_;
+    std::function<void(std::string)> alarm_;
     Listeners listeners_;
+    MrtQueue mrt_;
     std::map<NeighborId, std::unique_ptr<PeerDriver>> drivers_;
     std::function<void()> settled_;
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/farewell.hpp"
+#include "daemon/interfaces.hpp"
 #include "swerve/base/overloaded.hpp"
 
 namespace swerve::daemon {
@@ -17,7 +18,9 @@ using Wait = boost::asio::ip::tcp::socket::wait_type;
 /// How much is read from one neighbor before the loop looks at the others.
 constexpr int reads_per_turn = 4;
 
-/// How many connections of one neighbor are told at a time why they are not admitted.
+/// How many connections of one neighbor are told at a time why they end. Whoever storms us gets no
+/// more of our descriptors than this, and of these some are kept for sessions that were admitted.
+constexpr unsigned max_farewells = 8;
 constexpr unsigned max_refusals = 4;
 
 /// TCP_USER_TIMEOUT stays this much above the send hold time, which would otherwise never fire
@@ -37,6 +40,7 @@ struct PeerDriver::Link {
     Side side;
     bool open = false;
     bool waits_writable = false;
+    std::unique_ptr<MrtTap> tap{};  ///< where its messages are dumped
 };
 
 PeerDriver::PeerDriver(boost::asio::io_context& io, NeighborId id, bgp::Peer& peer,
@@ -48,8 +52,26 @@ PeerDriver::PeerDriver(boost::asio::io_context& io, NeighborId id, bgp::Peer& pe
       hooks_(std::move(hooks)),
       timer_(io, [this] { tick(); }) {}
 
-PeerDriver::~PeerDriver() {
+PeerDriver::~PeerDriver() { retire(); }
+
+void PeerDriver::retire() {
     for (const Side side : {Side::dialled, Side::accepted}) drop(side);
+    timer_.arm(std::nullopt);
+    alive_.reset();
+}
+
+void PeerDriver::retarget(const PeerTarget& target) {
+    const bool dumps_elsewhere = target.mrt != target_.mrt;
+    target_ = target;
+    for (const Side side : {Side::dialled, Side::accepted}) {
+        const LinkPtr current = link(side);
+        if (!current) continue;
+        if (const auto applied = current->socket.apply(target_.socket); !applied) {
+            refuse(current, applied.error());
+            continue;
+        }
+        if (current->open && dumps_elsewhere) tap(*current, false);
+    }
 }
 
 void PeerDriver::deliver(const bgp::PeerEvent& event) {
@@ -60,11 +82,16 @@ void PeerDriver::deliver(const bgp::PeerEvent& event) {
 void PeerDriver::tick() {
     // What the neighbor has sent counts before a timer that it would have restarted (RFC 4271
     // §6.5).
+    read_all();
+    if (!alive_) return;
+    hooks_.tell(PeerTick{id_});
+    flush();
+}
+
+void PeerDriver::read_all() {
     for (const Side side : {Side::dialled, Side::accepted}) {
         if (const LinkPtr current = link(side); current && current->open) read(current);
     }
-    hooks_.tell(PeerTick{id_});
-    flush();
 }
 
 void PeerDriver::perform(const bgp::PeerAction& action) {
@@ -74,6 +101,8 @@ void PeerDriver::perform(const bgp::PeerAction& action) {
                    [&](const bgp::CloseTcp& order) { close(order); },
                    [&](const bgp::SessionUp& up) {
                        session_side_ = up.side;
+                       // RFC 9687 §4.3: without a hold time nothing is ever too late.
+                       if (up.negotiated.hold_time == Duration::zero()) return;
                        link(up.side)->socket.set_user_timeout(2 * up.negotiated.hold_time +
                                                               user_timeout_margin);
                    },
@@ -106,19 +135,18 @@ void PeerDriver::drop(Side side) {
 
 void PeerDriver::dial() {
     drop(Side::dialled);
-    auto opened = SessionSocket::open(io_, target_.remote.address.family(), target_.socket);
-    if (!opened) {
-        // From a fresh turn, because the machine that asked is still in the middle of its own.
-        boost::asio::post(io_, [this, held = std::weak_ptr{alive_}, reason = opened.error()] {
-            if (held.expired()) return;
-            deliver(bgp::TcpFailed{Side::dialled, reason});
-        });
-        return;
+    unsigned scope = 0;
+    if (target_.remote.address.is_ipv6_link_local()) {
+        const auto found = scope_of(target_.socket.interface);
+        if (!found) return fail_dial(found.error());
+        scope = *found;
     }
+    auto opened = SessionSocket::open(io_, target_.remote.address, target_.socket);
+    if (!opened) return fail_dial(opened.error());
     const auto current = std::make_shared<Link>(*this, std::move(*opened), Side::dialled);
     link(Side::dialled) = current;
     current->socket.socket().async_connect(
-        to_asio(target_.remote), [this, current](const error_code& error) {
+        to_asio(target_.remote, scope), [this, current](const error_code& error) {
             if (current->driver == nullptr) return;
             if (!error) return connected(current);
             drop(Side::dialled);
@@ -127,38 +155,60 @@ void PeerDriver::dial() {
         });
 }
 
+/// From a fresh turn, because the machine that asked is still in the middle of its own.
+void PeerDriver::fail_dial(std::string reason) {
+    boost::asio::post(io_,
+                      [this, held = std::weak_ptr{alive_}, reason = std::move(reason)]() mutable {
+                          if (held.expired()) return;
+                          deliver(bgp::TcpFailed{Side::dialled, std::move(reason)});
+                      });
+}
+
 void PeerDriver::accepted(boost::asio::ip::tcp::socket socket) {
     // The end of the connection that this one replaces may have arrived already.
-    for (const Side side : {Side::dialled, Side::accepted}) {
-        if (const LinkPtr current = link(side); current && current->open) read(current);
-    }
+    read_all();
+    if (!alive_) return reset(std::move(socket));
     if (const auto refusal = peer_.refuses_connection()) {
-        // Whoever storms us gets no more of our descriptors than this.
-        if (*refusals_ >= max_refusals) return reset(std::move(socket));
-        ++*refusals_;
-        return say_farewell(std::move(socket), bgp::encode(*refusal),
-                            [refusals = refusals_] { --*refusals; });
+        if (*farewells_ >= max_refusals) return reset(std::move(socket));
+        return say_farewell(std::move(socket), bgp::encode(*refusal));
     }
-    const auto current =
-        std::make_shared<Link>(*this, SessionSocket{std::move(socket)}, Side::accepted);
+    const auto current = std::make_shared<Link>(
+        *this, SessionSocket{std::move(socket), target_.remote.address}, Side::accepted);
     link(Side::accepted) = current;
     connected(current);
 }
 
 void PeerDriver::connected(const LinkPtr& current) {
     const auto prepared = current->socket.prepare(target_.socket);
+    if (!prepared) return refuse(current, prepared.error());
     error_code error;
-    const auto local = current->socket.socket().local_endpoint(error);
-    if (!prepared || error) {
-        const std::string reason = prepared ? error.message() : prepared.error();
-        drop(current->side);
-        return deliver(bgp::TcpFailed{current->side, reason});
-    }
+    const auto endpoint = current->socket.socket().local_endpoint(error);
+    if (error) return refuse(current, "connection lost: " + error.message());
     current->open = true;
-    deliver(bgp::TcpConnected{current->side, from_asio(local.address())});
+    const Address local = from_asio(endpoint.address());
+    if (target_.mrt) tap(*current, true);
+    deliver(bgp::TcpConnected{
+        current->side, local,
+        peer_.config().shared_link ? link_local_beside(local) : std::optional<Address>{}});
     if (current->driver == nullptr) return;
     wait_readable(current);
     wait_error(current);
+}
+
+/// A connection without what was asked for is none: it ends, and why is said where it can be seen.
+void PeerDriver::refuse(const LinkPtr& current, const std::string& reason) {
+    drop(current->side);
+    if (std::exchange(last_alarm_, reason) != reason) hooks_.alarm(reason);
+    deliver(bgp::TcpFailed{current->side, reason});
+}
+
+void PeerDriver::tap(Link& link, bool from_start) {
+    link.tap.reset();
+    error_code error;
+    const auto local = link.socket.socket().local_endpoint(error);
+    if (!target_.mrt || error) return;
+    link.tap = std::make_unique<MrtTap>(*target_.mrt, from_asio(local.address()),
+                                        target_.remote.address, from_start, hooks_.dump);
 }
 
 void PeerDriver::wait_readable(const LinkPtr& current) {
@@ -196,12 +246,15 @@ void PeerDriver::read(const LinkPtr& current) {
             drop(current->side);
             return deliver(bgp::TcpFailed{current->side, got.reason});
         }
-        deliver(bgp::BytesReceived{current->side, ByteView{buffer_.data(), got.count}});
+        const ByteView octets{buffer_.data(), got.count};
+        if (current->tap) current->tap->received(octets);
+        deliver(bgp::BytesReceived{current->side, octets});
         if (current->driver == nullptr) return;
     }
 }
 
 void PeerDriver::flush() {
+    if (!alive_) return;
     flush(Side::dialled);
     flush(Side::accepted);
     timer_.arm(peer_.next_deadline());
@@ -230,6 +283,7 @@ void PeerDriver::flush(Side side) {
         // say.
         if (sent.status == SessionSocket::Io::ended) return;
         if (sent.status == SessionSocket::Io::blocked) return wait_writable(current);
+        if (current->tap) current->tap->sent(views, sent.count);
         peer_.consumed(now, side, sent.count);
         if (track && sent.count == offered && peer_.rib_out().pending_withdrawals() == 0) {
             withdrawals_open_ = false;
@@ -247,6 +301,7 @@ void PeerDriver::note_acknowledgements(const LinkPtr& current) {
 }
 
 bool PeerDriver::withdrawals_settled() const {
+    if (!alive_) return true;
     if (withdrawals_open_ || peer_.rib_out().pending_withdrawals() > 0) return false;
     for (const LinkPtr& current : links_) {
         if (current && current->socket.awaits_acknowledgement()) return false;
@@ -257,12 +312,21 @@ bool PeerDriver::withdrawals_settled() const {
 void PeerDriver::close(const bgp::CloseTcp& order) {
     const LinkPtr current = forget(order.side);
     if (!current || !current->open) return;
+    const ByteView words{order.last_words};
+    if (current->tap) current->tap->sent({&words, 1}, words.size());
     if (order.reset) {
         // As far as the kernel takes them: whoever does not read cannot be waited for.
-        (void)current->socket.write({ByteView{order.last_words}}, false);
+        (void)current->socket.write({words}, false);
         return reset(current->socket.take());
     }
     say_farewell(current->socket.take(), order.last_words);
+}
+
+void PeerDriver::say_farewell(boost::asio::ip::tcp::socket socket, Bytes last_words) {
+    if (*farewells_ >= max_farewells) return reset(std::move(socket));
+    ++*farewells_;
+    daemon::say_farewell(std::move(socket), std::move(last_words),
+                         [farewells = farewells_] { --*farewells; });
 }
 
 std::size_t PeerDriver::unsent_octets() const {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "daemon/deadline_timer.hpp"
+#include "daemon/mrt_tap.hpp"
 #include "daemon/session_socket.hpp"
 #include "daemon/speaker/speaker.hpp"
 #include "swerve/bgp/peer.hpp"
@@ -20,6 +21,7 @@ namespace swerve::daemon {
 struct PeerTarget {
     Endpoint remote;
     SocketOptions socket;
+    std::optional<MrtTarget> mrt{};  ///< where its messages are dumped
 };
 
 class PeerDriver {
@@ -29,6 +31,9 @@ public:
         std::function<void(const SpeakerEvent&)> tell;
         /// Everything that was to be settled may be so now.
         std::function<void()> settled;
+        MrtTap::Sink dump;
+        /// A connection could not be made as it must be; a sentence.
+        std::function<void(std::string)> alarm;
     };
 
     /// `peer` is the machine of this neighbor and lives longer.
@@ -38,8 +43,11 @@ public:
     PeerDriver(const PeerDriver&) = delete;
     PeerDriver& operator=(const PeerDriver&) = delete;
 
-    /// Where to dial from now on; a connection that is there stays.
-    void retarget(const PeerTarget& target) { target_ = target; }
+    /// Where to dial from now on. A connection that is there stays and gets the new options, among
+    /// them a changed key; it ends where they cannot be set.
+    void retarget(const PeerTarget& target);
+    /// The neighbor is gone and its machine with it; what is still under way does nothing.
+    void retire();
     /// A connection from this neighbor was accepted; it may be answered with a Cease at once.
     void accepted(boost::asio::ip::tcp::socket socket);
     /// Does what the machine asks of connections.
@@ -64,14 +72,19 @@ private:
     void deliver(const bgp::PeerEvent& event);
     void tick();
     void dial();
+    void fail_dial(std::string reason);
     void connected(const LinkPtr& link);
+    void refuse(const LinkPtr& link, const std::string& reason);
+    void tap(Link& link, bool from_start);
     void wait_readable(const LinkPtr& link);
     void wait_error(const LinkPtr& link);
     void wait_writable(const LinkPtr& link);
     void read(const LinkPtr& link);
+    void read_all();
     void flush(bgp::Side side);
     void note_acknowledgements(const LinkPtr& link);
     void close(const bgp::CloseTcp& order);
+    void say_farewell(boost::asio::ip::tcp::socket socket, Bytes last_words);
     /// The connection on this side is not ours any more.
     LinkPtr forget(bgp::Side side);
     /// Forgets a connection and closes it; its pending operations end without effect.
@@ -86,9 +99,10 @@ private:
     std::array<LinkPtr, 2> links_;
     std::array<std::uint8_t, std::size_t{64} << 10U> buffer_{};
     std::optional<bgp::Side> session_side_;  ///< of the established session
-    /// Connections being told that they are not admitted; shared with their farewells.
-    std::shared_ptr<unsigned> refusals_ = std::make_shared<unsigned>(0);
-    std::shared_ptr<void> alive_ = std::make_shared<char>();  ///< for what is posted
+    /// Connections that are being told why they end; shared with their farewells.
+    std::shared_ptr<unsigned> farewells_ = std::make_shared<unsigned>(0);
+    std::shared_ptr<void> alive_ = std::make_shared<char>();  ///< null: retired
+    std::string last_alarm_;
     bool withdrawals_open_ = false;  ///< some were pending and not all are handed over yet
 };
 
