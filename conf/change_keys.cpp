@@ -47,8 +47,13 @@ std::string contents(const Service& service) {
     return std::to_string(count) + (count == 1 ? " prefix" : " prefixes");
 }
 
-/// A file may hold other prefixes under the same name; they are too many to be printed.
+/// A file may hold something else under the same name: prefixes, which are too many to be printed,
+/// or a password, which never is.
 std::optional<ChangedKey> changed_contents(const KeyTable::Row& was, const KeyTable::Row& becomes) {
+    if (was.key->secret != nullptr && becomes.key->secret != nullptr &&
+        was.key->secret->password != becomes.key->secret->password) {
+        return ChangedKey{becomes.path, "a password", "another password"};
+    }
     if (was.key->contents == nullptr || becomes.key->contents == nullptr ||
         same_prefixes(*was.key->contents, *becomes.key->contents)) {
         return std::nullopt;

@@ -90,7 +90,9 @@ public:
           new_id_(new_id),
           was_(before.services[old_id].announce),
           becomes_(after.services[new_id].announce),
-          is_same_(was_ == becomes_) {}
+          before_(before),
+          after_(after),
+          is_same_(was_ == becomes_ && before.site_community == after.site_community) {}
 
     [[nodiscard]] bool differs(const NeighborPair& pair, const Kept& kept) const {
         bool is_sent = false;
@@ -108,7 +110,8 @@ public:
         if (!is_sent || (is_same_ && pair.was->attributes == pair.becomes->attributes)) {
             return false;
         }
-        return merge(was_, pair.was->attributes) != merge(becomes_, pair.becomes->attributes);
+        return merge(before_, was_, pair.was->attributes) !=
+               merge(after_, becomes_, pair.becomes->attributes);
     }
 
 private:
@@ -116,6 +119,8 @@ private:
     ServiceId new_id_;
     const ExportAttributes& was_;
     const ExportAttributes& becomes_;
+    const Config& before_;
+    const Config& after_;
     bool is_same_;
 };
 

@@ -2,19 +2,22 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
+#include <tuple>
 
 #include "conf/change_parts.hpp"
 #include "conf/print.hpp"
+#include "conf/values.hpp"
 
 namespace swerve::conf {
 
 namespace {
 
-/// Keys of a neighbor that are settled by the connection or by the OPEN. Every other one takes
-/// effect on a session that is up.
-constexpr std::array<std::string_view, 6> settled_keys{"address",  "remote_as", "local_address",
-                                                       "multihop", "hold_time", "families"};
+/// Keys of a neighbor that are settled by the connection or by the OPEN, or that say whether there
+/// is to be a session at all. Every other one takes effect on a session that is up.
+constexpr std::array<std::string_view, 14> settled_keys{
+    "address",           "range",     "interface", "remote_as", "admin_down",  "local_address",
+    "multihop",          "hold_time", "families",  "role",      "role_strict", "extended_message",
+    "extended_next_hop", "add_path"};
 
 std::string value_of(const std::vector<PrintedKey>& keys, std::string_view name) {
     const auto found = std::ranges::find_if(
@@ -41,22 +44,32 @@ void note(std::string& reasons, std::string_view key, const std::string& was,
 std::optional<std::string> reset_reason(const Config& before, const Neighbor& was,
                                         const Config& after, const Neighbor& becomes) {
     std::string reasons;
-    note(reasons, "local_as", before.local_as.to_string(), after.local_as.to_string());
+    note(reasons, "local_as", local_as(before, was).to_string(),
+         local_as(after, becomes).to_string());
     note(reasons, "router_id", before.router_id.to_string(), after.router_id.to_string());
     const auto old_keys = print_keys(before, was);
     const auto new_keys = print_keys(after, becomes);
     for (const std::string_view key : settled_keys) {
         note(reasons, key, value_of(old_keys, key), value_of(new_keys, key));
     }
+    const auto restart_time = [](const Neighbor& neighbor) {
+        return neighbor.restart_time ? format_duration(*neighbor.restart_time) : std::string{};
+    };
+    note(reasons, "graceful_restart.restart_time", restart_time(was), restart_time(becomes));
     if (reasons.empty()) return std::nullopt;
     return reasons;
 }
 
 std::vector<SessionReset> session_resets(const Config& before, const Config& after) {
     const NameIndex new_ids{after.neighbors};
-    std::map<Address, const Neighbor*> by_address;
-    for (const Neighbor& neighbor : after.neighbors)
-        by_address.emplace(neighbor.address, &neighbor);
+    const auto where = [](const Neighbor& neighbor) {
+        return std::tie(neighbor.address, neighbor.interface, neighbor.range);
+    };
+    const auto heir_of = [&](const Neighbor& neighbor) {
+        return std::ranges::find_if(after.neighbors, [&](const Neighbor& other) {
+            return where(other) == where(neighbor);
+        });
+    };
     std::vector<SessionReset> out;
     for (const Neighbor& neighbor : before.neighbors) {
         if (const auto id = new_ids.find(neighbor.name)) {
@@ -64,11 +77,10 @@ std::vector<SessionReset> session_resets(const Config& before, const Config& aft
             if (reason) out.push_back({neighbor.name, *std::move(reason)});
             continue;
         }
-        const auto heir = by_address.find(neighbor.address);
-        const std::string reason =
-            heir == by_address.end()
-                ? "is removed"
-                : "is removed; its address is now that of " + heir->second->name;
+        const auto heir = heir_of(neighbor);
+        const std::string reason = heir == after.neighbors.end()
+                                       ? "is removed"
+                                       : "is removed; its address is now that of " + heir->name;
         out.push_back({neighbor.name, reason, true});
     }
     return out;

@@ -6,21 +6,11 @@
 #include <tuple>
 
 #include "conf/fnv.hpp"
+#include "conf/sum.hpp"
 
 namespace swerve::conf {
 
 namespace {
-
-template <class T>
-std::vector<T> sum(const std::vector<T>& a, const std::vector<T>& b) {
-    std::vector<T> out;
-    for (const auto* list : {&a, &b}) {
-        for (const T& member : *list) {
-            if (std::ranges::find(out, member) == out.end()) out.push_back(member);
-        }
-    }
-    return out;
-}
 
 template <class T>
 std::optional<T> first_given(const std::optional<T>& a, const std::optional<T>& b) {
@@ -34,19 +24,30 @@ std::uint64_t own_seed(std::uint64_t seed, std::string_view name) {
     return hash.value();
 }
 
+/// Whether both ends are on one link as far as the configuration tells: an iBGP neighbor may be
+/// anywhere, unless its address is of the link alone.
+bool shares_link(const Config& config, const Neighbor& neighbor) {
+    if (neighbor.address.family() != Family::ipv6) return false;
+    if (neighbor.address.is_ipv6_link_local()) return true;
+    return neighbor.remote_as != local_as(config, neighbor) && !neighbor.multihop &&
+           neighbor.ttl_security.value_or(1) == 1;
+}
+
 }  // namespace
 
 bool operator==(const Service& a, const Service& b) {
-    return std::tie(a.name, a.prefixes_file, a.healthy_when, a.announce) ==
-               std::tie(b.name, b.prefixes_file, b.healthy_when, b.announce) &&
-           same_prefixes(a, b);
+    const auto compared = [](const Service& s) {
+        return std::tie(s.name, s.prefixes_file, s.healthy_when, s.announce,
+                        s.graceful_shutdown_for);
+    };
+    return compared(a) == compared(b) && same_prefixes(a, b);
 }
 
 bool operator==(const Config& a, const Config& b) {
     const auto compared = [](const Config& c) {
         return std::tie(c.site, c.local_as, c.router_id, c.state_dir, c.control_socket,
-                        c.http_listen, c.bgp_listen, c.owned, c.neighbors, c.collector, c.checks,
-                        c.services);
+                        c.http_listen, c.bgp_listen, c.owned, c.site_community, c.neighbors,
+                        c.collector, c.checks, c.services);
     };
     return compared(a) == compared(b);
 }
@@ -74,15 +75,20 @@ std::size_t count_prefixes(const Service& service) {
     return count;
 }
 
-bgp::RouteAttributes merge(const ExportAttributes& service, const ExportAttributes& neighbor) {
-    return {
-        .origin = bgp::Origin::igp,
+bgp::RouteAttributes merge(const Config& config, const ExportAttributes& service,
+                           const ExportAttributes& neighbor) {
+    bgp::RouteAttributes out{
+        .origin = first_given(neighbor.origin, service.origin).value_or(bgp::Origin::igp),
         .prepend = first_given(neighbor.prepend, service.prepend).value_or(0),
         .med = first_given(neighbor.med, service.med),
         .local_pref = first_given(neighbor.local_pref, service.local_pref),
         .communities = sum(service.communities, neighbor.communities),
         .extended_communities = sum(service.extended_communities, neighbor.extended_communities),
         .large_communities = sum(service.large_communities, neighbor.large_communities)};
+    if (config.site_community) {
+        out.large_communities = sum(out.large_communities, {*config.site_community});
+    }
+    return out;
 }
 
 bgp::RouteAttributes draining(const bgp::RouteAttributes& attributes) {
@@ -116,22 +122,30 @@ failover::SitePolicy site_policy(const Config& config, std::uint64_t seed) {
         policy.checks.push_back({check.name, check.timing, fingerprint(check)});
     }
     for (const Service& service : config.services) {
-        policy.services.push_back({service.name, service.prefixes, service.healthy_when});
+        policy.services.push_back(
+            {service.name, service.prefixes, service.healthy_when, service.graceful_shutdown_for});
     }
     for (const Neighbor& neighbor : config.neighbors) policy.neighbors.push_back(neighbor.name);
     return policy;
 }
 
 bgp::PeerConfig peer_config(const Config& config, const Neighbor& neighbor, std::uint64_t seed) {
-    return {.open = {.local_as = config.local_as,
+    return {.open = {.local_as = local_as(config, neighbor),
                      .router_id = config.router_id,
                      .remote_as = neighbor.remote_as,
                      .hold_time = neighbor.hold_time,
-                     .families = neighbor.families},
+                     .families = neighbor.families,
+                     .extended_message = neighbor.extended_message,
+                     .ipv4_over_ipv6 = neighbor.extended_next_hop,
+                     .add_path_receive = neighbor.add_path_receive,
+                     .role = neighbor.role,
+                     .role_strict = neighbor.role_strict,
+                     .restart_time = neighbor.restart_time},
             .passive = neighbor.passive,
             .connect_retry = neighbor.connect_retry,
             .next_hop_ipv4 = neighbor.next_hop_ipv4,
             .next_hop_ipv6 = neighbor.next_hop_ipv6,
+            .shared_link = shares_link(config, neighbor),
             .seed = own_seed(seed, neighbor.name)};
 }
 

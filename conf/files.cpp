@@ -39,9 +39,16 @@ std::string too_large(std::size_t limit) {
            (whole ? std::to_string(limit >> 20U) + " MiB" : std::to_string(limit) + " octets");
 }
 
-}  // namespace
+std::string too_open(::mode_t mode) {
+    std::string octal;
+    for (unsigned shift = 9; shift > 0; shift -= 3) {
+        octal += static_cast<char>('0' + ((mode >> (shift - 3)) & 7U));
+    }
+    return "is open to others: its mode is 0" + octal + ", at most 0640 is fit for a secret";
+}
 
-Result<std::string, std::string> read_text(const std::string& file, std::size_t limit) {
+Result<std::string, std::string> read(const std::string& file, std::size_t limit,
+                                      ::mode_t forbidden) {
     // O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
     const Descriptor descriptor{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
     if (descriptor.get() < 0) return fail(cause(errno));
@@ -49,6 +56,7 @@ Result<std::string, std::string> read_text(const std::string& file, std::size_t 
     if (::fstat(descriptor.get(), &status) != 0) return fail(cause(errno));
     if (S_ISDIR(status.st_mode)) return fail(cause(EISDIR));
     if (!S_ISREG(status.st_mode)) return fail(std::string{"is not a regular file"});
+    if ((status.st_mode & forbidden) != 0) return fail(too_open(status.st_mode));
     if (static_cast<std::size_t>(status.st_size) > limit) return fail(too_large(limit));
     // One octet more than promised: a file that grows meanwhile is noticed, not cut.
     std::string text(static_cast<std::size_t>(status.st_size) + 1, '\0');
@@ -70,6 +78,16 @@ Result<std::string, std::string> read_text(const std::string& file, std::size_t 
         return fail(std::string{"changed while it was read"});
     }
     return text;
+}
+
+}  // namespace
+
+Result<std::string, std::string> read_text(const std::string& file, std::size_t limit) {
+    return read(file, limit, 0);
+}
+
+Result<std::string, std::string> read_private(const std::string& file, std::size_t limit) {
+    return read(file, limit, S_IRWXO | S_IWGRP);
 }
 
 }  // namespace swerve::conf

@@ -12,5 +12,9 @@ namespace swerve::conf {
 /// error says why not, in one phrase.
 [[nodiscard]] Result<std::string, std::string> read_text(const std::string& file,
                                                          std::size_t limit);
+/// The same of a file that holds a secret: refused where others than its owner and its group have
+/// any access, or the group may write.
+[[nodiscard]] Result<std::string, std::string> read_private(const std::string& file,
+                                                            std::size_t limit);
 
 }  // namespace swerve::conf

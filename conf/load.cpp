@@ -35,102 +35,17 @@ Config blank(const std::string& file) {
             .services = {}};
 }
 
-Names names_of(const std::vector<Section::Entry>& entries) {
-    Names names;
-    for (const auto& entry : entries) {
-        names.emplace(entry.name, static_cast<std::uint32_t>(names.size()));
-    }
-    return names;
-}
-
-ExportAttributes read_attributes(const Section& section) {
-    ExportAttributes out;
-    out.prepend = section.get<unsigned>("prepend");
-    out.med = section.get<std::uint32_t>("med");
-    out.local_pref = section.get<std::uint32_t>("local_pref");
-    out.communities = section.list<Community>("communities").value_or(out.communities);
-    out.large_communities =
-        section.list<LargeCommunity>("large_communities").value_or(out.large_communities);
-    return out;
-}
-
-std::optional<Address> read_next_hop(const Section& section, std::string_view family) {
-    const auto value = section.get<Value>(family);
-    if (!value || !std::holds_alternative<Address>(*value)) return std::nullopt;
-    return std::get<Address>(*value);
-}
-
-bgp::FamilySet read_families(const Section& section, const Neighbor& neighbor) {
-    bgp::FamilySet families;
-    if (const auto words = section.list<std::string>("families")) {
-        for (const auto& word : *words) {
-            families.insert(word == to_string(Family::ipv4) ? Family::ipv4 : Family::ipv6);
-        }
-        return families;
-    }
-    families.insert(neighbor.address.family());
-    if (neighbor.next_hop_ipv4) families.insert(Family::ipv4);
-    if (neighbor.next_hop_ipv6) families.insert(Family::ipv6);
-    return families;
-}
-
-std::optional<std::vector<failover::ServiceId>> read_services(const Section& section,
-                                                              const Names* services) {
-    const YamlNode* given = section.find("services");
-    const auto words = section.list<std::string>("services");
-    if (!words) return std::nullopt;
-    std::vector<failover::ServiceId> out;
-    if (services == nullptr || words->size() != given->items.size()) return out;
-    const std::string path = section.path_of("services");
-    for (std::size_t i = 0; i < words->size(); ++i) {
-        const std::string item = path + "[" + std::to_string(i) + "]";
-        const Place place = given->items[i].place;
-        const auto id = resolve(section.faults(), *services, (*words)[i], place, item, "service");
-        if (!id) {
-            section.faults().distrust(path);
-        } else if (std::ranges::find(out, *id) != out.end()) {
-            section.faults().add(place, item, quote((*words)[i]) + " is given twice");
-        } else {
-            out.push_back(*id);
-        }
-    }
-    return out;
-}
-
-Neighbor read_neighbor(Faults& faults, const Section::Entry& entry, const Names* services) {
-    const Section section{faults, *entry.origin.node, entry.origin.path,
-                          find_key(schema(), "neighbors")->members};
-    const Section exported = section.child("export");
-    const Section next_hop = exported.child("next_hop");
-    Neighbor neighbor{
-        .name = entry.name,
-        .description = section.get<std::string>("description").value_or(""),
-        .address = section.get<Address>("address").value_or(Address::v4(0)),
-        .port = section.get<std::uint16_t>("port").value_or(std::uint16_t{0}),
-        .remote_as = section.get<Asn>("remote_as").value_or(some_as),
-        .local_address = section.get<Address>("local_address"),
-        .passive = section.get<bool>("passive").value_or(false),
-        .multihop = section.get<unsigned>("multihop"),
-        .hold_time = section.get<Duration>("hold_time").value_or(Duration{}),
-        .connect_retry = section.get<Duration>("connect_retry").value_or(Duration{}),
-        .families = {},
-        .services = read_services(section, services),
-        .attributes = read_attributes(exported),
-        .next_hop_ipv4 = read_next_hop(next_hop, "ipv4"),
-        .next_hop_ipv6 = read_next_hop(next_hop, "ipv6"),
-    };
-    neighbor.families = read_families(section, neighbor);
-    return neighbor;
-}
-
 void read_service(Draft& draft, Faults& faults, const Section::Entry& entry, const Names* checks) {
     const Section section{faults, *entry.origin.node, entry.origin.path,
                           find_key(schema(), "services")->members};
-    Service service{.name = entry.name,
-                    .prefixes = {},
-                    .prefixes_file = draft.prefixes.read(section),
-                    .healthy_when = {},
-                    .announce = read_attributes(section.child("announce"))};
+    Service service{
+        .name = entry.name,
+        .prefixes = {},
+        .prefixes_file = draft.prefixes.read(section),
+        .healthy_when = {},
+        .announce = read_attributes(section.child("announce")),
+        .graceful_shutdown_for =
+            section.child("drain").get<Duration>("graceful_shutdown_for").value_or(Duration{})};
     if (const YamlNode* expression = section.find("healthy_when")) {
         auto read = read_expression(faults, *expression, section.path_of("healthy_when"), checks);
         if (read) service.healthy_when = *std::move(read);
@@ -144,6 +59,7 @@ void read_globals(const Section& root, Config& config) {
     config.local_as = root.get<Asn>("local_as").value_or(config.local_as);
     config.router_id = root.get<RouterId>("router_id").value_or(config.router_id);
     config.owned = root.list<Prefix>("owned").value_or(config.owned);
+    config.site_community = root.get<LargeCommunity>("site_community");
     config.state_dir = root.get<std::string>("state_dir").value_or("");
     config.control_socket = root.child("control").get<std::string>("socket").value_or("");
     config.http_listen = root.child("http").get<Endpoint>("listen");
@@ -165,11 +81,7 @@ void read_everything(const Section& root, Draft& draft, Faults& faults) {
         draft.checks.push_back(entry.origin);
     }
     const bool services_known = faults.sound("services");
-    for (const auto& entry : root.entries("neighbors")) {
-        draft.config.neighbors.push_back(
-            read_neighbor(faults, entry, services_known ? &service_names : nullptr));
-        draft.neighbors.push_back(entry.origin);
-    }
+    read_neighbors(draft, faults, root, services_known ? &service_names : nullptr);
     // One line says that there are no checks at all; a line for each name would only repeat it.
     const bool checks_known = faults.sound("checks") && !checks.empty();
     for (const auto& entry : services) {
@@ -192,6 +104,31 @@ std::string directory_of(const std::string& file) {
 
 }  // namespace
 
+Names names_of(const std::vector<Section::Entry>& entries) {
+    Names names;
+    for (const auto& entry : entries) {
+        names.emplace(entry.name, static_cast<std::uint32_t>(names.size()));
+    }
+    return names;
+}
+
+Neighbor blank_neighbor(const std::string& name) {
+    return {.name = name,
+            .description = {},
+            .group = {},
+            .address = Address::v4(0),
+            .remote_as = some_as,
+            .local_address = {},
+            .multihop = {},
+            .hold_time = {},
+            .connect_retry = {},
+            .families = {},
+            .services = {},
+            .attributes = {},
+            .next_hop_ipv4 = {},
+            .next_hop_ipv6 = {}};
+}
+
 Result<std::shared_ptr<const Config>, Diagnostics> load(const std::string& file) {
     const auto text = read_text(file, max_file_octets);
     if (!text) return fail(only(file, text.error()));
@@ -209,7 +146,8 @@ Result<std::shared_ptr<const Config>, Diagnostics> load_text(const std::string& 
         return fail(only(file, "is empty", "conf/examples/minimal.yaml is a start"));
     }
     if (!expect(faults, *document, {}, YamlNode::Kind::map)) return fail(faults.take());
-    Draft draft{blank(file), {&*document, {}}, {}, {}, {}, {faults, directory_of(file)}};
+    const std::string directory = directory_of(file);
+    Draft draft{directory, blank(file), {&*document, {}}, {}, {}, {}, {faults, directory}};
     read_everything({faults, *document, {}, schema()}, draft, faults);
     if (!faults.empty()) return fail(faults.take());
     return std::make_shared<const Config>(std::move(draft.config));

@@ -4,6 +4,7 @@
 #include <array>
 #include <concepts>
 #include <cstdint>
+#include <set>
 #include <string_view>
 
 #include "conf/values.hpp"
@@ -56,6 +57,11 @@ std::string yaml(T value) {
     return std::to_string(value);
 }
 std::string yaml(Duration duration) { return format_duration(duration); }
+std::string yaml(bgp::Role role) { return std::string{to_string(role)}; }
+std::string yaml(bgp::Origin origin) {
+    static constexpr std::array<std::string_view, 3> words{"igp", "egp", "incomplete"};
+    return std::string{words[static_cast<std::size_t>(origin)]};
+}
 std::string yaml(Family family) { return std::string{to_string(family)}; }
 std::string yaml(const health::FieldMap& empty) { return empty.empty() ? "{}" : ""; }
 /// Addresses, prefixes, communities and the like: a colon means something in YAML, too.
@@ -131,20 +137,63 @@ void print_attributes(Page& page, unsigned level, const ExportAttributes& attrib
     page.line(level, "prepend", attributes.prepend);
     page.line(level, "med", attributes.med);
     page.line(level, "local_pref", attributes.local_pref);
+    page.line(level, "origin", attributes.origin);
     page.line(level, "communities", attributes.communities);
+    page.line(level, "extended_communities", attributes.extended_communities);
     page.line(level, "large_communities", attributes.large_communities);
 }
 
-void print_neighbor(Page& page, unsigned level, const Config& config, const Neighbor& neighbor) {
-    page.line(level, "address", neighbor.address);
-    page.line(level, "port", neighbor.port);
+/// Who the neighbor is.
+void print_identity(Page& page, unsigned level, const Neighbor& neighbor) {
+    if (neighbor.range) {
+        page.line(level, "range", *neighbor.range);
+        page.line(level, "range_limit", neighbor.range_limit);
+    } else {
+        page.line(level, "address", neighbor.address);
+        page.line(level, "port", neighbor.port);
+    }
+    if (!neighbor.interface.empty()) page.line(level, "interface", neighbor.interface);
+    if (!neighbor.group.empty()) page.line(level, "group", neighbor.group);
     page.line(level, "remote_as", neighbor.remote_as);
+    page.line(level, "description", neighbor.description);
+}
+
+/// How the session is made, kept and ended.
+void print_session(Page& page, unsigned level, const Neighbor& neighbor) {
+    page.line(level, "local_as", neighbor.local_as);
+    page.line(level, "admin_down", neighbor.admin_down);
     page.line(level, "local_address", neighbor.local_address);
     page.line(level, "passive", neighbor.passive);
     page.line(level, "multihop", neighbor.multihop);
+    page.line(level, "ttl_security", neighbor.ttl_security);
+    if (!neighbor.password_file.empty()) {
+        page.add({level, "password_file", yaml(neighbor.password_file), nullptr, &neighbor});
+    }
     page.line(level, "hold_time", neighbor.hold_time);
     page.line(level, "connect_retry", neighbor.connect_retry);
-    page.line(level, "description", neighbor.description);
+    page.line(level, "role", neighbor.role);
+    page.line(level, "role_strict", neighbor.role_strict);
+    page.open(level, "prefix_limit");
+    page.line(level + 1, "kept", neighbor.prefix_limit.kept);
+    page.line(level + 1, "received", neighbor.prefix_limit.received);
+    page.line(level + 1, "idle", neighbor.prefix_limit.idle);
+    page.line(level, "extended_message", neighbor.extended_message);
+    page.line(level, "extended_next_hop", neighbor.extended_next_hop);
+    if (neighbor.add_path_receive) page.line(level, "add_path", std::string_view{"receive"});
+    if (neighbor.restart_time) {
+        page.open(level, "graceful_restart");
+        page.line(level + 1, "restart_time", *neighbor.restart_time);
+        page.line(level + 1, "with_health_checks", neighbor.restart_with_checks);
+    }
+    if (!neighbor.mrt_file.empty()) {
+        page.open(level, "mrt");
+        page.line(level + 1, "file", neighbor.mrt_file);
+    }
+}
+
+void print_neighbor(Page& page, unsigned level, const Config& config, const Neighbor& neighbor) {
+    print_identity(page, level, neighbor);
+    print_session(page, level, neighbor);
     std::vector<Family> families;
     for (const Family family : bgp::all_families) {
         if (neighbor.families.contains(family)) families.push_back(family);
@@ -202,6 +251,8 @@ void print_service(Page& page, const Config& config, const Service& service) {
     page.add({2, "healthy_when", yaml(config, service.healthy_when)});
     page.open(2, "announce");
     print_attributes(page, 3, service.announce);
+    page.open(2, "drain");
+    page.line(3, "graceful_shutdown_for", service.graceful_shutdown_for);
 }
 
 void print_globals(Page& page, const Config& config) {
@@ -209,6 +260,7 @@ void print_globals(Page& page, const Config& config) {
     page.line(0, "local_as", config.local_as);
     page.line(0, "router_id", config.router_id);
     page.line(0, "owned", config.owned);
+    page.line(0, "site_community", config.site_community);
     page.line(0, "state_dir", config.state_dir);
     page.open(0, "control");
     page.line(1, "socket", config.control_socket);
@@ -233,6 +285,18 @@ void print_section(Page& page, std::string_view key, const std::vector<T>& objec
         page.open(1, object.name);
         print_one(object);
     }
+}
+
+/// The groups that neighbors name, so that the page can be loaded. What they said stands with each
+/// neighbor, where it can be read as it holds.
+std::string print_groups(const Config& config) {
+    std::set<std::string_view> names;
+    for (const Neighbor& neighbor : config.neighbors) {
+        if (!neighbor.group.empty()) names.insert(neighbor.group);
+    }
+    std::string out = names.empty() ? "" : "groups:\n";
+    for (const std::string_view name : names) out += "  " + yaml(name) + ": {}\n";
+    return out;
 }
 
 }  // namespace
@@ -261,7 +325,7 @@ std::string print(const Config& config) {
         out += std::string(std::size_t{2} * each.level, ' ') + yaml(each.key) + ":";
         out += (each.value.empty() ? "" : " " + each.value) + "\n";
     }
-    return out;
+    return out + print_groups(config);
 }
 
 }  // namespace swerve::conf

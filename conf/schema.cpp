@@ -1,165 +1,15 @@
 #include "conf/schema.hpp"
 
+#include <algorithm>
 #include <array>
-#include <limits>
 #include <utility>
 
+#include "conf/neighbor_keys.hpp"
 #include "conf/values.hpp"
 
 namespace swerve::conf {
 
 namespace {
-
-constexpr std::int64_t max_u32 = std::numeric_limits<std::uint32_t>::max();
-constexpr std::int64_t second = 1000;
-constexpr std::int64_t hour = 3600 * second;
-
-constexpr Key later(std::string_view name) { return {.name = name, .type = Type::not_yet}; }
-
-// A community is 4 or 12 octets of at most 4096 of a message; two lists of this length still leave
-// room for the path and the prefixes.
-constexpr std::int64_t max_communities = 64;
-
-constexpr Key prepend{.name = "prepend",
-                      .type = Type::integer,
-                      .help =
-                          "How often the local AS is put in front of the path beyond the one "
-                          "time that eBGP requires.",
-                      .otherwise = "0",
-                      .least = 0,
-                      .most = 32};
-constexpr Key med{.name = "med",
-                  .type = Type::integer,
-                  .help = "MULTI_EXIT_DISC; the neighbor prefers the lower one.",
-                  .otherwise = "not sent",
-                  .least = 0,
-                  .most = max_u32};
-constexpr Key local_pref{.name = "local_pref",
-                         .type = Type::integer,
-                         .help = "LOCAL_PREF, sent to iBGP neighbors only.",
-                         .otherwise = "100",
-                         .least = 0,
-                         .most = max_u32};
-constexpr Key communities{.name = "communities",
-                          .type = Type::community,
-                          .list = true,
-                          .help = "Communities (RFC 1997) that the routes carry.",
-                          .otherwise = "none",
-                          .most = max_communities};
-constexpr Key large_communities{.name = "large_communities",
-                                .type = Type::large_community,
-                                .list = true,
-                                .help = "Large communities (RFC 8092) that the routes carry.",
-                                .otherwise = "none",
-                                .most = max_communities};
-
-constexpr Key next_hop_keys[] = {
-    {.name = "ipv4",
-     .type = Type::next_hop,
-     .help = "Next hop of IPv4 routes; `self` is the session's own address.",
-     .otherwise = "self"},
-    {.name = "ipv6",
-     .type = Type::next_hop,
-     .help = "Next hop of IPv6 routes; `self` is the session's own address.",
-     .otherwise = "self"},
-};
-
-constexpr Key export_keys[] = {
-    prepend,
-    med,
-    local_pref,
-    communities,
-    large_communities,
-    {.name = "next_hop",
-     .type = Type::map,
-     .help = "Next hop of the routes sent to this neighbor, per family.",
-     .members = next_hop_keys},
-    later("extended_communities"),
-    later("origin"),
-};
-
-constexpr Key announce_keys[] = {
-    prepend,         med, local_pref, communities, large_communities, later("extended_communities"),
-    later("origin"),
-};
-
-constexpr Key neighbor_keys[] = {
-    {.name = "address",
-     .type = Type::address,
-     .required = true,
-     .help = "Address of the neighbor; names are not resolved."},
-    {.name = "port",
-     .type = Type::integer,
-     .help = "TCP port that is dialled.",
-     .fallback = "179",
-     .least = 1,
-     .most = 65535},
-    {.name = "remote_as",
-     .type = Type::asn,
-     .required = true,
-     .help = "AS of the neighbor; equal to `local_as` makes the session iBGP."},
-    {.name = "local_address",
-     .type = Type::address,
-     .help = "Source address of the session.",
-     .otherwise = "chosen by the kernel"},
-    {.name = "passive",
-     .type = Type::boolean,
-     .help = "Never dial, wait for the neighbor; needs `bgp.listen`.",
-     .fallback = "false"},
-    {.name = "multihop",
-     .type = Type::integer,
-     .help = "TTL of an eBGP session to a neighbor that is not directly connected.",
-     .otherwise = "directly connected",
-     .least = 2,
-     .most = 255},
-    {.name = "hold_time",
-     .type = Type::whole_seconds,
-     .help = "Hold time offered; keepalives come at a third of what is negotiated.",
-     .fallback = "9s",
-     .least = 3 * second,
-     .most = 65535 * second},
-    {.name = "connect_retry",
-     .type = Type::duration,
-     .help = "Pause before the next dial after one that found nobody, jittered to 75–100 %; after "
-             "protocol errors 1 s, doubling up to 60 s.",
-     .fallback = "5s",
-     .least = 100,
-     .most = hour},
-    {.name = "description", .type = Type::text, .help = "Free text for people.", .most = 255},
-    {.name = "families",
-     .type = Type::choice,
-     .list = true,
-     .help = "Address families offered to the neighbor.",
-     .otherwise = "that of `address`, and those with an explicit `export.next_hop`",
-     .choices = "ipv4|ipv6"},
-    {.name = "services",
-     .type = Type::name,
-     .list = true,
-     .help = "The services whose prefixes this neighbor is sent.",
-     .otherwise = "all"},
-    {.name = "export",
-     .type = Type::map,
-     .help = "What the routes sent to this neighbor carry.",
-     .members = export_keys},
-    later("group"),
-    later("ttl_security"),
-    later("password_file"),
-    later("auth_password_file"),
-    later("bfd"),
-    later("graceful_restart"),
-    later("local_as"),
-    later("role"),
-    later("prefix_limit"),
-    later("max_prefixes"),
-    later("admin_down"),
-    later("preset"),
-    later("import"),
-    later("enforce_first_as"),
-    later("add_path"),
-    later("range"),
-    later("interface"),
-    later("mrt"),
-};
 
 constexpr Key window_keys[] = {
     {.name = "failures",
@@ -235,6 +85,18 @@ constexpr Key check_keys[] = {
     later("template"),
 };
 
+constexpr Key drain_keys[] = {
+    {.name = "graceful_shutdown_for",
+     .type = Type::duration,
+     .help =
+         "How long a drain announces the routes with the community graceful_shutdown (RFC 8326) "
+         "and LOCAL_PREF 0 before it withdraws them; `0s`: it withdraws them at once.",
+     .fallback = "10s",
+     .least = 0,
+     .most = hour},
+    later("degrade_for"),
+};
+
 constexpr Key service_keys[] = {
     {.name = "prefixes",
      .type = Type::prefix,
@@ -260,11 +122,14 @@ constexpr Key service_keys[] = {
      .help = "What the routes of this service carry; lists add up with those of the neighbor, of "
              "single values the neighbor's wins.",
      .members = announce_keys},
+    {.name = "drain",
+     .type = Type::map,
+     .help = "How an operator's drain goes.",
+     .members = drain_keys},
     later("degraded_when"),
     later("min_uplinks"),
     later("rto"),
     later("degrade"),
-    later("drain"),
     later("addresses"),
     later("mode"),
     later("guard"),
@@ -323,6 +188,12 @@ constexpr Key file_keys[] = {
      .list = true,
      .help = "The operator's prefixes; nothing outside them can ever be announced. Required unless "
              "`collector` is given."},
+    {.name = "site_community",
+     .type = Type::large_community,
+     .help =
+         "Large community that all routes carry, `AS:SITES:NUMBER`. A route heard with the same "
+         "first two parts and another number is told apart as another site's.",
+     .otherwise = "none"},
     {.name = "state_dir",
      .type = Type::absolute_path,
      .help = "Directory of what must survive a restart; one daemon runs per directory.",
@@ -344,6 +215,14 @@ constexpr Key file_keys[] = {
      .type = Type::map,
      .help = "Instead of `neighbors`: accept any AS, keep all routes, announce nothing.",
      .members = collector_keys},
+    {.name = "groups",
+     .type = Type::named_maps,
+     .help = "What several neighbors have in common; each names its group in `group`. A group may "
+             "have every key of a neighbor but those that are about one alone: `address`, `range`, "
+             "`interface`, `description` and `group`. What the neighbor says itself counts before "
+             "what its group says; only the lists of communities in `export` add up. A key that "
+             "the neighbor has no use for, such as `port` beside `range`, or `multihop` beside its "
+             "own `ttl_security`, is not taken over."},
     {.name = "neighbors", .type = Type::named_maps, .help = "BGP peers.", .members = neighbor_keys},
     {.name = "checks",
      .type = Type::named_maps,
@@ -353,7 +232,6 @@ constexpr Key file_keys[] = {
      .type = Type::named_maps,
      .help = "Units of failover: prefixes that follow one verdict.",
      .members = service_keys},
-    later("groups"),
     later("mode"),
     later("graceful_restart"),
     later("etcd"),
@@ -384,13 +262,28 @@ std::string range(const Key& key) {
 std::string duration_range(const Key& key) {
     if (key.most == 0) return {};
     using std::chrono::milliseconds;
-    return " (" + format_duration(milliseconds{key.least}) + ".." +
+    return (key.or_zero ? " (0s, " : " (") + format_duration(milliseconds{key.least}) + ".." +
            format_duration(milliseconds{key.most}) + ")";
 }
 
 }  // namespace
 
 std::span<const Key> schema() { return file_keys; }
+
+std::span<const Key> group_keys() {
+    static const std::vector<Key> keys = [] {
+        std::vector<Key> out;
+        for (Key key : neighbor_keys) {
+            if (std::ranges::find(of_one_neighbor, key.name) != std::end(of_one_neighbor)) continue;
+            key.required = false;
+            out.push_back(key);
+        }
+        return out;
+    }();
+    return keys;
+}
+
+std::span<const std::string_view> keys_of_one_neighbor() { return of_one_neighbor; }
 
 std::span<const std::string_view> later_probes() { return probes_to_come; }
 
@@ -467,6 +360,10 @@ std::string describe(const Key& key) {
             return "community";
         case Type::large_community:
             return "large community";
+        case Type::extended_community:
+            return "extended community";
+        case Type::interface:
+            return "name of an interface";
         case Type::next_hop:
             return "address or self";
         case Type::expression:

@@ -29,6 +29,8 @@ enum class Type : std::uint8_t {
     endpoint,
     community,
     large_community,
+    extended_community,
+    interface,
     next_hop,  ///< an address, or the word self
     expression,
     map,         ///< with the keys in `members`
@@ -44,6 +46,7 @@ struct Key {
     std::string_view help = {};       ///< one sentence
     std::string_view fallback = {};   ///< the default as people write it; empty: none
     std::string_view otherwise = {};  ///< what an absent key means, where `fallback` cannot say it
+    bool or_zero = false;             ///< of durations: 0, too, though `least` is more
     std::int64_t least = 0;           ///< of integers; of durations in ms; of text in octets
     std::int64_t most = 0;            ///< the same; of lists, how many members; 0: not limited
     std::string_view choices = {};    ///< of Type::choice: "confirm|trust"
@@ -52,6 +55,10 @@ struct Key {
 
 /// The keys of the file.
 [[nodiscard]] std::span<const Key> schema();
+/// The keys of a group: none is required.
+[[nodiscard]] std::span<const Key> group_keys();
+/// Keys of a neighbor that no group has.
+[[nodiscard]] std::span<const std::string_view> keys_of_one_neighbor();
 /// Words that stand for probes of later versions.
 [[nodiscard]] std::span<const std::string_view> later_probes();
 

@@ -112,10 +112,11 @@ Parsed parse_duration(const Key& key, std::string_view text) {
                                             std::max<std::int64_t>(1, unit->length.count());
     const auto least = Duration{std::chrono::milliseconds{key.least}};
     const auto most = key.most == 0 ? Duration::max() : std::chrono::milliseconds{key.most};
+    if (key.or_zero && error == std::errc{} && count == 0) return Duration{};
     if (overflows || count * unit->length < least || count * unit->length > most) {
         if (key.most == 0) return refuse(text, "is too long");
-        return refuse(text, "is out of range (" + format_duration(least) + ".." +
-                                format_duration(most) + ")");
+        return refuse(text, std::string{"is out of range ("} + (key.or_zero ? "0s, " : "") +
+                                format_duration(least) + ".." + format_duration(most) + ")");
     }
     const Duration value = count * unit->length;
     if (key.type == Type::whole_seconds && value % std::chrono::seconds{1} != Duration{}) {
@@ -140,7 +141,7 @@ Parsed parse_address(std::string_view text, const std::string& what) {
     if (address) return *address;
     std::string hint;
     if (text.find('%') != std::string_view::npos) {
-        hint = "addresses with a zone are not in this version";
+        hint = "the zone of a neighbor is a key of its own: interface";
     } else if (text.find('/') != std::string_view::npos) {
         hint = "an address has no length";
     } else if (Endpoint::parse(text)) {
@@ -202,6 +203,16 @@ Parsed parse_name(std::string_view text) {
                   "letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63");
 }
 
+/// What the kernel takes for the name of a network interface.
+Parsed parse_interface(std::string_view text) {
+    const bool is_sound = !text.empty() && text.size() <= 15 && text != "." && text != ".." &&
+                          std::ranges::all_of(text, [](char c) {
+                              return c > ' ' && c < '\x7f' && c != '/' && c != ':';
+                          });
+    if (is_sound) return std::string{text};
+    return refuse(text, "is not the name of an interface", "as `ip link` shows it, like eth0");
+}
+
 constexpr std::string_view prefix_hint = "like 198.51.100.0/24 or 2001:db8::/32";
 
 /// `digits` was found to be a length of the address's family.
@@ -254,6 +265,12 @@ Result<Value, Refusal> parse_value(const Key& key, std::string_view text, bool i
             if (const auto community = LargeCommunity::parse(text)) return *community;
             return refuse(text, "is not a large community",
                           "three numbers 0..4294967295, like 64500:1:2");
+        case Type::extended_community:
+            if (const auto community = ExtendedCommunity::parse(text)) return *community;
+            return refuse(text, "is not an extended community",
+                          "like rt:64500:100 or ro:192.0.2.1:7, or 0x and 16 hexadecimal digits");
+        case Type::interface:
+            return parse_interface(text);
         case Type::choice:
             return parse_choice(key, text);
         case Type::name:
@@ -307,8 +324,9 @@ bool is_name(std::string_view text) {
 }
 
 std::string format_duration(Duration value) {
+    if (value == Duration{}) return "0s";
     for (const Unit& unit : units) {
-        if (value != Duration{} && value % unit.length == Duration{}) {
+        if (value % unit.length == Duration{}) {
             return std::to_string(value / unit.length) + std::string{unit.name};
         }
     }

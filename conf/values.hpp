@@ -19,7 +19,7 @@ namespace swerve::conf {
 struct Self {};
 
 using Value = std::variant<std::string, bool, std::int64_t, Duration, Asn, RouterId, Address, Self,
-                           Prefix, Endpoint, Community, LargeCommunity>;
+                           Prefix, Endpoint, Community, ExtendedCommunity, LargeCommunity>;
 
 /// Why a text is not a value of its key.
 struct Refusal {

@@ -82,7 +82,7 @@ Telling telling(const Config& config, failover::ServiceId id) {
         for (const Prefix& prefix : prefixes_of(config.services[id])) {
             if (!carries(neighbor, id, prefix.family())) continue;
             out[{neighbor.name, prefix}] = {
-                merge(config.services[id].announce, neighbor.attributes),
+                merge(config, config.services[id].announce, neighbor.attributes),
                 prefix.family() == Family::ipv4 ? neighbor.next_hop_ipv4 : neighbor.next_hop_ipv6};
         }
     }

@@ -42,14 +42,14 @@ TEST_CASE("merge: lists add up, service first and each member once; the neighbor
                                     .local_pref = 300,
                                     .communities = {c, a},
                                     .large_communities = {{1, 1, 1}, {1, 1, 2}}};
-    const bgp::RouteAttributes merged = merge(service, neighbor);
+    const bgp::RouteAttributes merged = merge(example(), service, neighbor);
     CHECK(merged.origin == bgp::Origin::igp);
     CHECK(merged.prepend == 0);
     CHECK(merged.med == 10U);
     CHECK(merged.local_pref == 300U);
     CHECK(merged.communities == std::vector{b, a, c});
     CHECK(merged.large_communities == std::vector<LargeCommunity>{{1, 1, 1}, {1, 1, 2}});
-    CHECK(merge({}, {}) == bgp::RouteAttributes{});
+    CHECK(merge(example(), {}, {}) == bgp::RouteAttributes{});
 }
 
 TEST_CASE("merge: a well-known name, its number and what both sides say are one community each") {
@@ -78,7 +78,7 @@ services:
                                   "swerve.yaml");
     REQUIRE(loaded);
     const bgp::RouteAttributes merged =
-        merge((*loaded)->services[0].announce, (*loaded)->neighbors[0].attributes);
+        merge(**loaded, (*loaded)->services[0].announce, (*loaded)->neighbors[0].attributes);
     std::string communities;
     for (const Community community : merged.communities) communities += community.to_string() + " ";
     // The service's in its order, then what only the neighbor has, in its own.

@@ -29,6 +29,7 @@ namespace swerve::conf {
 
 /// Attributes a service (`announce`) or a neighbor (`export`) gives to routes.
 struct ExportAttributes {
+    std::optional<bgp::Origin> origin{};
     std::optional<unsigned> prepend;  ///< 0..32
     std::optional<std::uint32_t> med;
     std::optional<std::uint32_t> local_pref;
@@ -69,6 +70,7 @@ struct Neighbor {
     bool extended_next_hop = false;  ///< RFC 8950
     bool add_path_receive = false;
     std::optional<Duration> restart_time{};  ///< graceful_restart.restart_time; absent: off
+    bool restart_with_checks = false;        ///< though services follow checks
     std::string mrt_file{};                  ///< messages are dumped there; empty: not
     std::uint16_t port = 179;
     Asn remote_as;
@@ -146,8 +148,8 @@ struct Config {
 [[nodiscard]] std::size_t count_prefixes(const Service& service);
 
 /// DESIGN.md §4.13: lists add up (service, then neighbor, duplicates removed); of scalars the
-/// neighbor's wins.
-[[nodiscard]] bgp::RouteAttributes merge(const ExportAttributes& service,
+/// neighbor's wins. The community of the site goes with every route.
+[[nodiscard]] bgp::RouteAttributes merge(const Config& config, const ExportAttributes& service,
                                          const ExportAttributes& neighbor);
 
 /// The same while a drain asks traffic to leave: GRACEFUL_SHUTDOWN and LOCAL_PREF 0 (RFC 8326 §4).
