@@ -79,7 +79,7 @@ const std::vector<Vector>& vectors() {
         {attribute_type::as4_path,
          old_external,
          "02 01 00011170",
-         {"", "02 00", "02 02 00011170", "02 01 00000000", "01 01 00011170", "02 01 0001"}},
+         {"", "02 00", "02 02 00011170", "02 01 00000000", "05 01 00011170", "02 01 0001"}},
         {attribute_type::as4_aggregator,
          old_external,
          "00011170 c0000201",
@@ -233,6 +233,26 @@ TEST_CASE("attributes: large communities lose repeated values") {
           std::vector<LargeCommunity>{{64500, 1, 2}, {64500, 1, 3}});
 }
 
+TEST_CASE("attributes: RFC 9774 §3: a set in AS4_PATH condemns the route") {
+    const std::string path = "40 02 06 02 02 fbf4 5ba0";
+    for (const std::string as4 : {"c0 11 06 01 01 00011170", "c0 11 06 04 01 00011170",
+                                  "c0 11 0c 02 01 00011170 01 01 00011171"}) {
+        CHECK(decode(path + as4, old_external).damage.fault == "AS4_PATH: holds a set");
+        CHECK(decode(path + as4, old_external).damage.consequence ==
+              Consequence::treat_as_withdraw);
+        // RFC 6793 §6: from a four-octet peer it is discarded unread.
+        CHECK(decode(as4, external).damage.consequence == Consequence::discard_attribute);
+    }
+}
+
+TEST_CASE("attributes: RFC 4360 §2, RFC 9234 §5: extended communities and OTC keep their values") {
+    const auto list =
+        decode("c0 10 10 0002fbf4 00000064 43ffffff ffffffff c0 23 04 0000fbf4", external);
+    CHECK(list.decoded.path.extended_communities ==
+          std::vector<ExtendedCommunity>{{0x0002fbf400000064}, {0x43ffffffffffffff}});
+    CHECK(list.decoded.path.only_to_customer == as(64500));
+}
+
 TEST_CASE("as path: hops, membership, neighbor and text") {
     AsPath path = sequence({64500, 64500, 64501});
     path.segments.push_back({AsPathSegment::Type::as_set, {as(64502), as(64503)}});
@@ -307,8 +327,15 @@ TEST_CASE("encode attributes: canonical octets, ascending, nothing that is absen
     CHECK(encoded(path, std::nullopt, external) ==
           to_hex(hex("400101 02 400206 02 01 0000fbf4 800404 00000005"
                      "c00808 ffff0000 fbf40064 c0200c 0000fbf4 00000001 00000002")));
+    path.extended_communities = {{0x0002fbf400000064}};
+    path.only_to_customer = as(64501);
+    CHECK(encoded(path, std::nullopt, external)
+              .ends_with(to_hex(hex("fbf40064 c01008 0002fbf4 00000064"
+                                    "c0200c 0000fbf4 00000001 00000002 c02304 0000fbf5"))));
     path.as_path = {};
     path.communities.clear();
+    path.extended_communities.clear();
+    path.only_to_customer.reset();
     path.large_communities.clear();
     path.atomic_aggregate = true;
     path.aggregator = Aggregator{as(70000), *Address::parse("192.0.2.1")};
@@ -378,6 +405,10 @@ PathAttributes random_path(Random& random, bool internal_peer) {
     for (std::uint64_t i = random.below(100); i > 0; --i) {
         out.communities.push_back({static_cast<std::uint32_t>(random.next())});
     }
+    for (std::uint64_t i = random.below(20); i > 0; --i) {
+        out.extended_communities.push_back({random.next()});
+    }
+    if (random.below(2) == 0) out.only_to_customer = as(number());
     for (std::uint32_t i = 0; i < random.below(20); ++i) {
         out.large_communities.push_back({i, static_cast<std::uint32_t>(random.next()), 7});
     }

@@ -68,7 +68,8 @@ struct Heard {
 class Listener {
 public:
     explicit Listener(const SessionEncoding& session)
-        : context_{session.attributes, session.families} {}
+        : context_{session.attributes, session.families, {}, session.ipv4_over_ipv6},
+          framer_{session.largest_message} {}
 
     void feed(ByteView octets) {
         framer_.feed(octets);

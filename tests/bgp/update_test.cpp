@@ -89,6 +89,75 @@ TEST_CASE("update: IPv4 routes in MP_REACH_NLRI have a next hop of 4 octets") {
                 "800e 19 0001 01 10 20010db8 00*11 01 00 18 c63364");
 }
 
+TEST_CASE("update: RFC 8950 §3: IPv4 routes with an IPv6 next hop, where it was negotiated") {
+    UpdateContext both = external_peer;
+    both.ipv4_over_ipv6 = true;
+    const auto next_hop_of = [&](const std::string& octets) -> std::optional<Address> {
+        const auto update =
+            decode_update(mp_reach_body("0001 01 " + octets + " 00", hex("18 c63364 00")), both);
+        if (!update) {
+            CHECK(update.error().subcode == subcode::optional_attribute_error);
+            return std::nullopt;
+        }
+        REQUIRE(update->reach.size() == 1);
+        CHECK(update->reach[0].prefixes == prefixes({"198.51.100.0/24", "0.0.0.0/0"}));
+        return update->reach[0].next_hop;
+    };
+    CHECK(next_hop_of("10 20010db8 00*11 01") == address("2001:db8::1"));
+    CHECK(next_hop_of("20 20010db8 00*11 01 fe80 00*13 02") == address("2001:db8::1"));
+    CHECK(next_hop_of("20 00*16 fe80 00*13 02") == address("fe80::2"));
+    CHECK(next_hop_of("20 fe80 00*13 02 fe80 00*13 02") == address("fe80::2"));
+    CHECK(next_hop_of("10 fe80 00*13 02") == address("fe80::2"));
+    CHECK(next_hop_of("04 c0000201") == address("192.0.2.1"));
+    for (const std::string octets : {"00", "0f 20*15", "18 20*24", "11 20*17", "30 20*48"}) {
+        CHECK_FALSE(next_hop_of(octets));
+    }
+    // MP_UNREACH_NLRI has no next hop to negotiate about.
+    CHECK(decode_good(update_body("", "800f 07 0001 01 18 c63364", "")).withdrawn ==
+          prefixes({"198.51.100.0/24"}));
+}
+
+TEST_CASE("update: RFC 2545 §3: a link-local next hop alone, in 16 octets") {
+    const auto update = decode_good(mp_reach_body("0002 01 10 fe80 00*13 02 00", hex("00")));
+    CHECK(update.reach.at(0).next_hop == address("fe80::2"));
+}
+
+TEST_CASE("update: RFC 7911 §3: path identifiers stand before prefixes, by family") {
+    const UpdateContext add_path{{}, {Family::ipv4, Family::ipv6}, {Family::ipv4}};
+    const auto update =
+        decode_update(update_body("00000007 18 c63365 00000000 00",
+                                  "800e 1a 0002 01 10 20010db8 00*11 01 00 20 20010db8"
+                                  "800f 08 0002 01 20 20010db9" +
+                                      base + next_hop,
+                                  "00000001 18 c63364 ffffffff 18 c63364"),
+                      add_path);
+    REQUIRE(update);
+    CHECK(update->withdrawn == prefixes({"198.51.101.0/24", "0.0.0.0/0", "2001:db9::/32"}));
+    CHECK(update->withdrawn_path_ids == PathIds{7, 0, 0});
+    REQUIRE(update->reach.size() == 2);
+    CHECK(update->reach[0].prefixes == prefixes({"198.51.100.0/24", "198.51.100.0/24"}));
+    CHECK(update->reach[0].path_ids == PathIds{1, 0xffffffff});
+    CHECK(update->reach[1].path_ids.empty());
+    // Treat-as-withdraw takes the identifiers along.
+    const auto condemned =
+        decode_update(update_body("",
+                                  "400101 07" + as_path + next_hop +
+                                      "800e 1a 0002 01 10 20010db8 00*11 01 00 20 20010db8",
+                                  "00000001 18 c63364 00000002 00"),
+                      add_path);
+    REQUIRE(condemned);
+    CHECK(condemned->withdrawn == prefixes({"198.51.100.0/24", "0.0.0.0/0", "2001:db8::/32"}));
+    CHECK(condemned->withdrawn_path_ids == PathIds{1, 2, 0});
+    // The other order of families.
+    const UpdateContext six{{}, {Family::ipv4, Family::ipv6}, {Family::ipv6}};
+    const auto mixed =
+        decode_update(update_body("18 c63365", "800f 0c 0002 01 00000009 20 20010db9", ""), six);
+    REQUIRE(mixed);
+    CHECK(mixed->withdrawn_path_ids == PathIds{0, 9});
+    // End-of-RIB carries none.
+    CHECK(decode_update(update_body("", "800f 03 0002 01", ""), six)->end_of_rib == Family::ipv6);
+}
+
 TEST_CASE("update: both ways at once, announced and withdrawn") {
     const auto update =
         decode_good(update_body("18 c63365",
@@ -180,19 +249,6 @@ TEST_CASE("update: a packed one of 800 prefixes comes out complete and in order"
     const auto withdrawn = decode_good(update_body(to_hex(nlri), "", ""));
     CHECK(withdrawn.withdrawn == expected);
     CHECK(withdrawn.withdrawn.capacity() == 800);
-}
-
-TEST_CASE("route refresh: the families we know, subtype 0, and silence to all else") {
-    CHECK(encode_route_refresh(Family::ipv4) == hex("ff*16 0017 05 0001 00 01"));
-    CHECK(encode_route_refresh(Family::ipv6) == hex("ff*16 0017 05 0002 00 01"));
-    CHECK(decode_route_refresh(hex("0001 00 01")) == Family::ipv4);
-    CHECK(decode_route_refresh(hex("0002 00 01")) == Family::ipv6);
-    // Malformed 54: AFI 0, foreign SAFI, the subtypes of RFC 7313, odd lengths.
-    for (const std::string_view body :
-         {"0000 00 01", "0003 00 01", "0001 00 02", "0001 01 01", "0002 02 01", "0001 ff 01",
-          "0001 00", "0001 00 01 00", ""}) {
-        CHECK_FALSE(decode_route_refresh(hex(body)));
-    }
 }
 
 }  // namespace
