@@ -80,14 +80,26 @@ Decision decide(const Inputs& inputs) {
     const auto has = [&](OverrideKind kind) {
         return inputs.prefix != nullptr && inputs.prefix->kind == kind;
     };
-    if (inputs.stopping) return {Intent::withdraw, Cause::stopping};
-    if (has(OverrideKind::withdraw)) return {Intent::withdraw, Cause::withdraw};
-    if (inputs.drain != nullptr) return {Intent::drain, Cause::drain};
-    if (has(OverrideKind::announce)) return {Intent::announce, Cause::announce};
-    if (inputs.held && inputs.verdict == Verdict::up) return {Intent::withdraw, Cause::held};
+    const auto withdraw = [](Cause cause) {
+        return Decision{Intent::withdraw, cause, Shown::nothing};
+    };
+    const auto announce = [](Cause cause) {
+        return Decision{Intent::announce, cause, Shown::announced};
+    };
+    if (inputs.stopping) return withdraw(Cause::stopping);
+    if (has(OverrideKind::withdraw)) return withdraw(Cause::withdraw);
+    if (inputs.drain != nullptr) {
+        // RFC 8326 §4.1: what would be announced without the drain says for a while that it leaves.
+        Inputs undrained = inputs;
+        undrained.drain = nullptr;
+        const bool leaves = inputs.leaving && decide(undrained).announces();
+        return {Intent::drain, Cause::drain, leaves ? Shown::draining : Shown::nothing};
+    }
+    if (has(OverrideKind::announce)) return announce(Cause::announce);
+    if (inputs.held && inputs.verdict == Verdict::up) return withdraw(Cause::held);
     // Nothing is announced before its verdict is up (DESIGN.md §4.4), so unknown is as good as
     // down.
-    return {inputs.verdict == Verdict::up ? Intent::announce : Intent::withdraw, Cause::verdict};
+    return inputs.verdict == Verdict::up ? announce(Cause::verdict) : withdraw(Cause::verdict);
 }
 
 std::string reason_of(const Inputs& inputs, std::string_view verdict_reason,

@@ -20,7 +20,11 @@ struct Inputs {
     const Override* drain = nullptr;   ///< on the service
     const Override* prefix = nullptr;  ///< announce or withdraw, on the prefix
     bool held = false;                 ///< after a series of crashes no verdict announces yet
+    bool leaving = false;  ///< the drain is young: its routes still stand, with GRACEFUL_SHUTDOWN
 };
+
+/// What the network sees of a prefix; `draining` is announced with GRACEFUL_SHUTDOWN.
+enum class Shown : std::uint8_t { nothing, draining, announced };
 
 /// What decided.
 enum class Cause : std::uint8_t { stopping, withdraw, drain, announce, held, verdict };
@@ -28,6 +32,7 @@ enum class Cause : std::uint8_t { stopping, withdraw, drain, announce, held, ver
 struct Decision {
     Intent intent;
     Cause cause;
+    Shown shown;
 
     [[nodiscard]] bool announces() const { return intent == Intent::announce; }
     friend bool operator==(const Decision&, const Decision&) = default;

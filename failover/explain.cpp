@@ -56,6 +56,7 @@ Facts facts_of(const SiteView& site, const Prefix& prefix,
     if (facts.service != nullptr) {
         facts.inputs.verdict = facts.service->verdict;
         if (facts.service->drain) facts.inputs.drain = &*facts.service->drain;
+        facts.inputs.leaving = facts.service->leaving_until.has_value();
     }
     facts.decision = decide(facts.inputs);
     for (const NeighborFacts& neighbor : neighbors) {
@@ -224,6 +225,11 @@ std::string why_none(const Facts& facts) {
 ExplainStep sessions_step(const Facts& facts) {
     const std::string count =
         fmt::format("{} of {} established neighbors hold it", facts.holding, facts.able);
+    if (facts.decision.shown == Shown::draining) {
+        return {"sessions", Mark::info,
+                fmt::format("{}, with GRACEFUL_SHUTDOWN {}; then it is withdrawn", count,
+                            still(facts, *facts.service->leaving_until))};
+    }
     if (!facts.decision.announces()) {
         const bool held = facts.holding > 0;
         return {"sessions", Mark::info,
@@ -245,8 +251,10 @@ std::string summary_of(const Facts& facts) {
         return fmt::format("{} is ANNOUNCED to {} of {} established neighbors: {}", subject,
                            facts.holding, facts.able, why);
     }
-    return fmt::format("{} is {}: {}", subject, facts.holding > 0 ? "BEING WITHDRAWN" : "WITHDRAWN",
-                       why);
+    const std::string_view what = facts.decision.shown == Shown::draining ? "DRAINING"
+                                  : facts.holding > 0                     ? "BEING WITHDRAWN"
+                                                                          : "WITHDRAWN";
+    return fmt::format("{} is {}: {}", subject, what, why);
 }
 
 }  // namespace

@@ -14,14 +14,15 @@ bool continues(const std::vector<Action>& actions, const bgp::BlockRef& block, b
 
 }  // namespace
 
-void Moves::add(bool announce, std::optional<ServiceId> service, const bgp::BlockRef& block,
+void Moves::add(Shown shown, std::optional<ServiceId> service, const bgp::BlockRef& block,
                 bgp::IdRange range) {
     if (range.begin == range.end) return;
-    if (announce) {
-        if (continues(announcements, block, range)) {
+    if (shown != Shown::nothing) {
+        const bool draining = shown == Shown::draining;
+        if (continues(announcements, block, range) && announcements.back().draining == draining) {
             announcements.back().range.end = range.end;
         } else {
-            announcements.push_back({service, block, range});
+            announcements.push_back({service, block, range, draining});
         }
     } else if (continues(withdrawals, block, range)) {
         withdrawals.back().range.end = range.end;
@@ -52,13 +53,13 @@ std::vector<Prefix> ServiceRoutes::overridden() const {
 }
 
 void ServiceRoutes::put(Place place, const Override* word) {
-    const auto [at, added] = exceptions_[place.block].try_emplace(place.id, word, announced_);
+    const auto [at, added] = exceptions_[place.block].try_emplace(place.id, word, shown_);
     if (!added) at->second.word = word;
 }
 
 void ServiceRoutes::settle(const Inputs& service, Moves& moves) {
-    const bool wanted = decide(service).announces();
-    const bool changed = std::exchange(announced_, wanted) != wanted;
+    const Shown wanted = decide(service).shown;
+    const bool changed = std::exchange(shown_, wanted) != wanted;
     for (std::uint32_t block = 0; block < blocks_.size(); ++block) {
         std::uint32_t plain = 0;  // first prefix behind the last exception
         for (auto& exception : exceptions_[block]) {
@@ -85,8 +86,8 @@ void ServiceRoutes::settle_one(std::uint32_t block, Exceptions::value_type& exce
                                const Inputs& service, Moves& moves) {
     Inputs inputs = service;
     inputs.prefix = exception.second.word;
-    const bool wanted = decide(inputs).announces();
-    if (std::exchange(exception.second.announced, wanted) == wanted) return;
+    const Shown wanted = decide(inputs).shown;
+    if (std::exchange(exception.second.shown, wanted) == wanted) return;
     moves.add(wanted, service_, blocks_[block], {exception.first, exception.first + 1});
 }
 

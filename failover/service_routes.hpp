@@ -16,7 +16,7 @@ struct Moves {
     std::vector<Withdraw> withdrawals;
     std::vector<Advertise> announcements;
 
-    void add(bool announce, std::optional<ServiceId> service, const bgp::BlockRef& block,
+    void add(Shown shown, std::optional<ServiceId> service, const bgp::BlockRef& block,
              bgp::IdRange range);
 };
 
@@ -41,17 +41,20 @@ public:
     /// no effect before settle().
     void put(Place place, const Override* word);
 
-    /// Calls `visit(block, range)` for what was asked to be announced.
+    /// Calls `visit(block, range, shown)` for what was asked to be shown.
     template <class Visit>
     void for_each_announced(const Visit& visit) const {
         for (std::size_t block = 0; block < blocks_.size(); ++block) {
             std::uint32_t plain = 0;  // first prefix behind the last exception
             const auto visit_plain = [&](std::uint32_t end) {
-                if (announced_ && plain < end) visit(blocks_[block], bgp::IdRange{plain, end});
+                if (shown_ == Shown::nothing || plain >= end) return;
+                visit(blocks_[block], bgp::IdRange{plain, end}, shown_);
             };
             for (const auto& [id, exception] : exceptions_[block]) {
                 visit_plain(id);
-                if (exception.announced) visit(blocks_[block], bgp::IdRange{id, id + 1});
+                if (exception.shown != Shown::nothing) {
+                    visit(blocks_[block], bgp::IdRange{id, id + 1}, exception.shown);
+                }
                 plain = id + 1;
             }
             visit_plain(blocks_[block]->size());
@@ -65,7 +68,7 @@ public:
 private:
     struct Exception {
         const Override* word;
-        bool announced;
+        Shown shown;
     };
     using Exceptions = std::map<std::uint32_t, Exception>;
 
@@ -75,7 +78,7 @@ private:
     ServiceId service_;
     std::vector<bgp::BlockRef> blocks_;
     std::vector<Exceptions> exceptions_;  ///< by block
-    bool announced_ = false;              ///< of every prefix that is no exception
+    Shown shown_ = Shown::nothing;        ///< of every prefix that is no exception
 };
 
 }  // namespace swerve::failover

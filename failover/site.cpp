@@ -41,6 +41,11 @@ void Site::Parts::tick(TimePoint now, SiteActions& out) {
         judge(now, service, now, out);
     }
     expire_words(now, out);
+    while (!leaving.empty() && leaving.begin()->first <= now) {
+        const ServiceId service = leaving.begin()->second;
+        leave(service, std::nullopt);
+        settle(now, service, now, out);
+    }
     if (hold_until && *hold_until <= now) {
         hold_until.reset();
         settle_all(now, out);
@@ -51,6 +56,7 @@ std::optional<TimePoint> Site::Parts::next_deadline() const {
     std::optional<TimePoint> next = earlier(due.next(), hold_until);
     if (!expiring.empty()) next = earlier(next, expiring.begin()->first);
     if (!standing.empty()) next = earlier(next, standing.begin()->first);
+    if (!leaving.empty()) next = earlier(next, leaving.begin()->first);
     return next;
 }
 
@@ -96,6 +102,8 @@ void Site::Parts::judge(TimePoint now, ServiceId id, TimePoint evidence, SiteAct
     out.emplace_back(VerdictChanged{id, service.verdict, verdict, service.verdict_reason});
     service.verdict = verdict;
     service.verdict_since = now;
+    // Only what was up has traffic to be asked to leave; up again, it is not shown anew.
+    leave(id, std::nullopt);
     settle(now, id, evidence, out);
 }
 
@@ -127,9 +135,9 @@ void Site::Parts::settle(TimePoint now, const Prefix& prefix, const std::optiona
     known.prefix = word_on(prefix);
     const auto route = manual.find(prefix);
     if (route != manual.end()) {
-        const bool wanted = decide(known).announces();
-        if (std::exchange(route->second.announced, wanted) != wanted) {
-            moves.add(wanted, std::nullopt, route->second.block, {0, 1});
+        const Decision decision = decide(known);
+        if (std::exchange(route->second.announced, decision.announces()) != decision.announces()) {
+            moves.add(decision.shown, std::nullopt, route->second.block, {0, 1});
         }
     }
     const std::string behind =
@@ -153,13 +161,17 @@ void Site::Parts::emit(FailoverBegan failover, Moves&& moves, SiteActions& out) 
 void Site::Parts::stop(TimePoint now, const StopAnnouncing& event, SiteActions& out) {
     if (std::exchange(stopping, true)) return;
     stop_reason = event.reason;
+    while (!leaving.empty()) leave(leaving.begin()->second, std::nullopt);
     settle_all(now, out);
 }
 
 Inputs Site::Parts::inputs(ServiceId id) const {
     const Service& service = services[id];
-    return {service.verdict, stopping, service.drain ? &*service.drain : nullptr, nullptr,
-            hold_until.has_value()};
+    return {.verdict = service.verdict,
+            .stopping = stopping,
+            .drain = service.drain ? &*service.drain : nullptr,
+            .held = hold_until.has_value(),
+            .leaving = service.leaving_until.has_value()};
 }
 
 std::string Site::Parts::sentence(ServiceId id) const {

@@ -11,6 +11,11 @@ void Site::Parts::set_override(TimePoint now, const SetOverride& event, SiteActi
         Service& service = services[*id];
         expires(*id, service.drain ? &*service.drain : nullptr, &event.value);
         service.drain = event.value;
+        // What is withdrawn already (a drain that was restored, a service that is down) stays so.
+        const Duration notice = policy.services[*id].graceful_shutdown_for;
+        if (service.intent == Intent::announce && notice > Duration::zero()) {
+            leave(*id, now + notice);
+        }
         out.emplace_back(OverrideChanged{policy.services[*id].name, event.value});
         return settle(now, *id, now, out);
     }
@@ -62,10 +67,19 @@ void Site::Parts::expire_words(TimePoint now, SiteActions& out) {
     }
 }
 
+/// Until when the routes of a drain stand with GRACEFUL_SHUTDOWN; absent: no longer.
+void Site::Parts::leave(ServiceId id, std::optional<TimePoint> until) {
+    std::optional<TimePoint>& current = services[id].leaving_until;
+    if (current) leaving.erase({*current, id});
+    current = until;
+    if (current) leaving.emplace(*current, id);
+}
+
 void Site::Parts::drop_drain(ServiceId id, bool expired, const std::string& why, SiteActions& out) {
     std::optional<Override>& drain = services[id].drain;
     if (!drain) return;
     expires(id, &*drain, nullptr);
+    leave(id, std::nullopt);
     drain.reset();
     out.emplace_back(OverrideChanged{policy.services[id].name, std::nullopt, expired, why});
 }

@@ -36,6 +36,8 @@ struct Site::Parts {
         Intent intent = Intent::withdraw;
         TimePoint intent_since{};
         std::optional<Override> drain{};
+        /// The drain's routes stand with GRACEFUL_SHUTDOWN until then.
+        std::optional<TimePoint> leaving_until{};
         /// Checks that a reload made new are undecided at first; the verdict stands until they are
         /// decided, or until this.
         std::optional<TimePoint> stands_until{};
@@ -83,6 +85,7 @@ struct Site::Parts {
     void emit(FailoverBegan failover, Moves&& moves, SiteActions& out) const;
 
     void expire_words(TimePoint now, SiteActions& out);
+    void leave(ServiceId service, std::optional<TimePoint> until);
     void drop_drain(ServiceId service, bool expired, const std::string& why, SiteActions& out);
     std::optional<Place> drop_word(const Prefix& prefix, bool expired, const std::string& why,
                                    SiteActions& out);
@@ -119,6 +122,7 @@ struct Site::Parts {
     DueIndex due;
     std::set<std::pair<TimePoint, Subject>> expiring;
     std::set<std::pair<TimePoint, ServiceId>> standing;  ///< Service::stands_until
+    std::set<std::pair<TimePoint, ServiceId>> leaving;   ///< Service::leaving_until
     std::optional<TimePoint> hold_until;  ///< no verdict announces before (Restored::hold_until)
     bool stopping = false;
     std::string stop_reason;

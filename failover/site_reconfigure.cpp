@@ -146,6 +146,7 @@ void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteAc
     for (ServiceId id = 0; id < old.size(); ++id) known.emplace(before.services[id].name, id);
     expiring.clear();
     standing.clear();
+    leaving.clear();
     for (ServiceId id = 0; id < policy.services.size(); ++id) {
         Service fresh{ServiceRoutes{id, policy.services[id].prefixes}};
         fresh.verdict_since = now;
@@ -153,8 +154,14 @@ void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteAc
         if (const auto from = known.find(policy.services[id].name); from != known.end()) {
             std::swap(fresh, old[from->second]);
             std::swap(fresh.routes, old[from->second].routes);
+            if (fresh.leaving_until) {
+                *fresh.leaving_until += policy.services[id].graceful_shutdown_for -
+                                        before.services[from->second].graceful_shutdown_for;
+                if (*fresh.leaving_until <= now) fresh.leaving_until.reset();
+            }
             known.erase(from);
         }
+        if (fresh.leaving_until) leaving.emplace(*fresh.leaving_until, id);
         fresh.stands_until = now + patience(id);
         standing.emplace(*fresh.stands_until, id);
         if (fresh.drain) expires(id, nullptr, &*fresh.drain);

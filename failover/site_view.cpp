@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "failover/site_parts.hpp"
 
 namespace swerve::failover {
@@ -32,7 +34,7 @@ SiteView Site::view() const {
                                  parts_->policy.services[id].healthy_when, service.verdict,
                                  sentence, service.verdict_since, service.intent,
                                  reason_of(parts_->inputs(id), sentence, parts_->stop_reason),
-                                 service.intent_since, service.drain});
+                                 service.intent_since, service.drain, service.leaving_until});
     }
     for (const auto& [prefix, route] : parts_->manual) {
         if (route.announced) view.manual_routes.push_back(prefix);
@@ -40,16 +42,22 @@ SiteView Site::view() const {
     return view;
 }
 
-void Site::for_each_announced(
-    const std::function<void(std::optional<ServiceId>, const bgp::BlockRef&, bgp::IdRange)>& visit)
-    const {
+void Site::for_each_announced(const std::function<void(const Advertise&)>& visit) const {
     for (ServiceId id = 0; id < parts_->services.size(); ++id) {
         parts_->services[id].routes.for_each_announced(
-            [&](const bgp::BlockRef& block, bgp::IdRange range) { visit(id, block, range); });
+            [&](const bgp::BlockRef& block, bgp::IdRange range, Shown shown) {
+                visit({id, block, range, shown == Shown::draining});
+            });
     }
     for (const auto& [prefix, route] : parts_->manual) {
-        if (route.announced) visit(std::nullopt, route.block, route.block->all());
+        if (route.announced) visit({std::nullopt, route.block, route.block->all()});
     }
+}
+
+bool Site::decided() const {
+    return std::ranges::none_of(parts_->services, [](const Parts::Service& service) {
+        return service.verdict == Verdict::unknown;
+    });
 }
 
 const SitePolicy& Site::policy() const { return parts_->policy; }

@@ -20,16 +20,39 @@ TEST_CASE("decide: withdraw over drain over announce over verdict, and stop over
     const Override announce = word(OverrideKind::announce);
     for (const Verdict verdict : {Verdict::unknown, Verdict::up, Verdict::down}) {
         CHECK(decide({verdict, true, &drain, &announce}) ==
-              Decision{Intent::withdraw, Cause::stopping});
+              Decision{Intent::withdraw, Cause::stopping, Shown::nothing});
         CHECK(decide({verdict, false, &drain, &withdraw}) ==
-              Decision{Intent::withdraw, Cause::withdraw});
-        CHECK(decide({verdict, false, &drain, &announce}) == Decision{Intent::drain, Cause::drain});
+              Decision{Intent::withdraw, Cause::withdraw, Shown::nothing});
+        CHECK(decide({verdict, false, &drain, &announce}) ==
+              Decision{Intent::drain, Cause::drain, Shown::nothing});
         CHECK(decide({verdict, false, nullptr, &announce}) ==
-              Decision{Intent::announce, Cause::announce});
+              Decision{Intent::announce, Cause::announce, Shown::announced});
     }
-    CHECK(decide({Verdict::up}) == Decision{Intent::announce, Cause::verdict});
-    CHECK(decide({Verdict::down}) == Decision{Intent::withdraw, Cause::verdict});
-    CHECK(decide({Verdict::unknown}) == Decision{Intent::withdraw, Cause::verdict});
+    CHECK(decide({Verdict::up}) == Decision{Intent::announce, Cause::verdict, Shown::announced});
+    CHECK(decide({Verdict::down}) == Decision{Intent::withdraw, Cause::verdict, Shown::nothing});
+    CHECK(decide({Verdict::unknown}) == Decision{Intent::withdraw, Cause::verdict, Shown::nothing});
+}
+
+TEST_CASE("decide: a young drain shows what would be announced without it, as leaving") {
+    const Override drain = word(OverrideKind::drain);
+    const Override announce = word(OverrideKind::announce);
+    const Override withdraw = word(OverrideKind::withdraw);
+    const auto shown = [&](Verdict verdict, const Override* prefix, bool held = false) {
+        return decide({.verdict = verdict,
+                       .drain = &drain,
+                       .prefix = prefix,
+                       .held = held,
+                       .leaving = true})
+            .shown;
+    };
+    CHECK(shown(Verdict::up, nullptr) == Shown::draining);
+    CHECK(shown(Verdict::up, nullptr, true) == Shown::nothing);
+    CHECK(shown(Verdict::up, &withdraw) == Shown::nothing);
+    CHECK(shown(Verdict::down, nullptr) == Shown::nothing);
+    CHECK(shown(Verdict::unknown, nullptr) == Shown::nothing);
+    CHECK(shown(Verdict::down, &announce) == Shown::draining);
+    CHECK(decide({.verdict = Verdict::up, .stopping = true, .drain = &drain, .leaving = true})
+              .shown == Shown::nothing);
 }
 
 TEST_CASE("decide: the reason is the cause's own sentence") {

@@ -45,16 +45,26 @@ public:
         for (const SiteAction& action : actions) {
             if (const auto* advertise = std::get_if<Advertise>(&action)) {
                 for_each(*advertise->block, advertise->range, [&](const Prefix& each) {
-                    REQUIRE_MESSAGE(announced_.insert(each).second, each.to_string());
+                    auto& mine = advertise->draining ? draining_ : announced_;
+                    auto& other = advertise->draining ? announced_ : draining_;
+                    REQUIRE_MESSAGE(mine.insert(each).second, each.to_string());
+                    other.erase(each);
                 });
             } else if (const auto* withdraw = std::get_if<Withdraw>(&action)) {
                 for_each(*withdraw->block, withdraw->range, [&](const Prefix& each) {
-                    REQUIRE_MESSAGE(announced_.erase(each) == 1, each.to_string());
+                    REQUIRE_MESSAGE(announced_.erase(each) + draining_.erase(each) == 1,
+                                    each.to_string());
                 });
             }
         }
     }
     [[nodiscard]] const std::set<Prefix>& announced() const { return announced_; }
+    /// Announced with GRACEFUL_SHUTDOWN.
+    [[nodiscard]] const std::set<Prefix>& draining() const { return draining_; }
+    void clear() {
+        announced_.clear();
+        draining_.clear();
+    }
 
 private:
     template <class Visit>
@@ -64,6 +74,7 @@ private:
     }
 
     std::set<Prefix> announced_;
+    std::set<Prefix> draining_;
 };
 
 struct Rig {

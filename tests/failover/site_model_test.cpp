@@ -58,7 +58,8 @@ SitePolicy random_policy(Random& random) {
         for (unsigned i = 0; i < per_service; ++i) prefixes.push_back(nth(id, i));
         policy.services.push_back({fmt::format("service-{}", id),
                                    {std::make_shared<const bgp::PrefixBlock>(prefixes)},
-                                   random_expression(random, 2)});
+                                   random_expression(random, 2),
+                                   std::chrono::seconds{random.below(3)}});
     }
     return policy;
 }
@@ -79,13 +80,18 @@ public:
             if (const auto* changed = std::get_if<CheckChanged>(&action)) {
                 REQUIRE(states_[changed->check] == changed->from);
                 states_[changed->check] = changed->to;
+                std::erase_if(leaving_, [&](const auto& each) { return !up(each.first); });
             }
         }
     }
-    void set(const std::variant<ServiceId, Prefix>& subject, OverrideKind kind,
+    void set(TimePoint now, const std::variant<ServiceId, Prefix>& subject, OverrideKind kind,
              std::optional<TimePoint> expires) {
         if (stopped) return;
         if (const auto* service = std::get_if<ServiceId>(&subject)) {
+            const Duration notice = policy_.services[*service].graceful_shutdown_for;
+            if (!drains_.contains(*service) && up(*service) && notice > Duration{}) {
+                leaving_[*service] = now + notice;
+            }
             drains_[*service] = expires;
             return;
         }
@@ -103,6 +109,7 @@ public:
         });
         if (std::holds_alternative<ServiceId>(subject) && meant(OverrideKind::drain)) {
             drains_.erase(std::get<ServiceId>(subject));
+            leaving_.erase(std::get<ServiceId>(subject));
         }
     }
     void expire(TimePoint now) {
@@ -111,11 +118,15 @@ public:
         });
         std::erase_if(drains_,
                       [&](const auto& drain) { return drain.second && *drain.second <= now; });
+        std::erase_if(leaving_, [&](const auto& each) {
+            return each.second <= now || !drains_.contains(each.first);
+        });
     }
-    [[nodiscard]] std::set<Prefix> desired() const {
+    [[nodiscard]] std::set<Prefix> desired(bool draining) const {
         std::set<Prefix> wanted;
         for (const auto& [of, service] : services_) {
-            if (announces(of)) wanted.insert(of);
+            const bool drained = service && drains_.contains(*service);
+            if (drained == draining && announces(of)) wanted.insert(of);
         }
         return wanted;
     }
@@ -131,16 +142,20 @@ private:
         const auto word = words_.find(of);
         if (stopped) return false;
         if (word != words_.end() && word->second.first == OverrideKind::withdraw) return false;
-        if (service && drains_.contains(*service)) return false;
+        if (service && drains_.contains(*service) && !leaving_.contains(*service)) return false;
         if (word != words_.end()) return true;
-        return service && health::evaluate(policy_.services[*service].healthy_when, states_) ==
-                              CheckState::pass;
+        return service && up(*service);
+    }
+    [[nodiscard]] bool up(ServiceId service) const {
+        return health::evaluate(policy_.services[service].healthy_when, states_) ==
+               CheckState::pass;
     }
 
     SitePolicy policy_;
     std::map<Prefix, std::optional<ServiceId>> services_;  ///< of every prefix that is drawn
     std::vector<CheckState> states_;
     std::map<ServiceId, std::optional<TimePoint>> drains_;
+    std::map<ServiceId, TimePoint> leaving_;  ///< drained, shown with GRACEFUL_SHUTDOWN until then
     std::map<Prefix, std::pair<OverrideKind, std::optional<TimePoint>>> words_;
 };
 
@@ -176,7 +191,7 @@ void random_word(Random& random, Rig& rig, Model& model) {
         std::optional<TimePoint> expires;
         if (random.below(2) == 0)
             expires = rig.now + Duration{static_cast<std::int64_t>(random.below(3'000'000'000))};
-        model.set(subject, kind, expires);
+        model.set(rig.now, subject, kind, expires);
         rig.set(subject, kind, expires);
     } else {
         const auto only = random_kind(random);
@@ -207,6 +222,7 @@ void random_step(Random& random, Rig& rig, Model& model) {
 
 TEST_CASE("site: after every event exactly what the precedence rules say is announced") {
     std::size_t changes = 0;
+    std::size_t drains = 0;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
         Random random(seed);
         const SitePolicy policy = random_policy(random);
@@ -225,11 +241,14 @@ TEST_CASE("site: after every event exactly what the precedence rules say is anno
             rig.tick();
             model.observe(rig.actions);
             check_order(rig.actions);
-            REQUIRE(rig.network.announced() == model.desired());
+            REQUIRE(rig.network.announced() == model.desired(false));
+            REQUIRE(rig.network.draining() == model.desired(true));
+            drains += rig.network.draining().empty() ? 0U : 1U;
             changes += before != rig.network.announced() ? 1U : 0U;
         }
     }
     CHECK(changes > 2000);  // the run exercised what it is about
+    CHECK(drains > 1000);
 }
 
 TEST_CASE("site: ten thousand checks and services with a million prefixes are cheap") {

@@ -176,6 +176,9 @@ struct SiteView {
         std::string intent_reason;
         TimePoint intent_since;
         std::optional<Override> drain;
+        /// First stage of the drain: until then the routes stand with GRACEFUL_SHUTDOWN, then they
+        /// are withdrawn.
+        std::optional<TimePoint> leaving_until = {};
     };
     std::string site;
     std::vector<Prefix> owned;
@@ -184,7 +187,7 @@ struct SiteView {
     std::map<Prefix, Override> prefix_overrides;
     std::vector<Prefix> manual_routes;  ///< announced by an operator, of no service
     bool stopping = false;
-    std::string stop_reason;  ///< empty unless stopping
+    std::string stop_reason;                   ///< empty unless stopping
     std::optional<TimePoint> hold_until = {};  ///< as Restored::hold_until, while it lasts
 };
 
@@ -204,10 +207,11 @@ public:
     [[nodiscard]] std::optional<Refusal> refuses(const std::variant<ServiceId, Prefix>& subject,
                                                  OverrideKind kind) const;
 
-    /// Calls `visit(service, block, range)` for every route that is to be announced; a manual route
-    /// has no service.
-    void for_each_announced(const std::function<void(std::optional<ServiceId>, const bgp::BlockRef&,
-                                                     bgp::IdRange)>& visit) const;
+    /// Calls `visit` with every route that is to be announced.
+    void for_each_announced(const std::function<void(const Advertise&)>& visit) const;
+
+    /// Whether every service has had its first verdict.
+    [[nodiscard]] bool decided() const;
 
     [[nodiscard]] SiteView view() const;
     [[nodiscard]] const SitePolicy& policy() const;
