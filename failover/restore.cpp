@@ -91,6 +91,10 @@ Restored restore(const FoundState& found, const BootFacts& boot) {
     out.overrides = overrides_in_force(*found.state, boot);
     out.earned = earned_checks(found, boot);
     out.disabled_neighbors = found.state->disabled_neighbors;
+    // A host that was down meanwhile has forwarded nothing, so that a restart of it is no such one.
+    if (found.state->planned_restart && found.state->boot_id == boot.boot_id) {
+        out.vanished_at = found.state->saved_at;
+    }
     out.crashes = crashes_in_a_row(found);
     if (out.crashes >= crashes_before_hold) {
         const Duration hold = hold_after(out.crashes);

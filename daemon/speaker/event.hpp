@@ -27,6 +27,14 @@ struct SessionEvent {
     std::optional<bgp::Notification> notification;  ///< that ended it
     bool notification_sent = false;                 ///< by us
 };
+/// A neighbor told more routes than it may; its session ends and `idle` passes before the next.
+struct PrefixLimitEvent {
+    std::string name;
+    bool kept;  ///< the limit on routes that are kept; else on all that were received
+    std::size_t routes;
+    std::size_t limit;
+    Duration idle;
+};
 /// Collector: a prefix's best path moved to another neighbor, or went away. Names, for collector
 /// neighbors come and go.
 struct BestPathEvent {
@@ -88,7 +96,7 @@ struct Event {
     WallTime wall;
     std::variant<SessionEvent, BestPathEvent, FailoverCompleted, DaemonEvent, CheckEvent,
                  EvidenceEvent, VerdictEvent, IntentEvent, failover::OverrideChanged,
-                 OutOfSyncEvent, NeighborCommandEvent, Reloaded>
+                 OutOfSyncEvent, PrefixLimitEvent, NeighborCommandEvent, Reloaded>
         what;
 };
 

@@ -17,24 +17,40 @@ bgp::PeerConfig collector_peer(const conf::Config& config, std::uint64_t seed) {
     return out;
 }
 
+Export make_export(const conf::Config& config, const conf::ExportAttributes& service,
+                   const conf::Neighbor& neighbor) {
+    const bgp::RouteAttributes full = conf::merge(config, service, neighbor.attributes);
+    return {std::make_shared<const bgp::RouteAttributes>(full),
+            std::make_shared<const bgp::RouteAttributes>(conf::draining(full))};
+}
+
 /// What the neighbor is to be sent of each service and of manual routes.
 void set_exports(Neighbor& to, const conf::Config& config) {
     to.exports.clear();
     for (const conf::Service& service : config.services) {
-        to.exports.push_back(std::make_shared<const bgp::RouteAttributes>(
-            conf::merge(service.announce, to.config->attributes)));
+        to.exports.push_back(make_export(config, service.announce, *to.config));
     }
-    to.manual_export =
-        std::make_shared<const bgp::RouteAttributes>(conf::merge({}, to.config->attributes));
+    to.manual_export = make_export(config, {}, *to.config);
 }
 
 /// With which attributes a route goes to this neighbor; null: not at all.
-const bgp::RouteRef* route_for(const Neighbor& neighbor, std::optional<failover::ServiceId> service,
-                               Family family) {
+const bgp::RouteRef* route_for(const Neighbor& neighbor, const failover::Advertise& what) {
     if (neighbor.config == nullptr) return nullptr;
-    if (!service) return &neighbor.manual_export;
-    if (!conf::carries(*neighbor.config, *service, family)) return nullptr;
-    return &neighbor.exports[*service];
+    if (what.service && !conf::carries(*neighbor.config, *what.service, what.block->family())) {
+        return nullptr;
+    }
+    const Export& to = what.service ? neighbor.exports[*what.service] : neighbor.manual_export;
+    return what.draining ? &to.draining : &to.full;
+}
+
+std::vector<bgp::Desired> desired_of(const Neighbor& neighbor, const failover::Site& site) {
+    std::vector<bgp::Desired> desired;
+    site.for_each_announced([&](const failover::Advertise& what) {
+        if (const auto* route = route_for(neighbor, what)) {
+            desired.push_back({what.block, what.range, *route});
+        }
+    });
+    return desired;
 }
 
 void note_holder(NeighborTable::Holders& holders, NeighborId id, const std::string& name) {
@@ -45,9 +61,27 @@ void note_holder(NeighborTable::Holders& holders, NeighborId id, const std::stri
 
 }  // namespace
 
-NeighborTable::NeighborTable(const conf::Config& config, std::uint64_t seed, TimePoint now)
+bool survives_restart(const Neighbor& neighbor) {
+    const auto& session = neighbor.peer.negotiated();
+    return neighbor.config != nullptr && neighbor.config->restart_time && session &&
+           session->remote_restart;
+}
+
+NeighborTable::NeighborTable(const conf::Config& config, std::uint64_t seed, TimePoint now,
+                             std::optional<TimePoint> vanished_at)
     : seed_(seed) {
-    for (const conf::Neighbor& neighbor : config.neighbors) add(config, neighbor, now);
+    for (const conf::Neighbor& neighbor : config.neighbors) {
+        if (neighbor.range) continue;
+        const NeighborId id = add(config, neighbor, now);
+        if (!vanished_at || !neighbor.restart_time) continue;
+        if (now - *vanished_at >= *neighbor.restart_time) continue;  // it keeps nothing any more
+        // RFC 4724 §4.1: it is told that we are back, and not that this is all before it is.
+        Neighbor& made = *all_.at(id);
+        bgp::PeerConfig restarting = made.peer.config();
+        restarting.open.restarting = true;
+        restarting.hold_end_of_rib = true;
+        made.peer = bgp::Peer{restarting};
+    }
 }
 
 Neighbor* NeighborTable::find(NeighborId id) {
@@ -66,10 +100,22 @@ std::optional<NeighborId> NeighborTable::find(std::string_view name) const {
     return found == all_.end() ? std::nullopt : std::optional{found->first};
 }
 
-std::optional<NeighborId> NeighborTable::at(const Address& address) const {
-    const auto found = std::ranges::find_if(
-        all_, [&](const auto& each) { return each.second->address == address; });
+std::optional<NeighborId> NeighborTable::at(const Address& address,
+                                            const std::string& interface) const {
+    const bool link_local = address.is_ipv6_link_local();
+    const auto found = std::ranges::find_if(all_, [&](const auto& each) {
+        return each.second->address == address &&
+               (!link_local || each.second->interface == interface);
+    });
     return found == all_.end() ? std::nullopt : std::optional{found->first};
+}
+
+std::vector<NeighborId> NeighborTable::of_range(const conf::Neighbor& range) const {
+    std::vector<NeighborId> out;
+    for (const auto& [id, neighbor] : all_) {
+        if (neighbor->config == &range) out.push_back(id);
+    }
+    return out;
 }
 
 NeighborId NeighborTable::insert(std::unique_ptr<Neighbor> neighbor) {
@@ -83,10 +129,27 @@ NeighborId NeighborTable::add(const conf::Config& config, const conf::Neighbor& 
     auto made =
         std::make_unique<Neighbor>(neighbor.name, neighbor.address,
                                    conf::peer_config(config, neighbor, seed_ + next_id_), now);
-    made->config = &neighbor;
-    made->remote_as = neighbor.remote_as;
-    set_exports(*made, config);
-    return insert(std::move(made));
+    made->interface = neighbor.interface;
+    return insert(config, neighbor, std::move(made));
+}
+
+NeighborId NeighborTable::add_from_range(const conf::Config& config, const conf::Neighbor& range,
+                                         const Address& address, const std::string& interface,
+                                         TimePoint now) {
+    bgp::PeerConfig peer = conf::peer_config(config, range, seed_ + next_id_);
+    peer.passive = true;
+    auto made =
+        std::make_unique<Neighbor>(range.name + "-" + address.to_string(), address, peer, now);
+    made->interface = interface;
+    return insert(config, range, std::move(made));
+}
+
+NeighborId NeighborTable::insert(const conf::Config& config, const conf::Neighbor& from,
+                                 std::unique_ptr<Neighbor> neighbor) {
+    neighbor->config = &from;
+    neighbor->remote_as = from.remote_as;
+    set_exports(*neighbor, config);
+    return insert(std::move(neighbor));
 }
 
 NeighborId NeighborTable::add_collected(const conf::Config& config, const Address& address,
@@ -99,14 +162,19 @@ void NeighborTable::reconfigure(NeighborId id, const conf::Config& config,
                                 const conf::Neighbor& neighbor) {
     Neighbor& changed = *all_.at(id);
     changed.config = &neighbor;
-    changed.peer.reconfigure(conf::peer_config(config, neighbor, changed.peer.config().seed));
+    const bgp::PeerConfig& was = changed.peer.config();
+    bgp::PeerConfig becomes = conf::peer_config(config, neighbor, was.seed);
+    becomes.passive = becomes.passive || neighbor.range;
+    becomes.open.restarting = was.open.restarting;
+    becomes.hold_end_of_rib = was.hold_end_of_rib;
+    changed.peer.reconfigure(becomes);
     set_exports(changed, config);
 }
 
 std::vector<NeighborId> NeighborTable::advertise(const failover::Advertise& action) {
     std::vector<NeighborId> cancelled;
     for (const auto& [id, neighbor] : all_) {
-        const auto* route = route_for(*neighbor, action.service, action.block->family());
+        const auto* route = route_for(*neighbor, action);
         if (route == nullptr) continue;
         bgp::AdjRibOut& rib_out = neighbor->rib_out();
         const std::size_t before = rib_out.pending_withdrawals();
@@ -129,19 +197,17 @@ void NeighborTable::hand_over(std::span<const bgp::Handover> hand_overs) {
     for (const auto& [id, neighbor] : all_) neighbor->rib_out().hand_over(hand_overs);
 }
 
+void NeighborTable::assign(NeighborId id, const failover::Site& site) {
+    Neighbor& neighbor = *all_.at(id);
+    neighbor.rib_out().assign(desired_of(neighbor, site));
+}
+
 std::size_t NeighborTable::assign(const failover::Site& site, Holders& holders) {
     std::size_t most = 0;
     for (const auto& [id, neighbor] : all_) {
-        std::vector<bgp::Desired> desired;
-        site.for_each_announced([&](std::optional<failover::ServiceId> service,
-                                    const bgp::BlockRef& block, bgp::IdRange range) {
-            if (const auto* route = route_for(*neighbor, service, block->family())) {
-                desired.push_back({block, range, *route});
-            }
-        });
         bgp::AdjRibOut& rib_out = neighbor->rib_out();
         const std::size_t before = rib_out.pending_withdrawals();
-        rib_out.assign(desired);
+        rib_out.assign(desired_of(*neighbor, site));
         if (rib_out.pending_withdrawals() <= before) continue;
         note_holder(holders, id, neighbor->name);
         most = std::max(most, rib_out.pending_withdrawals() - before);

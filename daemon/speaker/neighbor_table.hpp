@@ -22,22 +22,45 @@ namespace swerve::daemon {
 
 using failover::NeighborId;
 
+/// With which attributes a service's routes go to one neighbor.
+struct Export {
+    bgp::RouteRef full;
+    bgp::RouteRef draining;  ///< while a drain asks traffic to leave (RFC 8326)
+};
+
+struct LastNotification {
+    bool sent;
+    bgp::Notification notification;
+    TimePoint at;
+};
+
 struct Neighbor {
     Neighbor(std::string called, Address at, const bgp::PeerConfig& peer_config, TimePoint now)
         : name(std::move(called)), address(at), peer(peer_config), state_since(now) {}
 
-    std::string name;
+    /// It came by itself from a range that is configured.
+    [[nodiscard]] bool of_range() const { return config != nullptr && config->range.has_value(); }
+    /// No session is to be had with it: an operator or the configuration says so.
+    [[nodiscard]] bool kept_down() const {
+        return disabled || (config != nullptr && config->admin_down);
+    }
+
+    std::string name;  ///< of a range's neighbor "RANGE-ADDRESS"
     Address address;
-    const conf::Neighbor* config = nullptr;  ///< null: a collector's
+    std::string interface{};                 ///< of a link-local address; empty: none
+    const conf::Neighbor* config = nullptr;  ///< null: a collector's; of a range: the range
     bgp::Peer peer;
-    std::vector<bgp::RouteRef> exports{};  ///< by ServiceId
-    bgp::RouteRef manual_export{};         ///< of routes without a service
-    bool disabled = false;                 ///< by an operator
+    std::vector<Export> exports{};  ///< by ServiceId
+    Export manual_export{};         ///< of routes without a service
+    bool disabled = false;          ///< by an operator
 
     std::optional<Asn> remote_as{};
     std::optional<Address> local_address{};
     TimePoint state_since;
     std::string last_error{};
+    std::optional<LastNotification> last_notification{};
+    bgp::FamilySet end_of_rib{};  ///< received on this session
+    bool over_limit = false;      ///< its last session ended for too many prefixes
 
     std::optional<TimePoint> pending_since{};  ///< as looked at now and then
     bool out_of_sync = false;
@@ -45,11 +68,16 @@ struct Neighbor {
     [[nodiscard]] bgp::AdjRibOut& rib_out() { return peer.rib_out(); }
 };
 
+/// Whether the neighbor keeps the routes of its session for a planned restart (RFC 4724 §4.2).
+[[nodiscard]] bool survives_restart(const Neighbor& neighbor);
+
 class NeighborTable {
 public:
     using Holders = std::vector<failover::FailoverRecord::Neighbor>;
 
-    NeighborTable(const conf::Config& config, std::uint64_t seed, TimePoint now);
+    /// `vanished_at`: when the process before this one ended its sessions for a planned restart.
+    NeighborTable(const conf::Config& config, std::uint64_t seed, TimePoint now,
+                  std::optional<TimePoint> vanished_at);
 
     [[nodiscard]] auto begin() { return all_.begin(); }
     [[nodiscard]] auto end() { return all_.end(); }
@@ -59,10 +87,16 @@ public:
     [[nodiscard]] Neighbor* find(NeighborId id);
     [[nodiscard]] const Neighbor* find(NeighborId id) const;
     [[nodiscard]] std::optional<NeighborId> find(std::string_view name) const;
-    [[nodiscard]] std::optional<NeighborId> at(const Address& address) const;
+    /// The interface tells link-local addresses apart; of others it says nothing.
+    [[nodiscard]] std::optional<NeighborId> at(const Address& address,
+                                               const std::string& interface = {}) const;
+    /// Those that came from this range.
+    [[nodiscard]] std::vector<NeighborId> of_range(const conf::Neighbor& range) const;
 
-    /// A neighbor of this configuration, or one that came by itself (collector).
+    /// A neighbor of this configuration, or one that came by itself (range, collector).
     NeighborId add(const conf::Config& config, const conf::Neighbor& neighbor, TimePoint now);
+    NeighborId add_from_range(const conf::Config& config, const conf::Neighbor& range,
+                              const Address& address, const std::string& interface, TimePoint now);
     NeighborId add_collected(const conf::Config& config, const Address& address, TimePoint now);
     void remove(NeighborId id) { all_.erase(id); }
 
@@ -77,9 +111,13 @@ public:
     /// Brings every neighbor to what the site announces. Returns the most prefixes that any of them
     /// is to lose.
     std::size_t assign(const failover::Site& site, Holders& holders);
+    /// The same for one neighbor that holds nothing yet.
+    void assign(NeighborId id, const failover::Site& site);
 
 private:
     NeighborId insert(std::unique_ptr<Neighbor> neighbor);
+    NeighborId insert(const conf::Config& config, const conf::Neighbor& from,
+                      std::unique_ptr<Neighbor> neighbor);
 
     std::map<NeighborId, std::unique_ptr<Neighbor>> all_;
     std::uint64_t seed_;

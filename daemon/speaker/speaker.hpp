@@ -61,12 +61,16 @@ struct CommandNeighbor {
 struct Reload {
     std::shared_ptr<const conf::Change> change;  ///< its `before` is the configuration in force
 };
+/// Ends the sessions of neighbors that keep the routes for a planned restart, without a word (RFC
+/// 4724); comes before StopAnnouncing, which concerns the others.
+struct VanishForRestart {};
 /// Ends all sessions with Cease/Administrative Shutdown; follows StopAnnouncing.
 struct EndSessions {
     std::string reason;
 };
-using SpeakerEvent = std::variant<failover::SiteEvent, PeerInput, PeerTick, WithdrawalsWritten,
-                                  WithdrawalsAcknowledged, CommandNeighbor, Reload, EndSessions>;
+using SpeakerEvent =
+    std::variant<failover::SiteEvent, PeerInput, PeerTick, WithdrawalsWritten,
+                 WithdrawalsAcknowledged, CommandNeighbor, Reload, VanishForRestart, EndSessions>;
 
 /// What a turn asks of the adapters, by who is to do it. In this order: neighbors that came,
 /// connections, the wire (every neighbor whose peer wants to write), neighbors that went, probes,
@@ -102,17 +106,21 @@ public:
     [[nodiscard]] const NeighborTable& neighbors() const;
     /// Of a neighbor that exists; for produce() and consumed(), which no event carries.
     [[nodiscard]] bgp::Peer& peer(NeighborId neighbor);
-    /// Collector: the neighbor at this address, made on its first connection; nothing when there
-    /// are too many.
-    [[nodiscard]] std::optional<NeighborId> collected(Moment at, const Address& address,
-                                                      SpeakerOutput& out);
+    /// Whose connection comes from there: a configured neighbor's, or one that is made on its first
+    /// connection (of the longest range that has the address, or of a collector); nothing when
+    /// nobody wants it. `interface` is that of a link-local address.
+    [[nodiscard]] std::optional<NeighborId> admit(Moment at, const Address& address,
+                                                  const std::string& interface, SpeakerOutput& out);
+
+    /// Why VanishForRestart would be no more than the end, in one sentence.
+    [[nodiscard]] std::optional<std::string> refuses_planned_restart() const;
 
     [[nodiscard]] const failover::Site& site() const;
     [[nodiscard]] const std::shared_ptr<const conf::Config>& config() const;
     [[nodiscard]] const failover::Recorder& recorder() const;
     [[nodiscard]] const bgp::RibIn& rib_in() const;
-    /// What is to outlive the process; `boot_id`, `started`, `crashes` and `ended_clean` are the
-    /// caller's.
+    /// What is to outlive the process; `boot_id`, `started`, `crashes`, `ended_clean` and
+    /// `planned_restart` are the caller's.
     [[nodiscard]] failover::SavedState saved(Moment at) const;
 
 private:

@@ -125,16 +125,19 @@ template <class Clock>
     for (const SavedOverride& each : state.overrides) overrides.push_back(to_json(each));
     json::array checks;
     for (const SavedCheck& each : state.checks) checks.push_back(to_json(each));
-    return {{"boot_id", state.boot_id},
-            {"saved_at", nanoseconds(state.saved_at)},
-            {"saved_wall", nanoseconds(state.saved_wall)},
-            {"started", nanoseconds(state.started)},
-            {"ended_clean", state.ended_clean},
-            {"crashes", state.crashes},
-            {"overrides", std::move(overrides)},
-            {"checks", std::move(checks)},
-            {"disabled_neighbors",
-             json::array(state.disabled_neighbors.begin(), state.disabled_neighbors.end())}};
+    json::object out{{"boot_id", state.boot_id},
+                     {"saved_at", nanoseconds(state.saved_at)},
+                     {"saved_wall", nanoseconds(state.saved_wall)},
+                     {"started", nanoseconds(state.started)},
+                     {"ended_clean", state.ended_clean},
+                     {"crashes", state.crashes},
+                     {"overrides", std::move(overrides)},
+                     {"checks", std::move(checks)},
+                     {"disabled_neighbors", json::array(state.disabled_neighbors.begin(),
+                                                        state.disabled_neighbors.end())}};
+    // Only then, so that an earlier version of Swerve can read every other file.
+    if (state.planned_restart) out["planned_restart"] = true;
+    return out;
 }
 
 /// A member a line, and an element a line in the lists.
@@ -287,6 +290,7 @@ private:
     out.started = members.time<TimePoint>("started");
     out.ended_clean = members.flag("ended_clean");
     out.crashes = members.number<unsigned>("crashes");
+    if (members.has("planned_restart")) out.planned_restart = members.flag("planned_restart");
 
     std::set<std::pair<std::variant<std::string, Prefix>, OverrideKind>> subjects;
     for (const json::value& each : members.list("overrides")) {

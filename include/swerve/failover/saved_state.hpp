@@ -47,7 +47,9 @@ struct SavedState {
     WallTime saved_wall;
     TimePoint started;         ///< of the process that saved it
     bool ended_clean = false;  ///< that process has withdrawn everything and said goodbye
-    unsigned crashes = 0;      ///< unclean ends in a row before that process started
+    /// It ended without a word where neighbors keep the routes for a restart (RFC 4724).
+    bool planned_restart = false;
+    unsigned crashes = 0;  ///< unclean ends in a row before that process started
     std::vector<SavedOverride> overrides;
     std::vector<SavedCheck> checks;
     std::vector<std::string> disabled_neighbors;
@@ -85,6 +87,8 @@ struct Restored {
     std::optional<TimePoint> hold_until;
     unsigned crashes = 0;  ///< unclean ends in a row, the last one included
     std::vector<std::string> disabled_neighbors;
+    /// When the process before this one vanished for a planned restart.
+    std::optional<TimePoint> vanished_at;
     /// Every service is drained for this reason: what operators had said is lost.
     std::optional<std::string> drain_all;
     /// What an operator must know, one sentence each.
