@@ -21,17 +21,20 @@ struct Tally {
     std::size_t to_withdraw = 0;
     std::size_t to_announce = 0;
     std::size_t sent = 0;
+    std::size_t to_resend = 0;
 
     Tally& operator+=(const Tally& other) {
         to_withdraw += other.to_withdraw;
         to_announce += other.to_announce;
         sent += other.sent;
+        to_resend += other.to_resend;
         return *this;
     }
     Tally& operator-=(const Tally& other) {
         to_withdraw -= other.to_withdraw;
         to_announce -= other.to_announce;
         sent -= other.sent;
+        to_resend -= other.to_resend;
         return *this;
     }
 };
@@ -57,6 +60,7 @@ struct AdjRibOut::Parts {
     std::set<EntryId> to_announce;
     std::array<Tally, 2> tallies;  ///< by family
     std::array<bool, 2> end_of_rib_due{};
+    bool end_of_rib_held = false;
     std::optional<RouteEncoder> encoder;  ///< while the session is up
     std::uint64_t updates_sent = 0;
     Packer packer;  ///< the last produce(), until anything changes
@@ -239,9 +243,24 @@ void AdjRibOut::refresh(Family family) {
     }
 }
 
+bool AdjRibOut::refreshing(Family family) const {
+    return parts_->tallies[static_cast<std::size_t>(family)].to_resend > 0;
+}
+
+void AdjRibOut::hold_end_of_rib(bool held) {
+    parts_->packer.clear();
+    parts_->end_of_rib_held = held;
+}
+
+bool AdjRibOut::end_of_rib_due(Family family) const {
+    return parts_->end_of_rib_due[static_cast<std::size_t>(family)];
+}
+
 bool AdjRibOut::pending() const {
     return !parts_->to_withdraw.empty() || !parts_->to_announce.empty() ||
-           parts_->end_of_rib_due[0] || parts_->end_of_rib_due[1];
+           (!parts_->end_of_rib_held && std::ranges::any_of(all_families, [&](Family family) {
+               return end_of_rib_due(family);
+           }));
 }
 
 std::size_t AdjRibOut::pending_withdrawals() const {
@@ -318,6 +337,7 @@ Tally AdjRibOut::Parts::tally(const Segment& segment, Family family) const {
         out.to_withdraw = count;
     }
     if (segment.sent) out.sent = count;
+    if (segment.resend) out.to_resend = count;
     return out;
 }
 
@@ -419,7 +439,7 @@ bool AdjRibOut::Parts::produce_announcements(Family family, std::size_t budget) 
         }
     }
     // RFC 4724 §2: the marker follows the first announcements, also when there are none.
-    return !end_of_rib_due[static_cast<std::size_t>(family)] ||
+    return end_of_rib_held || !end_of_rib_due[static_cast<std::size_t>(family)] ||
            packer.add_end_of_rib(family, budget);
 }
 

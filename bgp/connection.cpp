@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "bgp/route_refresh.hpp"
 #include "bgp/transitions.hpp"
 #include "swerve/base/overloaded.hpp"
 
@@ -30,46 +31,8 @@ concept OneOf = (std::same_as<T, Listed> || ...);
 
 }  // namespace
 
-void Outbox::push(MessageType type, Bytes message) {
-    const bool waiting = std::ranges::any_of(messages_, [&](const Message& other) {
-        return other.type == type && !other.begun && other.octets == message;
-    });
-    if (!waiting) messages_.push_back({type, std::move(message), false});
-}
-
-void Outbox::push_rest(Bytes rest) {
-    if (!rest.empty()) messages_.push_front({std::nullopt, std::move(rest), true});
-}
-
-std::size_t Outbox::produce(std::vector<ByteView>& out) const {
-    std::size_t size = 0;
-    for (const Message& message : messages_) {
-        out.emplace_back(message.octets);
-        size += message.octets.size();
-    }
-    return size;
-}
-
-std::size_t Outbox::consumed(std::size_t count, PeerCounters& counters) {
-    while (count > 0 && !messages_.empty()) {
-        Message& front = messages_.front();
-        if (count < front.octets.size()) {
-            front.octets.erase(front.octets.begin(),
-                               front.octets.begin() + static_cast<std::ptrdiff_t>(count));
-            front.begun = true;
-            return 0;
-        }
-        count -= front.octets.size();
-        if (front.type) ++counters.sent[static_cast<std::size_t>(*front.type)];
-        messages_.pop_front();
-    }
-    return count;
-}
-
-Bytes Outbox::rest() const { return begun() ? messages_.front().octets : Bytes{}; }
-
 Connection::Connection(const ConnectionConfig& config, PeerCounters& counters)
-    : config_(config), counters_(counters), random_(config_.seed) {}
+    : config_(config), counters_(counters), random_(config_.seed), offered_(config_.open) {}
 
 void Connection::handle(TimePoint now, const ConnectionEvent& event, ConnectionActions& out) {
     const Turn turn{now, out};
@@ -102,9 +65,9 @@ void Connection::in_idle(const ConnectionEvent& event, Turn turn) {
                    [&](const StartDialling&) { dial({}, turn); },
                    [&](const StartListening&) { enter(State::active, {}, turn); },
                    [&](const TcpUp&) { turn.out.emplace_back(CloseTcp{config_.side, {}}); },
-                   [](const OneOf<Stop, CollisionDump, TcpDown, ConnectRetryExpired, HoldExpired,
-                                  KeepaliveExpired, SendHoldExpired, HeaderError, OpenMessage,
-                                  UpdateMessage, NotificationMessage, KeepaliveMessage,
+                   [](const OneOf<Stop, Vanish, CollisionDump, TcpDown, ConnectRetryExpired,
+                                  HoldExpired, KeepaliveExpired, SendHoldExpired, HeaderError,
+                                  OpenMessage, UpdateMessage, NotificationMessage, KeepaliveMessage,
                                   RouteRefreshMessage> auto&) {},
                },
                event);
@@ -114,14 +77,13 @@ void Connection::in_connect(const ConnectionEvent& event, Turn turn) {
     std::visit(
         Overloaded{
             [](const OneOf<StartDialling, StartListening> auto&) {},
-            [&](const Stop&) { cancel_dial(Ended::Cause::stopped, "stopped", turn); },
+            [&](const OneOf<Stop, Vanish> auto&) {
+                cancel_dial(Ended::Cause::stopped, "stopped", turn);
+            },
             [&](const CollisionDump&) {
                 cancel_dial(Ended::Cause::collision, "the other connection was preferred", turn);
             },
-            [&](const TcpUp& up) {
-                local_address_ = up.local_address;
-                enter(State::open_sent, "TCP connected", turn);
-            },
+            [&](const TcpUp& up) { connected(up, turn); },
             [&](const TcpDown& down) { came_to_nothing(down, turn); },
             [&](const ConnectRetryExpired&) { dial_unanswered(turn); },
             [&](const OneOf<HoldExpired, KeepaliveExpired, SendHoldExpired, HeaderError,
@@ -137,15 +99,14 @@ void Connection::in_active(const ConnectionEvent& event, Turn turn) {
     std::visit(
         Overloaded{
             [](const OneOf<StartDialling, StartListening> auto&) {},
-            [&](const Stop&) { finish({Ended::Cause::stopped, "stopped", {}, {}}, turn); },
+            [&](const OneOf<Stop, Vanish> auto&) {
+                finish({Ended::Cause::stopped, "stopped", {}, {}}, turn);
+            },
             [&](const CollisionDump&) {
                 finish({Ended::Cause::collision, "the other connection was preferred", {}, {}},
                        turn);
             },
-            [&](const TcpUp& up) {
-                local_address_ = up.local_address;
-                enter(State::open_sent, "TCP connected", turn);
-            },
+            [&](const TcpUp& up) { connected(up, turn); },
             [&](const TcpDown& down) { tcp_lost(Ended::Cause::error, down, turn); },
             [&](const ConnectRetryExpired&) {
                 if (config_.persists) return dial({}, turn);
@@ -165,6 +126,7 @@ void Connection::in_open_sent(const ConnectionEvent& event, Turn turn) {
         Overloaded{
             [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
             [&](const Stop& order) { stop(order, turn); },
+            [&](const Vanish&) { vanish(turn); },
             [&](const CollisionDump&) { dump(turn); },
             [&](const TcpDown& down) { came_to_nothing(down, turn); },
             [&](const HoldExpired&) { hold_expired(turn); },
@@ -186,6 +148,7 @@ void Connection::in_open_confirm(const ConnectionEvent& event, Turn turn) {
         Overloaded{
             [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
             [&](const Stop& order) { stop(order, turn); },
+            [&](const Vanish&) { vanish(turn); },
             [&](const CollisionDump&) { dump(turn); },
             [&](const TcpDown& down) { tcp_lost(Ended::Cause::error, down, turn); },
             [&](const HoldExpired&) { hold_expired(turn); },
@@ -209,6 +172,7 @@ void Connection::in_established(const ConnectionEvent& event, Turn turn) {
         Overloaded{
             [](const OneOf<StartDialling, StartListening, TcpUp> auto&) {},
             [&](const Stop& order) { stop(order, turn); },
+            [&](const Vanish&) { vanish(turn); },
             [&](const CollisionDump&) { dump(turn); },
             [&](const TcpDown& down) { tcp_lost(Ended::Cause::lost, down, turn); },
             [&](const HoldExpired&) { hold_expired(turn); },
@@ -218,9 +182,7 @@ void Connection::in_established(const ConnectionEvent& event, Turn turn) {
             [&](const HeaderError& error) { header_error(error, turn); },
             [&](const OpenMessage&) { unexpected(MessageType::open, turn); },
             [&](const NotificationMessage& message) { notified(message, turn); },
-            [&](const KeepaliveMessage&) {
-                deadlines_.set(Timer::hold, turn.now + negotiated_->hold_time);
-            },
+            [&](const KeepaliveMessage&) { restart_hold(turn.now); },
             [&](const UpdateMessage& update) { update_received(update.body, turn); },
             [&](const RouteRefreshMessage& message) { refresh_received(message.body, turn); },
         },
@@ -252,10 +214,7 @@ void Connection::arm(State state, TimePoint now) {
         case State::open_sent:
             // Not earlier, for the octets of the last message may still be looked at while the
             // connection that brought them ends.
-            framer_ = {};
-            negotiated_.reset();
-            outbox_.clear();
-            outbox_.push(MessageType::open, encode(make_open(config_.open)));
+            begin_session();
             deadlines_.set(Timer::hold, now + open_sent_hold_time);
             return;
         case State::open_confirm:
@@ -264,9 +223,26 @@ void Connection::arm(State state, TimePoint now) {
                 send_keepalive(now);
             else
                 update_sent(now);
-            deadlines_.set(Timer::hold, now + negotiated_->hold_time);
+            restart_hold(now);
             return;
     }
+}
+
+void Connection::begin_session() {
+    offered_ = config_.open;
+    const Open open = make_open(offered_);
+    // RFC 8654 §4: our own word decides what we must take.
+    framer_ = Framer{open.capabilities.extended_message ? max_extended_size : max_message_size};
+    negotiated_.reset();
+    told_ = {};
+    being_refreshed_ = {};
+    outbox_.clear();
+    outbox_.push(MessageType::open, encode(open));
+}
+
+void Connection::connected(const TcpUp& event, Turn turn) {
+    tcp_ = event;
+    enter(State::open_sent, "TCP connected", turn);
 }
 
 void Connection::dial(std::string reason, Turn turn) {
@@ -304,6 +280,13 @@ void Connection::close(Ended::Cause cause, Notification words, std::string reaso
 
 void Connection::stop(const Stop& event, Turn turn) {
     close(Ended::Cause::stopped, event.notification, "sent " + describe(event.notification), turn);
+}
+
+/// RFC 4724 §4.1: a NOTIFICATION would make the neighbor drop our routes. A message that stands
+/// half on the wire is finished, for it may be a withdraw.
+void Connection::vanish(Turn turn) {
+    turn.out.emplace_back(CloseTcp{config_.side, outbox_.rest()});
+    finish({Ended::Cause::stopped, "closed without a NOTIFICATION", {}, {}}, turn);
 }
 
 void Connection::dump(Turn turn) {
@@ -378,7 +361,7 @@ void Connection::notified(const NotificationMessage& event, Turn turn) {
 void Connection::open_received(ByteView body, Turn turn) {
     auto theirs = decode_open(body);
     if (!theirs) return fail(std::move(theirs.error()), turn);
-    auto agreed = negotiate(config_.open, *theirs);
+    auto agreed = negotiate(offered_, *theirs);
     if (!agreed) return fail(std::move(agreed.error()), turn);
     negotiated_ = *agreed;
     enter(State::open_confirm, "OPEN received", turn);
@@ -386,19 +369,43 @@ void Connection::open_received(ByteView body, Turn turn) {
 
 void Connection::update_received(ByteView body, Turn turn) {
     const UpdateContext context{{negotiated_->four_octet_as, negotiated_->internal},
-                                negotiated_->families};
+                                negotiated_->families,
+                                negotiated_->add_path,
+                                negotiated_->ipv4_over_ipv6};
     auto update = decode_update(body, context);
     if (!update) return fail(std::move(update.error()), turn);
-    deadlines_.set(Timer::hold, turn.now + negotiated_->hold_time);
+    restart_hold(turn.now);
+    if (update->end_of_rib) told_.insert(*update->end_of_rib);
     turn.out.emplace_back(UpdateReceived{std::move(*update)});
 }
 
 // RFC 2918 §4: a family that was not negotiated is ignored.
 void Connection::refresh_received(ByteView body, Turn turn) {
-    const auto family = decode_route_refresh(body);
-    if (family && negotiated_->families.contains(*family)) {
-        turn.out.emplace_back(RefreshRequested{*family});
+    auto message = decode_route_refresh(body, negotiated_->enhanced_route_refresh);
+    if (!message) return fail(std::move(message.error()), turn);
+    if (!*message || !negotiated_->families.contains((*message)->family)) return;
+    const Family family = (*message)->family;
+    switch ((*message)->subtype) {
+        case RefreshSubtype::request:
+            turn.out.emplace_back(RefreshRequested{family});
+            return;
+        case RefreshSubtype::begin:
+            // RFC 7313 §4: with graceful restart none counts before the first End-of-RIB.
+            if (negotiated_->remote_restart && !told_.contains(family)) return;
+            being_refreshed_.insert(family);
+            turn.out.emplace_back(RefreshBegun{family});
+            return;
+        case RefreshSubtype::end:
+            if (being_refreshed_.contains(family)) turn.out.emplace_back(RefreshEnded{family});
+            being_refreshed_.remove(family);
+            return;
     }
+}
+
+// RFC 4271 §4.2: a hold time of 0 starts neither this timer nor that of KEEPALIVEs.
+void Connection::restart_hold(TimePoint now) {
+    if (negotiated_->hold_time == Duration{0}) return;
+    deadlines_.set(Timer::hold, now + negotiated_->hold_time);
 }
 
 void Connection::send_keepalive(TimePoint now) {
@@ -407,13 +414,14 @@ void Connection::send_keepalive(TimePoint now) {
 }
 
 void Connection::update_sent(TimePoint now) {
+    if (negotiated_->keepalive == Duration{0}) return;
     const Duration jittered = random_.shortened(negotiated_->keepalive);
     deadlines_.set(Timer::keepalive, now + std::max(jittered, shortest_keepalive));
 }
 
-// RFC 9687 §3: runs while the neighbor owes us the room for what is pending.
+// RFC 9687 §3: runs while the neighbor owes us the room for what is pending; not with hold time 0.
 void Connection::watch_output(TimePoint now, bool pending, bool progress) {
-    if (state_ != State::established) return;
+    if (state_ != State::established || negotiated_->hold_time == Duration{0}) return;
     if (!pending) {
         deadlines_.clear(Timer::send_hold);
     } else if (progress || !deadlines_.armed(Timer::send_hold)) {

@@ -5,12 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "bgp/outbox.hpp"
 #include "swerve/base/bytes.hpp"
 #include "swerve/base/deadlines.hpp"
 #include "swerve/base/random.hpp"
@@ -35,6 +35,7 @@ struct KeepaliveExpired {};     ///< 11
 struct SendHoldExpired {};      ///< 29 (RFC 9687 §3.1)
 struct TcpUp {                  ///< 16, 17
     Address local_address;
+    std::optional<Address> link_local{};  ///< as in TcpConnected
 };
 struct TcpDown {  ///< 18
     std::string reason;
@@ -53,14 +54,15 @@ struct KeepaliveMessage {};  ///< 26
 struct UpdateMessage {       ///< 27, or 28 when it turns out to be wrong
     ByteView body;
 };
-struct RouteRefreshMessage {  ///< RFC 2918
+struct RouteRefreshMessage {  ///< RFC 2918, RFC 7313
     ByteView body;
 };
-/// Stop (2, 8) is the peer's own event.
-using ConnectionEvent = std::variant<StartDialling, StartListening, Stop, CollisionDump, TcpUp,
-                                     TcpDown, ConnectRetryExpired, HoldExpired, KeepaliveExpired,
-                                     SendHoldExpired, HeaderError, OpenMessage, UpdateMessage,
-                                     NotificationMessage, KeepaliveMessage, RouteRefreshMessage>;
+/// Stop (2, 8) and Vanish are the peer's own events.
+using ConnectionEvent =
+    std::variant<StartDialling, StartListening, Stop, Vanish, CollisionDump, TcpUp, TcpDown,
+                 ConnectRetryExpired, HoldExpired, KeepaliveExpired, SendHoldExpired, HeaderError,
+                 OpenMessage, UpdateMessage, NotificationMessage, KeepaliveMessage,
+                 RouteRefreshMessage>;
 
 // Actions beyond those that the peer hands on as they are.
 struct RefreshRequested {
@@ -80,39 +82,10 @@ struct Ended {
     std::optional<Notification> sent;
     std::optional<Notification> received;
 };
-using ConnectionAction = std::variant<Dial, CancelDial, CloseTcp, NotificationExchanged,
-                                      UpdateReceived, RefreshRequested, SessionEstablished, Ended>;
+using ConnectionAction =
+    std::variant<Dial, CancelDial, CloseTcp, NotificationExchanged, UpdateReceived, RefreshBegun,
+                 RefreshEnded, RefreshRequested, SessionEstablished, Ended>;
 using ConnectionActions = std::vector<ConnectionAction>;
-
-/// Control messages on their way to the socket, and the rest of a message that was taken only in
-/// part. Bounded: of what was not begun, one OPEN, one KEEPALIVE and one ROUTE-REFRESH a family;
-/// one message that was.
-class Outbox {
-public:
-    /// Adds nothing where the same message waits already.
-    void push(MessageType type, Bytes message);
-    /// A message of which the socket has taken a part already.
-    void push_rest(Bytes rest);
-    void clear() { messages_.clear(); }
-
-    [[nodiscard]] bool empty() const { return messages_.empty(); }
-    /// A message stands half on the wire, so nothing but its rest may follow.
-    [[nodiscard]] bool begun() const { return !messages_.empty() && messages_.front().begun; }
-
-    std::size_t produce(std::vector<ByteView>& out) const;
-    /// Returns how many of the octets were not its own.
-    [[nodiscard]] std::size_t consumed(std::size_t count, PeerCounters& counters);
-    /// The rest of the message that was begun.
-    [[nodiscard]] Bytes rest() const;
-
-private:
-    struct Message {
-        std::optional<MessageType> type;  ///< absent: counted elsewhere
-        Bytes octets;                     ///< what is left to send
-        bool begun;
-    };
-    std::deque<Message> messages_;
-};
 
 struct ConnectionConfig {
     Side side;
@@ -149,6 +122,8 @@ public:
     void ask_for_routes();
     /// Counts from the next attempt on.
     void reconfigure(Duration connect_retry, bool persists);
+    /// What the next OPEN says.
+    void offer(const OpenPolicy& open) { config_.open = open; }
 
     [[nodiscard]] Side side() const { return config_.side; }
     [[nodiscard]] State state() const { return state_; }
@@ -156,8 +131,10 @@ public:
     [[nodiscard]] const std::string& reason() const { return reason_; }
     /// Set from OpenConfirm on.
     [[nodiscard]] const std::optional<Negotiated>& negotiated() const { return negotiated_; }
+    /// What our last OPEN said.
+    [[nodiscard]] const OpenPolicy& offered() const { return offered_; }
     /// Set from OpenSent on.
-    [[nodiscard]] const std::optional<Address>& local_address() const { return local_address_; }
+    [[nodiscard]] const std::optional<TcpUp>& tcp() const { return tcp_; }
     /// When it dials again, in Active.
     [[nodiscard]] std::optional<TimePoint> next_dial() const;
 
@@ -182,6 +159,8 @@ private:
     void cancel_dial(Ended::Cause cause, std::string reason, Turn turn);
     void close(Ended::Cause cause, Notification words, std::string reason, Turn turn);
     void stop(const Stop& event, Turn turn);
+    void vanish(Turn turn);
+    void connected(const TcpUp& event, Turn turn);
     void dump(Turn turn);
     void fail(Notification answer, Turn turn);
     void header_error(const HeaderError& event, Turn turn);
@@ -196,6 +175,8 @@ private:
     void open_received(ByteView body, Turn turn);
     void update_received(ByteView body, Turn turn);
     void refresh_received(ByteView body, Turn turn);
+    void begin_session();
+    void restart_hold(TimePoint now);
     void send_keepalive(TimePoint now);
     void finish(Ended ended, Turn turn);
 
@@ -208,8 +189,11 @@ private:
     Framer framer_;
     ByteView segment_;  ///< of the last receive()
     Outbox outbox_;
+    OpenPolicy offered_;
     std::optional<Negotiated> negotiated_;
-    std::optional<Address> local_address_;
+    std::optional<TcpUp> tcp_;
+    FamilySet told_;             ///< families whose first End-of-RIB has come
+    FamilySet being_refreshed_;  ///< families between BoRR and EoRR
 };
 
 }  // namespace swerve::bgp

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bgp/connection.hpp"
+#include "bgp/refresh_answers.hpp"
 #include "swerve/base/deadlines.hpp"
 #include "swerve/base/overloaded.hpp"
 #include "swerve/base/random.hpp"
@@ -31,6 +32,12 @@ bool we_dominate(const OpenPolicy& ours, const Negotiated& theirs) {
     return ours.local_as > theirs.remote_as;
 }
 
+/// RFC 5492 §3: what a neighbor answers that knows no capabilities.
+bool refuses_capabilities(const Notification& answer) {
+    return answer.code == static_cast<std::uint8_t>(ErrorCode::open_message) &&
+           answer.subcode == subcode::unsupported_optional_parameter;
+}
+
 /// The side that a peer brings about by itself.
 Side own_side(const PeerConfig& config) { return config.passive ? Side::accepted : Side::dialled; }
 
@@ -54,7 +61,9 @@ struct Peer::Parts {
           dialled(connection_config(Side::dialled, config), counters),
           accepted(connection_config(Side::accepted, config), counters),
           random(config.seed + 2),
-          retry_delay(config.connect_retry) {}
+          retry_delay(config.connect_retry) {
+        rib.hold_end_of_rib(config.hold_end_of_rib);
+    }
     Parts(const Parts&) = delete;
     Parts& operator=(const Parts&) = delete;
     ~Parts() = default;
@@ -76,6 +85,7 @@ struct Peer::Parts {
     [[nodiscard]] std::optional<Notification> refusal() const;
     /// Of the session.
     [[nodiscard]] std::optional<Address> next_hop(Family family) const;
+    [[nodiscard]] std::optional<Address> link_local() const;
 
     void reconfigure(const PeerConfig& given);
     void start(Turn turn);
@@ -90,6 +100,10 @@ struct Peer::Parts {
     void apply(Connection& one, const ConnectionEvent& event, Turn turn);
     void perform(Connection& one, ConnectionActions& actions, Turn turn);
     void session_up(const Connection& one, Turn turn);
+    void offer();
+    [[nodiscard]] RefreshAnswers::Session answering() {
+        return {rib, at(*session).outbox(), *negotiated};
+    }
     void ended(const Connection& one, Ended& end, Turn turn);
     void settle(const Connection& newest, Turn turn);
     void schedule_retry(TimePoint now);
@@ -106,16 +120,19 @@ struct Peer::Parts {
     State published = State::idle;
     std::string published_reason;
     bool started = false;
+    bool halted = false;  ///< until the idle hold is over nobody is let in
+    bool plain = false;   ///< the next OPEN carries no capabilities
     unsigned failures = 0;
     Duration retry_delay;  ///< until the next attempt, as the last ending decided
     std::optional<Side> session;
     std::optional<Negotiated> negotiated;
+    RefreshAnswers refreshes;
     TimePoint established_at;
     TimePoint latest;  ///< when the driver called last
 };
 
 std::optional<Notification> Peer::Parts::refusal() const {
-    if (!started) return cease(subcode::connection_rejected);
+    if (!started || halted) return cease(subcode::connection_rejected);
     if (session || accepted.state() >= State::open_sent) {
         return cease(subcode::connection_collision);
     }
@@ -125,8 +142,16 @@ std::optional<Notification> Peer::Parts::refusal() const {
 std::optional<Address> Peer::Parts::next_hop(Family family) const {
     const auto& given = family == Family::ipv4 ? config.next_hop_ipv4 : config.next_hop_ipv6;
     if (given) return given;
-    const auto& own = at(*session).local_address();
-    return own->family() == family ? own : std::nullopt;
+    const Address& own = at(*session).tcp()->local_address;
+    // RFC 8950 §4: an IPv6 address leads to IPv4 prefixes where both sides said so.
+    const bool leads_there =
+        own.family() == family || (family == Family::ipv4 && negotiated->ipv4_over_ipv6);
+    return leads_there ? std::optional{own} : std::nullopt;
+}
+
+/// RFC 2545 §3: only a neighbor on the same link can use it.
+std::optional<Address> Peer::Parts::link_local() const {
+    return config.shared_link ? at(*session).tcp()->link_local : std::nullopt;
 }
 
 void Peer::Parts::reconfigure(const PeerConfig& given) {
@@ -153,14 +178,28 @@ void Peer::Parts::start(Turn turn) {
 
 void Peer::Parts::stop(const Stop& event, Turn turn) {
     started = false;
+    halted = false;
+    plain = false;
     failures = 0;
+    offer();
     apply(dialled, event, turn);
     apply(accepted, event, turn);
 }
 
-void Peer::Parts::halt(const Halt& event, Turn turn) { stop(Stop{event.notification}, turn); }
+void Peer::Parts::halt(const Halt& event, Turn turn) {
+    if (!started) return;
+    halted = true;
+    deadlines.set(Timer::idle_hold, turn.now + event.idle);
+    apply(dialled, Stop{event.notification}, turn);
+    apply(accepted, Stop{event.notification}, turn);
+}
 
-void Peer::Parts::vanish(Turn turn) { stop(Stop{}, turn); }
+void Peer::Parts::vanish(Turn turn) {
+    started = false;
+    halted = false;
+    apply(dialled, Vanish{}, turn);
+    apply(accepted, Vanish{}, turn);
+}
 
 void Peer::Parts::connected(const TcpConnected& event, Turn turn) {
     if (event.side == Side::accepted) {
@@ -178,7 +217,7 @@ void Peer::Parts::connected(const TcpConnected& event, Turn turn) {
             accepted.handle(turn.now, StartListening{}, none);
         }
     }
-    apply(at(event.side), TcpUp{event.local_address}, turn);
+    apply(at(event.side), TcpUp{event.local_address, event.link_local}, turn);
 }
 
 void Peer::Parts::received(const BytesReceived& event, Turn turn) {
@@ -197,7 +236,11 @@ void Peer::Parts::tick(Turn turn) {
         one->tick(turn.now, actions);
         perform(*one, actions, turn);
     }
-    if (deadlines.take_expired(Timer::idle_hold, turn.now)) start(turn);
+    if (session) refreshes.tick(turn.now, answering());
+    if (deadlines.take_expired(Timer::idle_hold, turn.now)) {
+        halted = false;
+        start(turn);
+    }
 }
 
 void Peer::Parts::apply(Connection& one, const ConnectionEvent& event, Turn turn) {
@@ -216,7 +259,11 @@ void Peer::Parts::perform(Connection& one, ConnectionActions& actions, Turn turn
                            turn.out.emplace_back(std::move(exchanged));
                        },
                        [&](UpdateReceived& update) { turn.out.emplace_back(std::move(update)); },
-                       [&](RefreshRequested& request) { rib.refresh(request.family); },
+                       [&](RefreshBegun& begun) { turn.out.emplace_back(begun); },
+                       [&](RefreshEnded& over) { turn.out.emplace_back(over); },
+                       [&](RefreshRequested& request) {
+                           refreshes.asked(turn.now, request.family, answering());
+                       },
                        [&](SessionEstablished&) { session_up(one, turn); },
                        [&](Ended& end) { ended(one, end, turn); },
                    },
@@ -231,26 +278,52 @@ void Peer::Parts::session_up(const Connection& one, Turn turn) {
     negotiated = one.negotiated();
     established_at = turn.now;
     ++counters.established;
-    rib.session_up({.local_as = config.open.local_as,
-                    .attributes = {negotiated->four_octet_as, negotiated->internal},
-                    .families = negotiated->families,
-                    .next_hop_ipv4 = next_hop(Family::ipv4),
-                    .next_hop_ipv6 = next_hop(Family::ipv6)});
-    turn.out.emplace_back(SessionUp{*negotiated, one.side(), *one.local_address()});
+    rib.session_up(
+        {.local_as = config.open.local_as,
+         .attributes = {negotiated->four_octet_as, negotiated->internal},
+         .families = negotiated->families,
+         .next_hop_ipv4 = next_hop(Family::ipv4),
+         .next_hop_ipv6 = next_hop(Family::ipv6),
+         .next_hop_link_local = link_local(),
+         .ipv4_over_ipv6 = negotiated->ipv4_over_ipv6,
+         .largest_message = negotiated->send_extended ? max_extended_size : max_message_size,
+         .role = negotiated->role});
+    turn.out.emplace_back(SessionUp{*negotiated, one.side(), one.tcp()->local_address});
+    plain = false;
+    offer();
+}
+
+/// What the next OPENs say. The restart is over with the first session after it: until then no
+/// OPEN has told the neighbor of it for good, for its connection may have lost a collision.
+void Peer::Parts::offer() {
+    OpenPolicy next = config.open;
+    next.restarting = next.restarting && counters.established == 0;
+    next.plain = next.plain || plain;
+    for (Connection* one : {&dialled, &accepted}) one->offer(next);
 }
 
 /// The single exit of a session, and what every end of a connection means for the next attempt.
 void Peer::Parts::ended(const Connection& one, Ended& end, Turn turn) {
     const bool was_session = session == one.side();
+    const bool refused = !was_session && end.received && refuses_capabilities(*end.received);
     if (was_session) {
         session.reset();
         negotiated.reset();
+        refreshes = {};
         rib.session_down();
         if (turn.now - established_at >= proven_session) failures = 0;
         turn.out.emplace_back(
             SessionDown{end.reason, std::move(end.sent), std::move(end.received)});
     }
     if (end.cause != Ended::Cause::error && !(was_session && end.cause == Ended::Cause::lost)) {
+        return;
+    }
+    // RFC 5492 §3: once more without capabilities, at the shortest delay; if that comes to nothing
+    // either, with them again and with backoff. Nothing but IPv4 unicast can be had that way.
+    plain = refused && !one.offered().plain && config.open.families.contains(Family::ipv4);
+    offer();
+    if (plain) {
+        retry_delay = random.shortened(backoff(1));
         return;
     }
     // While the other connection makes its way, this one's end is no failure of the neighbor.
@@ -284,6 +357,7 @@ void Peer::Parts::settle(const Connection& newest, Turn turn) {
 /// A hold that runs is not prolonged by what happens meanwhile, or a stray caller could keep us
 /// from dialling for ever.
 void Peer::Parts::schedule_retry(TimePoint now) {
+    if (halted) return;
     const bool wanted = started && starter().state() == State::idle &&
                         other(starter()).state() < State::open_confirm;
     if (!wanted)
@@ -335,7 +409,7 @@ void Peer::handle(TimePoint now, const PeerEvent& event, PeerActions& out) {
     parts_->watch_output(now);
 }
 
-void Peer::release_end_of_rib() { parts_->config.hold_end_of_rib = false; }
+void Peer::release_end_of_rib() { parts_->rib.hold_end_of_rib(false); }
 
 void Peer::reconfigure(const PeerConfig& config) { parts_->reconfigure(config); }
 
@@ -346,7 +420,7 @@ void Peer::tick(TimePoint now, PeerActions& out) {
 }
 
 std::optional<TimePoint> Peer::next_deadline() const {
-    return earlier(parts_->deadlines.next(),
+    return earlier(earlier(parts_->deadlines.next(), parts_->refreshes.next_deadline()),
                    earlier(parts_->dialled.next_deadline(), parts_->accepted.next_deadline()));
 }
 
@@ -370,6 +444,7 @@ void Peer::consumed(TimePoint now, Side side, std::size_t count) {
         const std::uint64_t sent = parts_->rib.updates_sent() - before;
         parts_->counters.sent[static_cast<std::size_t>(MessageType::update)] += sent;
         if (sent > 0) one.update_sent(now);
+        parts_->refreshes.sent(parts_->answering());
     }
     one.watch_output(now, parts_->output_pending(one), count > 0);
 }

@@ -106,7 +106,8 @@ TEST_CASE("peer: ROUTE-REFRESH sends the family once more, an unknown family not
     bench.receive(Side::dialled, encode_route_refresh(Family::ipv6));  // not negotiated
     CHECK_FALSE(bench.peer.wants_write(Side::dialled));
     bench.receive(Side::dialled, encode_route_refresh(Family::ipv4));
-    CHECK(types_in(bench.drain(Side::dialled)) == "U");
+    CHECK(types_in(bench.drain(Side::dialled)) == "RU");  // BoRR before them
+    CHECK(types_in(bench.drain(Side::dialled)) == "R");   // EoRR behind
     CHECK(bench.peer.state() == State::established);
 }
 

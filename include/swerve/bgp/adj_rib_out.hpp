@@ -94,6 +94,12 @@ public:
     [[nodiscard]] bool session_is_up() const;
     /// RFC 2918: sends what is advertised in this family once more.
     void refresh(Family family);
+    /// Whether some of it still waits to be sent once more.
+    [[nodiscard]] bool refreshing(Family family) const;
+    /// While held, End-of-RIB is owed and not sent (RFC 4724 §4.1); announcements are not held.
+    void hold_end_of_rib(bool held);
+    /// Whether the End-of-RIB of this session is still owed.
+    [[nodiscard]] bool end_of_rib_due(Family family) const;
 
     /// Whether produce() would return anything.
     [[nodiscard]] bool pending() const;
