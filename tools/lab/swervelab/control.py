@@ -45,9 +45,11 @@ class Control:
         except (OSError, http.client.HTTPException, Refused):
             return False
 
+    def neighbor(self, name: str) -> dict:
+        return self.get("/v1/neighbors/" + urllib.parse.quote(name))["neighbors"][0]
+
     def session_is_up(self, name: str) -> bool:
-        found = self.get("/v1/neighbors/" + urllib.parse.quote(name))["neighbors"]
-        return bool(found) and found[0]["state"] == "established"
+        return self.neighbor(name)["state"] == "established"
 
     def best_neighbor(self, prefix: str) -> "str | None":
         """At a collector: through whom the prefix is reached."""

@@ -8,15 +8,34 @@ import subprocess
 
 from ..clock import wait_until
 
+AS_TRANS = 23456
 
 @dataclasses.dataclass(frozen=True)
 class Peering:
-    """One session of the router with Swerve; Swerve dials, the router waits."""
+    """One session of the router with Swerve; Swerve dials, the router waits.
+
+    What is beyond the first four fields a make may lack: the names of the fields are those of Router.lacks.
+    """
 
     name: str  # lower-case letters, digits and underscores: some makes use it as an identifier
     local: str
     remote: str
     remote_as: int
+    local_as: "int | None" = None  # another than the router's own
+    password: "str | None" = None  # TCP-MD5
+    multihop: "int | None" = None  # hops to the neighbor
+    ttl_security: bool = False  # GTSM: the neighbor is one hop away
+    role: "str | None" = None  # of the router: "provider", "customer" or "peer"
+    interface: "str | None" = None  # with link-local addresses
+    extended_next_hop: bool = False  # RFC 8950
+    two_octet: bool = False  # no four-octet AS capability (RFC 6793)
+    honour_gshut: bool = False  # RFC 8326: LOCAL_PREF 0 for routes with the community
+
+
+    @property
+    def seen_as(self) -> int:
+        """The AS of the neighbor for whoever takes it from the two octets of its OPEN."""
+        return AS_TRANS if self.two_octet and self.remote_as > 0xFFFF else self.remote_as
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +48,7 @@ class Route:
     med: "int | None" = None
     local_pref: "int | None" = None  # None on eBGP, where it is the router's own
     communities: frozenset = frozenset()  # "64500:100"
+    extended_communities: frozenset = frozenset()  # "rt:64500:100"
     large_communities: frozenset = frozenset()  # "64500:1:2"
 
 
@@ -55,8 +75,8 @@ def address(text: str) -> str:
 class Router:
     """One router in a network namespace, with configuration, sockets and logs in the directory of its world.
 
-    A make fills in the class attributes, write_configuration(), start(), stop() and the questions below. Its hold time
-    is 90 s, so that a session runs with what Swerve offers.
+    A make fills in the class attributes, write_configuration(), start(), stop() and the questions and commands below.
+    Its hold time is 90 s, so that a session runs with what Swerve offers.
     """
 
     kind = ""  # how it is called on the command line
@@ -65,17 +85,30 @@ class Router:
     search = ""  # where its daemons are when they are on no PATH
     sets_kernel_routes = False
     note = ""  # what people should know who watch it in the lab
+    lacks = {}  # field of a peering or name of a command: why this version has no such thing
 
     HOLD_TIME_S = 90
 
-    def __init__(self, world, namespaces, netns: str, asn: int, router_id: str, peerings: list, kernel: bool = False):
-        """With `kernel`, best routes go into the routing table of the namespace."""
+    def __init__(
+        self,
+        world,
+        namespaces,
+        netns: str,
+        asn: int,
+        router_id: str,
+        peerings: list,
+        kernel: bool = False,
+        originates: tuple = (),
+    ):
+        """With `kernel`, best routes go into the routing table of the namespace; the IPv4 prefixes `originates` are
+        announced to all neighbors."""
         self.world = world
         self.netns = namespaces[netns]
         self.asn = asn
         self.router_id = router_id
         self.peerings = {peering.name: peering for peering in peerings}
         self.kernel = kernel
+        self.originates = originates
         self.process = None  # the one that speaks BGP
         self.write_configuration()
 
@@ -123,8 +156,8 @@ class Router:
     def session_is_up(self, peering: str) -> bool:
         raise NotImplementedError
 
-    def route(self, prefix: str, peering: str) -> "Route | None":
-        """What the router holds for exactly this prefix from one neighbor."""
+    def held(self, prefix: str, peering: str) -> "Route | None":
+        """What the router holds for exactly this prefix from one neighbor, with the LOCAL_PREF it uses itself."""
         raise NotImplementedError
 
     def best(self, prefix: str) -> "str | None":
@@ -135,7 +168,40 @@ class Router:
         """An operator's reset: the router ends the session with Cease, whose name this returns, and takes it again."""
         raise NotImplementedError
 
+    def reload(self, peering: Peering):
+        """Takes over a configuration that was written anew because this peering changed."""
+        raise NotImplementedError
+
+    def shut(self, peering: str, reason: str):
+        """Ends the session for good, with a message to the neighbor (RFC 9003)."""
+        raise NotImplementedError
+
+    def open(self, peering: str):
+        """Takes the session again."""
+        raise NotImplementedError
+
+    def refresh(self, peering: str):
+        """Asks the neighbor to send its IPv4 routes once more (RFC 2918)."""
+        raise NotImplementedError
+
     # What is the same for all.
+
+    def route(self, prefix: str, peering: str) -> "Route | None":
+        """What the router was sent for exactly this prefix by one neighbor."""
+        held = self.held(prefix, peering)
+        if held is None or self.is_internal(peering):
+            return held
+        return dataclasses.replace(held, local_pref=None)
+
+    def change(self, peering: str, **fields):
+        """Gives a peering other values, in the running router."""
+        self.peerings[peering] = dataclasses.replace(self.peerings[peering], **fields)
+        self.write_configuration()
+        self.reload(self.peerings[peering])
+
+    def was_told(self, peering: str, text: str) -> bool:
+        """Whether the router reports that a neighbor ended the session with this message."""
+        return text in self.process.log_text()
 
     def stop(self):
         self.process.end()
@@ -185,4 +251,7 @@ class Router:
         return None
 
     def is_internal(self, peering: str) -> bool:
-        return self.peerings[peering].remote_as == self.asn
+        return self.peerings[peering].remote_as == self.asn_of(self.peerings[peering])
+
+    def asn_of(self, peering: Peering) -> int:
+        return peering.local_as or self.asn

@@ -2,19 +2,28 @@
 
 import re
 
-from .base import Route, Router, address
+from .base import Peering, Route, Router, address
 
 KERNEL = "protocol kernel {{ {family} {{ import none; export where source = RTS_BGP; }}; }}\n"
+
+ORIGINATED = "protocol static {{ ipv4; {routes} }}\n"
+
+GSHUT = """\
+filter honour_gshut {
+  if (65535, 0) ~ bgp_community then bgp_local_pref = 0;
+  accept;
+}
+"""
 
 PEERING = """\
 protocol bgp {name} {{
   local {local} as {asn};
-  neighbor {remote} as {remote_as};
+  neighbor {remote}{zone} as {seen_as};
   passive yes;
   hold time {hold};
   error wait time 1, 4;
-  ipv4 {{ import all; export none; }};
-  ipv6 {{ import all; export none; }};
+{options}  ipv4 {{ import {filter}; export where source = RTS_STATIC; {next_hop}}};
+  ipv6 {{ import {filter}; export none; }};
 }}
 """
 
@@ -26,11 +35,23 @@ class Bird(Router):
     sets_kernel_routes = True
 
     def write_configuration(self):
-        text = f"log stderr all;\nrouter id {self.router_id};\nprotocol device {{ scan time 1; }}\n"
+        text = f"log stderr all;\nrouter id {self.router_id};\nprotocol device {{ scan time 1; }}\n{GSHUT}"
         if self.kernel:
             text += KERNEL.format(family="ipv4") + KERNEL.format(family="ipv6")
+        if self.originates:
+            routes = " ".join(f"route {prefix} blackhole;" for prefix in self.originates)
+            text += ORIGINATED.format(routes=routes)
         for peering in self.peerings.values():
-            text += PEERING.format(asn=self.asn, hold=self.HOLD_TIME_S, **vars(peering))
+            text += PEERING.format(
+                **vars(peering),
+                asn=self.asn_of(peering),
+                seen_as=peering.seen_as,
+                hold=self.HOLD_TIME_S,
+                zone=f"%'{peering.interface}'" if peering.interface else "",
+                options="".join(f"  {option};\n" for option in _options(peering)),
+                filter="filter honour_gshut" if peering.honour_gshut else "all",
+                next_hop="extended next hop on; " if peering.extended_next_hop else "",
+            )
         self._config = self.write("bird.conf", text)
         self._socket = self.path("bird.ctl")
 
@@ -47,7 +68,7 @@ class Bird(Router):
     def session_is_up(self, peering: str) -> bool:
         return re.search(rf"^{peering}\s+BGP\s.*Established", self._birdc("show", "protocols"), re.M) is not None
 
-    def route(self, prefix: str, peering: str) -> "Route | None":
+    def held(self, prefix: str, peering: str) -> "Route | None":
         text = self._birdc("show", "route", "all", "protocol", peering, prefix)
         seen = {key: value.strip() for key, value in re.findall(r"^\tBGP\.(\w+): ?(.*)$", text, re.M)}
         if not seen:
@@ -57,8 +78,9 @@ class Bird(Router):
             as_path=tuple(int(asn) for asn in seen["as_path"].split()),
             next_hop=address(seen["next_hop"].split()[0]),
             med=int(seen["med"]) if "med" in seen else None,
-            local_pref=int(seen["local_pref"]) if self.is_internal(peering) else None,
+            local_pref=int(seen["local_pref"]),
             communities=_tuples(seen.get("community", "")),
+            extended_communities=_tuples(seen.get("ext_community", "")),
             large_communities=_tuples(seen.get("large_community", "")),
         )
 
@@ -70,8 +92,33 @@ class Bird(Router):
         self._birdc("restart", peering)
         return "Administrative Reset"
 
+    def reload(self, peering: Peering):
+        self._birdc("configure")
+
+    def shut(self, peering: str, reason: str):
+        self._birdc("disable", peering, f'"{reason}"')
+
+    def open(self, peering: str):
+        self._birdc("enable", peering)
+
+    def refresh(self, peering: str):
+        self._birdc("reload", "in", peering)
+
     def _birdc(self, *words: str) -> str:
         return self.ask(self.program("birdc"), "-s", self._socket, *words)
+
+
+def _options(peering: Peering):
+    if peering.password:
+        yield f'password "{peering.password}"'
+    if peering.multihop:
+        yield f"multihop {peering.multihop}"
+    if peering.ttl_security:
+        yield "ttl security on"
+    if peering.role:
+        yield f"local role {peering.role}"
+    if peering.two_octet:
+        yield "enable as4 off"
 
 
 def _tuples(text: str) -> frozenset:

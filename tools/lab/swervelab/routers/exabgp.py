@@ -3,10 +3,11 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import sys
 
-from .base import Route, Router, address
+from .base import Peering, Route, Router, address
 
 RECORDER = pathlib.Path(__file__).with_name("exabgp_recorder.py")
 
@@ -28,8 +29,9 @@ neighbor {remote} {{
   passive true;
   listen 179;
   family {{ ipv4 unicast; ipv6 unicast; }}
-  api {{ processes [ recorder ]; neighbor-changes; receive {{ parsed; update; }} }}
-}}
+  api {{ processes [ recorder ]; neighbor-changes; receive {{ parsed; update; notification; }} }}
+  static {{ {routes} }}
+{options}}}
 """
 
 SETTINGS = {
@@ -45,13 +47,24 @@ class ExaBgp(Router):
     kind = "exabgp"
     title = "ExaBGP"
     programs = {"exabgp": "exabgp"}
+    lacks = {
+        "role": "ExaBGP 4.2 does not know RFC 9234",
+        "interface": "ExaBGP 4.2 has no zones of link-local addresses",
+        "honour_gshut": "ExaBGP has no policy",
+        "shut": "its teardown command takes no message",
+    }
 
     def write_configuration(self):
         self._socket = self.path("exabgp.sock")
         text = PROCESS.format(python=sys.executable, recorder=RECORDER, socket=self._socket)
         for peering in self.peerings.values():
             text += PEERING.format(
-                asn=self.asn, router_id=self.router_id, hold=self.HOLD_TIME_S, **vars(peering)
+                **vars(peering),
+                asn=self.asn_of(peering),
+                router_id=self.router_id,
+                hold=self.HOLD_TIME_S,
+                routes=" ".join(f"route {prefix} next-hop {self.router_id};" for prefix in self.originates),
+                options="".join(f"  {option}\n" for option in _options(peering)),
             )
         self._config = self.write("exabgp.conf", text)
 
@@ -67,7 +80,7 @@ class ExaBgp(Router):
     def session_is_up(self, peering: str) -> bool:
         return self._state(peering)["state"] == "up"
 
-    def route(self, prefix: str, peering: str) -> "Route | None":
+    def held(self, prefix: str, peering: str) -> "Route | None":
         found = self._state(peering)["routes"].get(prefix)
         if found is None:
             return None
@@ -77,8 +90,12 @@ class ExaBgp(Router):
             as_path=tuple(seen.get("as-path", ())),
             next_hop=address(found["next_hop"]),
             med=seen.get("med"),
-            local_pref=seen.get("local-preference") if self.is_internal(peering) else None,
+            local_pref=seen.get("local-preference"),
             communities=frozenset(_text(community) for community in seen.get("community", ())),
+            extended_communities=frozenset(
+                community["string"].replace("target:", "rt:").replace("origin:", "ro:")
+                for community in seen.get("extended-community", ())
+            ),
             large_communities=frozenset(_text(community) for community in seen.get("large-community", ())),
         )
 
@@ -90,8 +107,17 @@ class ExaBgp(Router):
         self._recorder(f"neighbor {self.peerings[peering].remote} teardown 4")
         return "Administrative Reset"
 
+    def reload(self, peering: Peering):
+        self.process.signal(signal.SIGUSR1)
+
+    def refresh(self, peering: str):
+        self._recorder(f"neighbor {self.peerings[peering].remote} announce route-refresh ipv4 unicast")
+
+    def was_told(self, peering: str, text: str) -> bool:
+        return text in self._state(peering)["notification"]
+
     def _state(self, peering: str) -> dict:
-        return (self._recorder("state") or {}).get(self.peerings[peering].remote, {"state": "down", "routes": {}})
+        return (self._recorder("state") or {}).get(self.peerings[peering].remote, {"state": "down", "routes": {}, "notification": ""})
 
     def _recorder(self, request: str) -> "dict | None":
         """One question and its answer; None while the recorder does not answer."""
@@ -104,6 +130,22 @@ class ExaBgp(Router):
                     return json.loads(answer.read())
         except (OSError, ValueError):
             return None
+
+
+def _options(peering: Peering):
+    capabilities = ["route-refresh enable;"]
+    if peering.extended_next_hop:
+        capabilities.append("nexthop enable;")
+        yield "nexthop { ipv4 unicast ipv6; }"
+    if peering.two_octet:
+        capabilities.append("asn4 disable;")
+    yield "capability { " + " ".join(capabilities) + " }"
+    if peering.password:
+        yield f'md5-password "{peering.password}";'
+    if peering.multihop:
+        yield f"outgoing-ttl {peering.multihop};"
+    if peering.ttl_security:
+        yield "incoming-ttl 255;"
 
 
 def _text(community: list) -> str:

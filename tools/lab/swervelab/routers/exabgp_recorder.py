@@ -3,8 +3,8 @@
     exabgp_recorder.py SOCKET
 
 ExaBGP writes one JSON object a line to standard input and reads commands from standard output. A client of the Unix
-socket sends one line: "state" is answered with {address: {"state": …, "routes": {prefix: …}}}, any other line is a
-command for ExaBGP and answered with {}.
+socket sends one line: "state" is answered with {address: {"state": …, "routes": {prefix: …}, "notification": …}}, any
+other line is a command for ExaBGP and answered with {}.
 """
 
 import json
@@ -23,12 +23,14 @@ class Table:
             return
         with self._lock:
             known = self._neighbors.setdefault(
-                message["neighbor"]["address"]["peer"], {"state": "down", "routes": {}}
+                message["neighbor"]["address"]["peer"], {"state": "down", "routes": {}, "notification": ""}
             )
             if message["type"] == "state":
                 known["state"] = message["neighbor"]["state"]
                 if known["state"] != "up":
                     known["routes"] = {}
+            elif message["type"] == "notification":
+                known["notification"] = json.dumps(message["neighbor"], ensure_ascii=False)
             elif message["type"] == "update":
                 self._update(known["routes"], message["neighbor"]["message"].get("update", {}))
 

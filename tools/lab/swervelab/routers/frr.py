@@ -3,31 +3,32 @@
 import json
 import os
 
-from .base import Route, Router, address
+from .base import Peering, Route, Router, address
 
 GLOBAL = """\
 frr defaults datacenter
+bgp as-path access-list own permit ^$
+bgp community-list standard gshut permit graceful-shutdown
 router bgp {asn}
  bgp router-id {router_id}
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
+ no bgp network import-check
 """
 
 PEERING = """\
- neighbor {remote} remote-as {remote_as}
- neighbor {remote} update-source {local}
+ neighbor {remote} remote-as {seen_as}
  neighbor {remote} passive
  neighbor {remote} timers 30 {hold}
 """
 
-FAMILY = """\
- address-family {family} unicast
-{neighbors} exit-address-family
-"""
-
-IN_FAMILY = """\
-  neighbor {remote} activate
-  neighbor {remote} route-map none out
+ROUTE_MAPS = """\
+route-map own permit 10
+ match as-path own
+route-map in permit 10
+ match community gshut
+ set local-preference 0
+route-map in permit 20
 """
 
 
@@ -41,20 +42,27 @@ class Frr(Router):
     def write_configuration(self):
         peerings = self.peerings.values()
         text = GLOBAL.format(asn=self.asn, router_id=self.router_id)
-        text += "".join(PEERING.format(hold=self.HOLD_TIME_S, **vars(peering)) for peering in peerings)
+        for peering in peerings:
+            text += PEERING.format(hold=self.HOLD_TIME_S, seen_as=peering.seen_as, **vars(peering))
+            text += "".join(f" neighbor {peering.remote} {option}\n" for option in _options(peering))
         for family in ("ipv4", "ipv6"):
-            neighbors = "".join(IN_FAMILY.format(remote=peering.remote) for peering in peerings)
-            text += FAMILY.format(family=family, neighbors=neighbors)
-        text += "route-map none deny 10\n"
-        self._configs = {"bgpd": self.write("bgpd.conf", text), "zebra": self.write("zebra.conf", "")}
+            text += f" address-family {family} unicast\n"
+            if family == "ipv4":
+                text += "".join(f"  network {prefix}\n" for prefix in self.originates)
+            for peering in peerings:
+                text += "".join(f"  neighbor {peering.remote} {option}\n" for option in _family_options(peering))
+            text += " exit-address-family\n"
+        self._configs = {"bgpd": self.write("bgpd.conf", text + ROUTE_MAPS), "zebra": self.write("zebra.conf", "")}
+        # Only zebra knows interfaces.
+        self._with_zebra = self.kernel or any(peering.interface for peering in peerings)
         self._zebra = None
 
     def start(self):
-        if self.kernel:
+        if self._with_zebra:
             # It insists on being a member of the group that owns the command line's sockets.
             self._zebra = self._launch("zebra", "-u", "root", "-g", "frrvty")
             self.await_ready(self._zebra, lambda: os.path.exists(self.path("zserv.api")))
-        self.process = self._launch("bgpd", "-S", *(() if self.kernel else ("-Z",)))
+        self.process = self._launch("bgpd", "-S", *(() if self._with_zebra else ("-Z",)))
         self.await_ready(self.process, self.answers)
 
     def stop(self):
@@ -77,7 +85,7 @@ class Frr(Router):
         remote = self.peerings[peering].remote
         return self._json(f"show bgp neighbors {remote}").get(remote, {}).get("bgpState") == "Established"
 
-    def route(self, prefix: str, peering: str) -> "Route | None":
+    def held(self, prefix: str, peering: str) -> "Route | None":
         for path in self._paths(prefix):
             if path["peer"]["peerId"] == self.peerings[peering].remote:
                 return Route(
@@ -85,8 +93,11 @@ class Frr(Router):
                     as_path=tuple(int(asn) for asn in path["aspath"]["string"].split() if asn.isdigit()),
                     next_hop=address(path["nexthops"][0]["ip"]),
                     med=path.get("metric"),
-                    local_pref=path.get("locPrf") if self.is_internal(peering) else None,
+                    local_pref=path.get("locPrf"),
                     communities=frozenset(path.get("community", {}).get("list", ())),
+                    extended_communities=frozenset(
+                        path.get("extendedCommunity", {}).get("string", "").lower().replace("soo:", "ro:").split()
+                    ),
                     large_communities=frozenset(path.get("largeCommunity", {}).get("list", ())),
                 )
         return None
@@ -101,6 +112,21 @@ class Frr(Router):
         self._vtysh(f"clear bgp {self.peerings[peering].remote}")
         return "Administrative Reset"
 
+    def reload(self, peering: Peering):
+        self._configure(*(f"neighbor {peering.remote} {option}" for option in _options(peering)))
+
+    def shut(self, peering: str, reason: str):
+        self._configure(f"neighbor {self.peerings[peering].remote} shutdown message {reason}")
+
+    def open(self, peering: str):
+        self._configure(f"no neighbor {self.peerings[peering].remote} shutdown")
+
+    def refresh(self, peering: str):
+        self._vtysh(f"clear bgp ipv4 unicast {self.peerings[peering].remote} soft in")
+
+    def was_told(self, peering: str, text: str) -> bool:
+        return text in self._vtysh(f"show bgp neighbors {self.peerings[peering].remote} json")
+
     def _paths(self, prefix: str) -> list:
         family = "ipv6" if ":" in prefix else "ipv4"
         return self._json(f"show bgp {family} unicast {prefix}").get("paths", [])
@@ -109,5 +135,38 @@ class Frr(Router):
         text = self._vtysh(command + " json")
         return json.loads(text) if text.startswith("{") else {}
 
-    def _vtysh(self, command: str) -> str:
-        return self.ask(self.program("vtysh"), "--vty_socket", self.world.directory, "-d", "bgpd", "-c", command)
+    def _configure(self, *lines: str):
+        self._vtysh("configure terminal", f"router bgp {self.asn}", *lines)
+
+    def _vtysh(self, *commands: str) -> str:
+        words = [word for command in commands for word in ("-c", command)]
+        return self.ask(self.program("vtysh"), "--vty_socket", self.world.directory, "-d", "bgpd", *words)
+
+
+def _options(peering: Peering):
+    """What is said of a neighbor outside its address families."""
+    if peering.interface:
+        yield f"interface {peering.interface}"
+    else:
+        yield f"update-source {peering.local}"
+    if peering.local_as:
+        yield f"local-as {peering.local_as} no-prepend replace-as"
+    if peering.password:
+        yield f"password {peering.password}"
+    if peering.multihop:
+        yield f"ebgp-multihop {peering.multihop}"
+    if peering.ttl_security:
+        yield "ttl-security hops 1"
+    if peering.role:
+        yield f"local-role {peering.role}"
+    if peering.extended_next_hop:
+        yield "capability extended-nexthop"
+    if peering.two_octet:
+        yield "dont-capability-negotiate"
+
+
+def _family_options(peering: Peering):
+    yield "activate"
+    yield "route-map own out"
+    if peering.honour_gshut:
+        yield "route-map in in"

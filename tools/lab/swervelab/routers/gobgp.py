@@ -6,29 +6,54 @@ Its own way into the kernel is FRR's zebra, but the protocol of Debian 12's zebr
 
 import json
 import os
+import signal
 import subprocess
 import threading
 
-from .base import Route, Router, address
+from .base import Peering, Route, Router, address
 
 GLOBAL = """\
 [global.config]
   as = {asn}
   router-id = "{router_id}"
   local-address-list = [{locals}]
+[global.apply-policy.config]
+  import-policy-list = ["honour_gshut"]
+  default-import-policy = "accept-route"
+
+[[defined-sets.bgp-defined-sets.community-sets]]
+  community-set-name = "gshut"
+  community-list = ["65535:0"]
+[[defined-sets.neighbor-sets]]
+  neighbor-set-name = "honouring"
+  neighbor-info-list = [{honouring}]
+[[policy-definitions]]
+  name = "honour_gshut"
+  [[policy-definitions.statements]]
+    name = "lower"
+    [policy-definitions.statements.conditions.match-neighbor-set]
+      neighbor-set = "honouring"
+    [policy-definitions.statements.conditions.bgp-conditions.match-community-set]
+      community-set = "gshut"
+    [policy-definitions.statements.actions]
+      route-disposition = "accept-route"
+    [policy-definitions.statements.actions.bgp-actions]
+      set-local-pref = 0
 """
 
 PEERING = """\
 [[neighbors]]
   [neighbors.config]
-    neighbor-address = "{remote}"
+    neighbor-address = "{neighbor}"
     peer-as = {remote_as}
+    local-as = {asn}
+    auth-password = "{secret}"
   [neighbors.transport.config]
     passive-mode = true
     local-address = "{local}"
   [neighbors.timers.config]
     hold-time = {hold}
-  [[neighbors.afi-safis]]
+{options}  [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "ipv4-unicast"
   [[neighbors.afi-safis]]
@@ -36,8 +61,21 @@ PEERING = """\
       afi-safi-name = "ipv6-unicast"
 """
 
+MULTIHOP = """\
+  [neighbors.ebgp-multihop.config]
+    enabled = true
+    multihop-ttl = {multihop}
+"""
+
+TTL_SECURITY = """\
+  [neighbors.ttl-security.config]
+    enabled = true
+    ttl-min = 255
+"""
+
 ORIGINS = ("igp", "egp", "incomplete")
-NEXT_HOP, MED, LOCAL_PREF, COMMUNITIES, MP_REACH, LARGE_COMMUNITIES = 3, 4, 5, 8, 14, 32
+SUBTYPES = {2: "rt", 3: "ro"}
+NEXT_HOP, MED, LOCAL_PREF, COMMUNITIES, MP_REACH, EXTENDED, LARGE_COMMUNITIES = 3, 4, 5, 8, 14, 16, 32
 
 
 class GoBgp(Router):
@@ -47,14 +85,30 @@ class GoBgp(Router):
     sets_kernel_routes = True
     note = "its client of zebra does not fit FRR 8.4, so the lab follows its best paths and sets the kernel routes"
 
+    lacks = {
+        "role": "GoBGP 3.10 does not know RFC 9234",
+        "two_octet": "GoBGP 3.10 always offers four-octet AS numbers",
+    }
+
     def write_configuration(self):
         peerings = self.peerings.values()
         text = GLOBAL.format(
             asn=self.asn,
             router_id=self.router_id,
-            locals=", ".join(f'"{peering.local}"' for peering in peerings),
+            locals=", ".join(f'"{local}"' for local in _listen_on(peerings)),
+            honouring=", ".join(f'"{peering.remote}"' for peering in peerings if peering.honour_gshut),
         )
-        text += "".join(PEERING.format(hold=self.HOLD_TIME_S, **vars(peering)) for peering in peerings)
+        for peering in peerings:
+            options = MULTIHOP.format(multihop=peering.multihop) if peering.multihop else ""
+            options += TTL_SECURITY if peering.ttl_security else ""
+            text += PEERING.format(
+                **vars(peering),
+                neighbor=_with_zone(peering, peering.remote),
+                asn=self.asn_of(peering),
+                secret=peering.password or "",
+                hold=self.HOLD_TIME_S,
+                options=options,
+            )
         self._config = self.write("gobgp.toml", text)
         self._socket = self.path("gobgp.sock")
         self._follower = None
@@ -67,6 +121,8 @@ class GoBgp(Router):
             [self.program("gobgpd"), "-f", self._config, "-p", "--pprof-disable", f"--api-hosts=unix://{self._socket}"],
         )
         self.await_ready(self.process, self.answers)
+        for prefix in self.originates:
+            self._gobgp("global", "rib", "add", prefix)
         if self.kernel:
             self._follower = _Follower(self._command("-j", "monitor", "global", "rib", "--current"), self.netns)
 
@@ -80,13 +136,13 @@ class GoBgp(Router):
         return os.path.exists(self._socket) and "AS:" in self._gobgp("global")
 
     def session_is_up(self, peering: str) -> bool:
-        neighbor = self._json("neighbor", self.peerings[peering].remote)
+        neighbor = self._json("neighbor", self._neighbor(peering))
         return neighbor.get("state", {}).get("session_state") == 6
 
-    def route(self, prefix: str, peering: str) -> "Route | None":
+    def held(self, prefix: str, peering: str) -> "Route | None":
         for path in self._paths(prefix):
-            if path["neighbor-ip"] == self.peerings[peering].remote:
-                return self._route(path, peering)
+            if path["neighbor-ip"] == self._neighbor(peering):
+                return _route(path)
         return None
 
     def best(self, prefix: str) -> "str | None":
@@ -98,24 +154,23 @@ class GoBgp(Router):
     def reset(self, peering: str) -> str:
         # Its "reset" stays idle for 30 s, which no configuration file can change.
         for word in ("disable", "enable"):
-            self._gobgp("neighbor", self.peerings[peering].remote, word)
+            self._gobgp("neighbor", self._neighbor(peering), word)
         return "Administrative Shutdown"
 
-    def _route(self, path: dict, peering: str) -> Route:
-        seen = {attribute["type"]: attribute for attribute in path["attrs"]}
-        segments = seen.get(2, {}).get("as_paths") or []
-        return Route(
-            origin=ORIGINS[seen[1]["value"]],
-            as_path=tuple(asn for segment in segments for asn in segment["asns"]),
-            next_hop=_next_hop(seen),
-            med=seen[MED]["metric"] if MED in seen else None,
-            local_pref=seen[LOCAL_PREF]["value"] if LOCAL_PREF in seen and self.is_internal(peering) else None,
-            communities=frozenset(f"{c >> 16}:{c & 0xFFFF}" for c in seen.get(COMMUNITIES, {}).get("communities", ())),
-            large_communities=frozenset(
-                f"{c['ASN']}:{c['LocalData1']}:{c['LocalData2']}"
-                for c in seen.get(LARGE_COMMUNITIES, {}).get("value", ())
-            ),
-        )
+    def reload(self, peering: Peering):
+        self.process.signal(signal.SIGHUP)
+
+    def shut(self, peering: str, reason: str):
+        self._gobgp("neighbor", self._neighbor(peering), "disable", "--reason", reason)
+
+    def open(self, peering: str):
+        self._gobgp("neighbor", self._neighbor(peering), "enable")
+
+    def refresh(self, peering: str):
+        self._gobgp("neighbor", self._neighbor(peering), "softresetin")
+
+    def _neighbor(self, peering: str) -> str:
+        return _with_zone(self.peerings[peering], self.peerings[peering].remote)
 
     def _paths(self, prefix: str) -> list:
         family = "ipv6" if ":" in prefix else "ipv4"
@@ -130,6 +185,36 @@ class GoBgp(Router):
 
     def _command(self, *words: str) -> list:
         return [self.program("gobgp"), "--target", f"unix://{self._socket}", *words]
+
+
+def _listen_on(peerings) -> list:
+    """Everywhere where a session is link-local: it takes no zone here."""
+    if any(peering.interface for peering in peerings):
+        return ["0.0.0.0", "::"]
+    return [peering.local for peering in peerings]
+
+
+def _with_zone(peering: Peering, text: str) -> str:
+    return f"{text}%{peering.interface}" if peering.interface else text
+
+
+def _route(path: dict) -> Route:
+    seen = {attribute["type"]: attribute for attribute in path["attrs"]}
+    segments = seen.get(2, {}).get("as_paths") or []
+    return Route(
+        origin=ORIGINS[seen[1]["value"]],
+        as_path=tuple(asn for segment in segments for asn in segment["asns"]),
+        next_hop=_next_hop(seen),
+        med=seen[MED]["metric"] if MED in seen else None,
+        local_pref=seen[LOCAL_PREF]["value"] if LOCAL_PREF in seen else None,
+        communities=frozenset(f"{c >> 16}:{c & 0xFFFF}" for c in seen.get(COMMUNITIES, {}).get("communities", ())),
+        extended_communities=frozenset(
+            f"{SUBTYPES.get(c['subtype'], c['subtype'])}:{c['value']}" for c in seen.get(EXTENDED, {}).get("value", ())
+        ),
+        large_communities=frozenset(
+            f"{c['ASN']}:{c['LocalData1']}:{c['LocalData2']}" for c in seen.get(LARGE_COMMUNITIES, {}).get("value", ())
+        ),
+    )
 
 
 def _next_hop(attributes: dict) -> str:

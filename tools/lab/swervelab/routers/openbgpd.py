@@ -2,7 +2,7 @@
 
 import json
 
-from .base import Route, Router, address
+from .base import Peering, Route, Router, address
 
 GLOBAL = """\
 AS {asn}
@@ -11,20 +11,19 @@ fib-update no
 holdtime {hold}
 socket "{socket}"
 {listen}
+{originated}
 """
 
 PEERING = """\
-neighbor {remote} {{
+neighbor {neighbor} {{
   remote-as {remote_as}
-  local-address {local}
+  local-address {local_address}
   descr "{name}"
   passive
   announce IPv4 unicast
   announce IPv6 unicast
-}}
+{options}}}
 """
-
-POLICY = "allow from any\ndeny to any\n"
 
 
 class OpenBgpd(Router):
@@ -32,6 +31,10 @@ class OpenBgpd(Router):
     title = "OpenBGPD"
     programs = {"bgpd": "openbgpd", "bgpctl": "openbgpd"}
     search = "/usr/sbin"  # FRR has a bgpd, too
+
+    lacks = {
+        "extended_next_hop": "OpenBGPD 7.7 does not know RFC 8950",
+    }
 
     def write_configuration(self):
         self._socket = self.path("openbgpd.sock")
@@ -41,10 +44,24 @@ class OpenBgpd(Router):
             router_id=self.router_id,
             hold=self.HOLD_TIME_S,
             socket=self._socket,
-            listen="\n".join(f"listen on {peering.local}" for peering in peerings),
+            listen="\n".join(f"listen on {_with_zone(peering, peering.local)}" for peering in peerings),
+            originated="\n".join(f"network {prefix}" for prefix in self.originates),
         )
-        text += "".join(PEERING.format(**vars(peering)) for peering in peerings)
-        self._config = self.write("openbgpd.conf", text + POLICY)
+        for peering in peerings:
+            text += PEERING.format(
+                **vars(peering),
+                neighbor=_with_zone(peering, peering.remote),
+                local_address=_with_zone(peering, peering.local),
+                options="".join(f"  {option}\n" for option in _options(peering)),
+            )
+        text += "allow from any\ndeny to any\n"
+        text += "".join(f"allow to any prefix {prefix}\n" for prefix in self.originates)
+        text += "".join(
+            f"match from {_with_zone(peering, peering.remote)} community GRACEFUL_SHUTDOWN set {{ localpref 0 }}\n"
+            for peering in peerings
+            if peering.honour_gshut
+        )
+        self._config = self.write("openbgpd.conf", text)
 
     def start(self):
         # Its children change their root to a fixed directory, which exists only where a service manager made it.
@@ -56,19 +73,22 @@ class OpenBgpd(Router):
         return "RDE" in self._bgpctl("show", "rib", "memory")
 
     def session_is_up(self, peering: str) -> bool:
-        found = self._json("show", "neighbor", self.peerings[peering].remote).get("neighbors", [])
+        found = self._json("show", "neighbor", self._neighbor(peering)).get("neighbors", [])
         return bool(found) and found[0]["state"] == "Established"
 
-    def route(self, prefix: str, peering: str) -> "Route | None":
+    def held(self, prefix: str, peering: str) -> "Route | None":
         for path in self._paths(prefix):
-            if path["neighbor"]["remote_addr"] == self.peerings[peering].remote:
+            if path["neighbor"]["remote_addr"] == self._neighbor(peering):
                 return Route(
                     origin=path["origin"].lower(),
                     as_path=tuple(int(asn) for asn in path["aspath"].split()),
                     next_hop=address(path["exit_nexthop"]),
                     med=path["metric"] or None,  # it shows a route without MED like one with 0
-                    local_pref=path["localpref"] if self.is_internal(peering) else None,
+                    local_pref=path["localpref"],
                     communities=frozenset(path.get("communities", ())),
+                    extended_communities=frozenset(
+                        community.replace(" ", ":") for community in path.get("extended_communities", ())
+                    ),
                     large_communities=frozenset(path.get("large_communities", ())),
                 )
         return None
@@ -80,8 +100,26 @@ class OpenBgpd(Router):
         return None
 
     def reset(self, peering: str) -> str:
-        self._bgpctl("neighbor", self.peerings[peering].remote, "clear")
+        self._bgpctl("neighbor", self._neighbor(peering), "clear")
         return "Administrative Reset"
+
+    def reload(self, peering: Peering):
+        self._bgpctl("reload")
+
+    def shut(self, peering: str, reason: str):
+        self._bgpctl("neighbor", self._neighbor(peering), "down", reason)
+
+    def open(self, peering: str):
+        self._bgpctl("neighbor", self._neighbor(peering), "up")
+
+    def refresh(self, peering: str):
+        self._bgpctl("neighbor", self._neighbor(peering), "refresh")
+
+    def was_told(self, peering: str, text: str) -> bool:
+        return text in self._bgpctl("show", "neighbor", self._neighbor(peering))
+
+    def _neighbor(self, peering: str) -> str:
+        return _with_zone(self.peerings[peering], self.peerings[peering].remote)
 
     def _paths(self, prefix: str) -> list:
         return self._json("show", "rib", "detail", prefix).get("rib", [])
@@ -92,3 +130,23 @@ class OpenBgpd(Router):
 
     def _bgpctl(self, *words: str) -> str:
         return self.ask(self.program("bgpctl"), "-s", self._socket, *words)
+
+
+def _with_zone(peering: Peering, text: str) -> str:
+    return f"{text}%{peering.interface}" if peering.interface else text
+
+
+def _options(peering: Peering):
+    yield "announce enhanced refresh yes"
+    if peering.password:
+        yield f"tcp md5sig password {peering.password}"
+    if peering.multihop:
+        yield f"multihop {peering.multihop}"
+    if peering.ttl_security:
+        yield "ttl-security yes"
+    if peering.role:
+        yield f"announce policy {peering.role}"
+    if peering.local_as:
+        yield f"local-as {peering.local_as}"
+    if peering.two_octet:
+        yield "announce as-4byte no"
