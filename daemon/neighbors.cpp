@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "daemon/describe.hpp"
 #include "daemon/operations/mrt_file.hpp"
 
 namespace swerve::daemon {
@@ -149,79 +150,10 @@ void Neighbors::tell_settled() {
     if (all) std::exchange(settled_, nullptr)();
 }
 
-NeighborView Neighbors::view(NeighborId id, const Neighbor& neighbor) const {
-    const PeerDriver& driver = *drivers_.at(id);
-    const bgp::Peer& peer = neighbor.peer;
-    const bgp::AdjRibOut& rib_out = peer.rib_out();
-    NeighborView out{
-        .name = neighbor.name,
-        .description = neighbor.config != nullptr ? neighbor.config->description : std::string{},
-        .address = neighbor.address,
-        .port = driver.target().remote.port,
-        .remote_as = neighbor.remote_as,
-        .passive = peer.config().passive,
-        .disabled = neighbor.disabled,
-        .out_of_sync = neighbor.out_of_sync,
-        .state = peer.state(),
-        .since = neighbor.state_since,
-        .negotiated = peer.negotiated(),
-        .local_address = neighbor.local_address,
-        .next_retry = peer.next_retry(),
-        .last_error = neighbor.last_error,
-        .counters = peer.counters(),
-        .advertised = {rib_out.advertised(Family::ipv4), rib_out.advertised(Family::ipv6)},
-        .pending_withdrawals = rib_out.pending_withdrawals(),
-        .pending_announcements = rib_out.pending_announcements(),
-        .unsent_octets = driver.unsent_octets(),
-        .received = speaker_.rib_in().received(id),
-        .updates_sent = rib_out.updates_sent(),
-    };
-    rib_out.for_each_sent([&](const bgp::BlockRef& block, bgp::IdRange range) {
-        out.sent.push_back({block, range});
-    });
-    return out;
-}
-
 void Neighbors::describe(const SnapshotRequest& request, Snapshot& out) const {
-    const NeighborTable& table = speaker_.neighbors();
-    for (const auto& [id, neighbor] : table) out.neighbors.push_back(view(id, *neighbor));
-    if (const auto& configured = speaker_.config()->neighbors; !configured.empty()) {
-        // In the order of the configuration, which a reload may have changed.
-        std::map<std::string_view, std::size_t> place;
-        for (const conf::Neighbor& each : configured) place.emplace(each.name, place.size());
-        std::ranges::sort(out.neighbors, {},
-                          [&](const NeighborView& each) { return place.at(each.name); });
-    }
-    out.failovers = speaker_.recorder().records();
-    if (request.received) describe_received(request, out);
-    if (request.adj_out) describe_adj_out(request, out);
-}
-
-void Neighbors::describe_received(const SnapshotRequest& request, Snapshot& out) const {
-    speaker_.rib_in().for_each(
-        [&](const Prefix& prefix, const bgp::ReceivedRoute& route, bool best) {
-            if (request.prefix && !request.prefix->overlaps(prefix)) return;
-            if (out.received.size() >= request.received_limit) {
-                out.received_cut = true;
-                return;
-            }
-            out.received.push_back(
-                {prefix, speaker_.neighbors().find(route.neighbor)->name, route, best});
-        });
-}
-
-void Neighbors::describe_adj_out(const SnapshotRequest& request, Snapshot& out) const {
-    for (const auto& [id, neighbor] : speaker_.neighbors()) {
-        if (request.adj_out_neighbor && *request.adj_out_neighbor != neighbor->name) continue;
-        neighbor->peer.rib_out().for_each(
-            [&](const Prefix& prefix, const bgp::RouteRef& desired, const bgp::RouteRef& sent) {
-                if (request.prefix && !request.prefix->overlaps(prefix)) return;
-                if (out.adj_out.size() >= request.adj_out_limit) {
-                    out.adj_out_cut = true;
-                    return;
-                }
-                out.adj_out.push_back({prefix, neighbor->name, desired, sent});
-            });
+    daemon::describe(speaker_, request, out);
+    for (NeighborView& view : out.neighbors) {
+        view.unsent_octets = drivers_.at(view.id)->unsent_octets();
     }
 }
 

@@ -46,6 +46,7 @@ public:
     /// if that is so already.
     void when_settled(std::function<void()> settled);
 
+    /// See daemon/describe.hpp.
     void describe(const SnapshotRequest& request, Snapshot& out) const;
 
 private:
@@ -54,9 +55,6 @@ private:
     void add(NeighborId id);
     void remove(NeighborId id);
     void tell_settled();
-    void describe_received(const SnapshotRequest& request, Snapshot& out) const;
-    void describe_adj_out(const SnapshotRequest& request, Snapshot& out) const;
-    [[nodiscard]] NeighborView view(NeighborId id, const Neighbor& neighbor) const;
 
     boost::asio::io_context& io_;
     Speaker& speaker_;

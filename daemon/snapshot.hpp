@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "daemon/speaker/neighbor_table.hpp"
 #include "swerve/base/time.hpp"
+#include "swerve/bgp/observation.hpp"
 #include "swerve/bgp/peer.hpp"
 #include "swerve/bgp/rib_in.hpp"
 #include "swerve/conf/config.hpp"
@@ -45,9 +47,18 @@ struct NeighborView {
     std::size_t pending_withdrawals;
     std::size_t pending_announcements;
     std::size_t unsent_octets;  ///< in the kernel, not yet on the wire
-    std::size_t received;       ///< kept routes
+    std::size_t kept;           ///< routes of it that are kept
+    std::size_t kept_octets;
+    std::size_t received;  ///< routes that it has announced and not withdrawn, kept or not
     std::uint64_t updates_sent;
     std::vector<SentRange> sent;  ///< what the neighbor holds
+    NeighborId id = 0;
+    const conf::Neighbor* config = nullptr;  ///< part of Snapshot::config; null: a collector's
+    std::string interface = {};              ///< of a link-local address
+    std::optional<bgp::OpenPolicy> offered = {};
+    bgp::FamilySet end_of_rib = {};  ///< received on this session
+    bool over_limit = false;         ///< its last session ended for too many prefixes
+    std::optional<LastNotification> last_notification = {};
 };
 
 struct RouteView {
@@ -83,17 +94,21 @@ struct Snapshot {
     bool received_cut = false;        ///< the limit left some out
     std::vector<AdjOutView> adj_out;  ///< as asked for
     bool adj_out_cut = false;
+    std::vector<bgp::Observation> observed = {};  ///< as asked for
+    bool observed_cut = false;
     std::deque<failover::FailoverRecord> failovers;
     std::vector<LoopView> loops;
 };
 
 struct SnapshotRequest {
-    std::optional<Prefix> prefix;  ///< restricts `received` to what overlaps it
+    std::optional<Prefix> prefix;  ///< restricts all lists to what overlaps it
     bool received = false;
     std::size_t received_limit = 1000;
     bool adj_out = false;
     std::optional<std::string> adj_out_neighbor;  ///< absent: all
     std::size_t adj_out_limit = 1000;
+    bool observed = false;  ///< of the site's prefixes that overlap `prefix`
+    std::size_t observed_limit = 1000;
 };
 
 }  // namespace swerve::daemon

@@ -3,7 +3,7 @@
 #include <boost/json/array.hpp>
 #include <string_view>
 
-#include "daemon/operations/json_text.hpp"
+#include "daemon/operations/view_parts.hpp"
 #include "daemon/operations/views.hpp"
 
 namespace swerve::daemon::views {
@@ -11,13 +11,6 @@ namespace swerve::daemon::views {
 namespace json = boost::json;
 
 namespace {
-
-template <class List>
-[[nodiscard]] json::array strings(const List& list) {
-    json::array out;
-    for (const auto& element : list) out.push_back(json_string(element.to_string()));
-    return out;
-}
 
 [[nodiscard]] json::value number_or_null(const std::optional<std::uint32_t>& number) {
     if (!number) return nullptr;
@@ -31,6 +24,7 @@ template <class List>
                         {"med", number_or_null(route->med)},
                         {"local_pref", number_or_null(route->local_pref)},
                         {"communities", strings(route->communities)},
+                        {"extended_communities", strings(route->extended_communities)},
                         {"large_communities", strings(route->large_communities)}};
 }
 

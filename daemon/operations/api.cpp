@@ -15,6 +15,7 @@
 #include "daemon/operations/command.hpp"
 #include "daemon/operations/json_text.hpp"
 #include "daemon/operations/metrics.hpp"
+#include "daemon/operations/observed_view.hpp"
 #include "daemon/operations/views.hpp"
 #include "swerve/base/clock.hpp"
 #include "swerve/base/escape.hpp"
@@ -43,6 +44,7 @@ Answer explain(ApiContextRef context, ApiCall call);
 Answer failovers(ApiContextRef context, ApiCall call);
 Answer events(ApiContextRef context, ApiCall call);
 Answer adj_out(ApiContextRef context, ApiCall call);
+Answer observed(ApiContextRef context, ApiCall call);
 Answer config(ApiContextRef context, ApiCall call);
 Answer metrics(ApiContextRef context, ApiCall call);
 Answer healthz(ApiContextRef context, ApiCall call);
@@ -56,13 +58,14 @@ struct Route {
     Answer (*handler)(ApiContextRef context, ApiCall call);
 };
 
-constexpr std::array<Route, 20> table{{
+constexpr std::array<Route, 22> table{{
     {"GET", "/v1/status", false, {}, status},
     {"GET", "/v1/neighbors", true, {}, neighbors},
     {"GET", "/v1/services", true, {}, services},
     {"GET", "/v1/checks", true, {}, checks},
     {"GET", "/v1/routes", false, {"prefix", "limit"}, routes},
     {"GET", "/v1/adj-out", false, {"neighbor", "prefix", "limit"}, adj_out},
+    {"GET", "/v1/observed", false, {"prefix", "limit"}, observed},
     {"GET", "/v1/explain", false, {"prefix"}, explain},
     {"GET", "/v1/failovers", true, {}, failovers},
     {"GET", "/v1/events", false, {"since", "follow"}, events},
@@ -74,6 +77,7 @@ constexpr std::array<Route, 20> table{{
     {"POST", "/v1/auto", false, {}, clear},
     {"POST", "/v1/neighbor", false, {}, command_neighbor},
     {"POST", "/v1/reload", false, {}, reload},
+    {"POST", "/v1/stop", false, {}, stop},
     {"GET", "/metrics", false, {}, metrics},
     {"GET", "/healthz", false, {}, healthz},
     {"GET", "/readyz", false, {}, readyz},
@@ -183,6 +187,18 @@ Answer adj_out(ApiContextRef context, ApiCall call) {
         co_return input_response(no_such("neighbor", *name));
     }
     co_return json_response(views::adj_out(*snapshot));
+}
+
+Answer observed(ApiContextRef context, ApiCall call) {
+    const auto selection = selection_of(call);
+    if (!selection) co_return input_response(selection.error());
+    SnapshotRequest request;
+    request.prefix = selection->prefix;
+    request.observed = true;
+    request.observed_limit = selection->limit;
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
+    if (!snapshot) co_return main_silent(*context);
+    co_return json_response(views::observed(*snapshot));
 }
 
 Answer explain(ApiContextRef context, ApiCall call) {

@@ -64,6 +64,7 @@ struct ApiCall {
 [[nodiscard]] boost::asio::awaitable<HttpResponse> clear(ApiContextRef context, ApiCall call);
 [[nodiscard]] boost::asio::awaitable<HttpResponse> command_neighbor(ApiContextRef context,
                                                                     ApiCall call);
+[[nodiscard]] boost::asio::awaitable<HttpResponse> stop(ApiContextRef context, ApiCall call);
 [[nodiscard]] boost::asio::awaitable<HttpResponse> reload(ApiContextRef context, ApiCall call);
 /// Reloads for nobody who waits: the outcome goes into the log and the audit file.
 [[nodiscard]] boost::asio::awaitable<void> reload_for(ApiContextRef context, std::string who);

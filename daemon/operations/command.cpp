@@ -17,6 +17,15 @@ namespace {
 constexpr std::size_t deepest_body = 4;  // a command is one flat object
 constexpr std::size_t longest_reason = 512;
 
+[[nodiscard]] HttpResponse done(std::string_view text, bool saved, std::string_view note) {
+    json::object body = views::envelope("swerve.done/1", wall_now(), BootClock::now());
+    body["done"] = true;
+    body["text"] = json_string(text);
+    body["saved"] = saved;
+    body["note"] = note.empty() ? nullptr : json_string(note);
+    return {.body = to_text(body) + "\n"};
+}
+
 }  // namespace
 
 Checked<json::object> parse_body(const std::string& body,
@@ -50,6 +59,14 @@ Checked<std::string> string_field(const json::object& body, std::string_view nam
         return bad(fmt::format("the field '{}' is not a text", name), hint);
     }
     return std::string{value->get_string()};
+}
+
+Checked<bool> flag_field(const json::object& body, std::string_view name) {
+    const json::value* value = body.if_contains(name);
+    if (value == nullptr || value->is_null()) return false;
+    if (value->is_bool()) return value->get_bool();
+    return bad(fmt::format("{} is neither true nor false", name),
+               fmt::format(R"({{"{}": true}})", name));
 }
 
 Checked<std::string> reason_field(const json::object& body) {
@@ -98,12 +115,13 @@ boost::asio::awaitable<HttpResponse> done_response(ApiContextRef context, Comman
         context->alarm(fmt::format("{} of {}: {}", command.verb, command.subject, note));
     }
     record(*context, command, saved ? text : text + "; " + note);
-    json::object body = views::envelope("swerve.done/1", wall_now(), BootClock::now());
-    body["done"] = true;
-    body["text"] = json_string(text);
-    body["saved"] = saved.has_value();
-    body["note"] = note.empty() ? nullptr : json_string(note);
-    co_return HttpResponse{.body = to_text(body) + "\n"};
+    co_return done(text, saved.has_value(), note);
+}
+
+HttpResponse stopping_response(const ApiContext& context, const Command& command,
+                               std::string_view text) {
+    record(context, command, text);
+    return done(text, true, {});
 }
 
 }  // namespace swerve::daemon

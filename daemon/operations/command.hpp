@@ -51,6 +51,8 @@ using Checked = Result<T, Fault>;
 /// Empty where the field is absent or null.
 [[nodiscard]] Checked<std::string> string_field(const boost::json::object& body,
                                                 std::string_view name, bool required);
+/// False where the field is absent or null.
+[[nodiscard]] Checked<bool> flag_field(const boost::json::object& body, std::string_view name);
 /// `reason`, safe to show; at most 512 octets.
 [[nodiscard]] Checked<std::string> reason_field(const boost::json::object& body);
 
@@ -67,5 +69,10 @@ void record(const ApiContext& context, const Command& command, std::string_view 
 /// DESIGN.md §4.7.
 [[nodiscard]] boost::asio::awaitable<HttpResponse> done_response(ApiContextRef context,
                                                                  Command command, std::string text);
+
+/// The last answer of a daemon that is ending, with a record; what is to outlive it is saved behind
+/// it.
+[[nodiscard]] HttpResponse stopping_response(const ApiContext& context, const Command& command,
+                                             std::string_view text);
 
 }  // namespace swerve::daemon

@@ -154,6 +154,13 @@ struct NeighborVerb {
     NeighborCommand command;
     std::string_view done;
 };
+/// What the configuration keeps down no command brings up.
+[[nodiscard]] bool is_admin_down(const conf::Config& config, const std::string& name) {
+    return std::ranges::any_of(config.neighbors, [&](const conf::Neighbor& each) {
+        return each.name == name && each.admin_down;
+    });
+}
+
 constexpr std::array<NeighborVerb, 4> neighbor_verbs{
     {{"enable", NeighborCommand::enable, "is enabled"},
      {"disable", NeighborCommand::disable, "is disabled until it is enabled, restarts included"},
@@ -215,6 +222,14 @@ Answer command_neighbor(ApiContextRef context, ApiCall call) {
              "enable, disable, reset or refresh"});
     }
     const Command command{"neighbor " + *word, call.who, *name, {}, *reason};
+    const bool admin_down = is_admin_down(*context->config, *name);
+    if (admin_down &&
+        (verb->command == NeighborCommand::reset || verb->command == NeighborCommand::refresh)) {
+        co_return fault_response(
+            *context, command,
+            {ApiError::not_applied, fmt::format("neighbor {} is admin_down", *name),
+             "take admin_down out of the configuration and reload"});
+    }
     using Done = std::function<void(bool)>;
     const std::function<void(Done)> start = [&](Done done) {
         context->main.command_neighbor({*name, verb->command, call.who, *reason}, std::move(done));
@@ -222,8 +237,42 @@ Answer command_neighbor(ApiContextRef context, ApiCall call) {
     const auto known = co_await ask<bool>(context->main_deadline, start);
     if (!known) co_return silent_response(*context, command);
     if (!*known) co_return fault_response(*context, command, no_such("neighbor", *name));
-    co_return co_await done_response(std::move(context), command,
-                                     fmt::format("neighbor {} {}", *name, verb->done));
+    const bool still_down = admin_down && verb->command == NeighborCommand::enable;
+    co_return co_await done_response(
+        std::move(context), command,
+        fmt::format("neighbor {} {}{}", *name, verb->done,
+                    still_down ? "; the configuration still keeps it down (admin_down)" : ""));
+}
+
+Answer stop(ApiContextRef context, ApiCall call) {
+    // All of it may be left out, and so may the body.
+    const auto body =
+        parse_body(call.body.empty() ? "{}" : call.body, {"planned_restart", "reason"});
+    if (!body) co_return input_response(body.error());
+    const auto planned = flag_field(*body, "planned_restart");
+    if (!planned) co_return input_response(planned.error());
+    const auto reason = reason_field(*body);
+    if (!reason) co_return input_response(reason.error());
+    const Command command{
+        *planned ? "stop --planned-restart" : "stop", call.who, context->config->site, {}, *reason};
+    const StopRequest request{
+        *planned, fmt::format("stopped by {}{}{}", call.who, reason->empty() ? "" : ": ", *reason)};
+    using Done = std::function<void(std::optional<std::string>)>;
+    const std::function<void(Done)> start = [&](Done done) {
+        context->main.stop(request, std::move(done));
+    };
+    const auto why_not = co_await ask<std::optional<std::string>>(context->main_deadline, start);
+    if (!why_not) co_return silent_response(*context, command);
+    if (*why_not) {
+        co_return fault_response(
+            *context, command,
+            {ApiError::not_applied, **why_not,
+             *planned ? "stop without planned_restart withdraws the routes" : "wait for its end"});
+    }
+    co_return stopping_response(
+        *context, command,
+        *planned ? "the daemon ends and leaves the routes to its neighbors: start it again at once"
+                 : "the daemon withdraws its routes and ends");
 }
 
 }  // namespace swerve::daemon

@@ -13,6 +13,18 @@ constexpr std::array detection_bounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0
 constexpr std::array wire_bounds{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
                                  0.005,   0.01,     0.025,   0.05,   0.1,     0.25,   0.5,   1.0};
 
+/// Neighbors that come from a range count together, under its name: it may have more addresses than
+/// anybody wants to have series of.
+[[nodiscard]] std::string counted_as(const std::string& name, const conf::Config& config) {
+    for (const conf::Neighbor& each : config.neighbors) {
+        if (!each.range && each.name == name) return name;
+    }
+    for (const conf::Neighbor& each : config.neighbors) {
+        if (each.range && name.starts_with(each.name + "-")) return each.name;
+    }
+    return name;
+}
+
 }  // namespace
 
 Histogram::Histogram(std::span<const double> upper_bounds)
@@ -38,11 +50,13 @@ EventCounters::Stages::Stages()
 
 void EventCounters::count(const Event& event, const conf::Config& config) {
     if (const auto* session = std::get_if<SessionEvent>(&event.what)) {
-        ++sessions_[{session->name, session->up ? "up" : "down"}];
+        const std::string name = counted_as(session->name, config);
+        ++sessions_[{name, session->up ? "up" : "down"}];
         if (const auto& sent = session->notification) {
-            ++notifications_[{session->name, session->notification_sent, sent->code,
-                              sent->subcode}];
+            ++notifications_[{name, session->notification_sent, sent->code, sent->subcode}];
         }
+    } else if (const auto* limit = std::get_if<PrefixLimitEvent>(&event.what)) {
+        ++prefix_limits_[counted_as(limit->name, config)];
     } else if (const auto* verdict = std::get_if<VerdictEvent>(&event.what)) {
         ++services_[{verdict->name, std::string{failover::to_string(verdict->to)}}];
     } else if (const auto* completed = std::get_if<FailoverCompleted>(&event.what)) {
@@ -65,6 +79,7 @@ void EventCounters::forget_all_but(const conf::Config& config) {
     std::erase_if(sessions_, [&](const auto& each) { return no_neighbor(each.first.first); });
     std::erase_if(notifications_,
                   [&](const auto& each) { return no_neighbor(each.first.neighbor); });
+    std::erase_if(prefix_limits_, [&](const auto& each) { return no_neighbor(each.first); });
     std::erase_if(services_, [&](const auto& each) { return no_service(each.first.first); });
     // "" holds the prefixes that are of no service.
     std::erase_if(stages_,

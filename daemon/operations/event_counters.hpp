@@ -61,6 +61,7 @@ public:
     [[nodiscard]] const auto& services() const { return services_; }
     [[nodiscard]] const auto& notifications() const { return notifications_; }
     [[nodiscard]] const auto& stages() const { return stages_; }
+    [[nodiscard]] const auto& prefix_limits() const { return prefix_limits_; }
     [[nodiscard]] std::uint64_t evidence_lost() const { return evidence_lost_; }
     [[nodiscard]] std::uint64_t alarms() const { return alarms_; }
 
@@ -70,6 +71,7 @@ private:
     std::map<Transition, std::uint64_t> sessions_;
     std::map<Transition, std::uint64_t> services_;
     std::map<NotificationKey, std::uint64_t> notifications_;
+    std::map<std::string, std::uint64_t> prefix_limits_;  ///< sessions that reached one
     std::map<std::string, Stages> stages_;
     std::uint64_t evidence_lost_ = 0;
     std::uint64_t alarms_ = 0;

@@ -7,6 +7,7 @@
 #include "daemon/operations/views.hpp"
 #include "swerve/base/escape.hpp"
 #include "swerve/base/overloaded.hpp"
+#include "swerve/base/span.hpp"
 
 namespace swerve::daemon {
 
@@ -151,6 +152,18 @@ template <class State>
                         "announcements wait",
                         event.name, event.pending_withdrawals, event.pending_announcements),
             detail};
+}
+
+[[nodiscard]] EventView view(const PrefixLimitEvent& event) {
+    return {"prefix_limit", Severity::critical, event.name,
+            fmt::format("neighbor {} has told {} routes{}, more than its limit of {}: its session "
+                        "ended and is tried again in {}",
+                        event.name, event.routes, event.kept ? " that are kept" : "", event.limit,
+                        span_text(event.idle)),
+            json::object{{"of", event.kept ? "kept" : "received"},
+                         {"routes", event.routes},
+                         {"limit", event.limit},
+                         {"idle_s", seconds(event.idle)}}};
 }
 
 [[nodiscard]] EventView view(const NeighborCommandEvent& event) {

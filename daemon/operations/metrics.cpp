@@ -105,6 +105,11 @@ constexpr std::array states{bgp::State::idle,         bgp::State::connect,
                             bgp::State::active,       bgp::State::open_sent,
                             bgp::State::open_confirm, bgp::State::established};
 
+[[nodiscard]] Asn local_as(const Snapshot& snapshot, const NeighborView& neighbor) {
+    if (neighbor.config == nullptr) return snapshot.config->local_as;
+    return conf::local_as(*snapshot.config, *neighbor.config);
+}
+
 void add_sessions(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
     auto up = gauge("swerve_bgp_session_up", "1 while the session is established.");
     auto state = gauge("swerve_bgp_session_state", "1 for the state the session is in (RFC 4271).");
@@ -118,9 +123,12 @@ void add_sessions(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
     auto out_of_sync =
         gauge("swerve_bgp_out_of_sync",
               "1 while what the neighbor was sent differs for long from what it is to hold.");
+    auto admin_down =
+        gauge("swerve_bgp_admin_down", "1 while the configuration keeps the session down.");
     for (const auto& neighbor : snapshot.neighbors) {
         const Labels label{{"neighbor", neighbor.name}};
         disabled.add(label, neighbor.disabled ? 1 : 0);
+        admin_down.add(label, neighbor.config != nullptr && neighbor.config->admin_down ? 1 : 0);
         out_of_sync.add(label, neighbor.out_of_sync ? 1 : 0);
         const bool is_up = neighbor.state == bgp::State::established;
         up.add(label, is_up ? 1 : 0);
@@ -131,7 +139,7 @@ void add_sessions(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
         }
         info.add({{"neighbor", neighbor.name},
                   {"address", neighbor.address.to_string()},
-                  {"local_as", snapshot.config->local_as.to_string()},
+                  {"local_as", local_as(snapshot, neighbor).to_string()},
                   {"remote_as", neighbor.remote_as ? neighbor.remote_as->to_string() : ""},
                   {"description", neighbor.description}},
                  1);
@@ -139,7 +147,7 @@ void add_sessions(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
         if (neighbor.negotiated) hold.add(label, seconds(neighbor.negotiated->hold_time));
         count.add(label, neighbor.counters.established);
     }
-    move_all(out, up, state, info, established, hold, count, disabled, out_of_sync);
+    move_all(out, up, state, info, established, hold, count, disabled, admin_down, out_of_sync);
 }
 
 constexpr std::array<std::string_view, 6> message_types{
@@ -151,6 +159,11 @@ void add_traffic(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
     auto advertised =
         gauge("swerve_bgp_prefixes_advertised", "Prefixes the neighbor holds from this site.");
     auto kept = gauge("swerve_bgp_prefixes_received", "Routes kept of those the neighbor sent.");
+    auto kept_octets =
+        gauge("swerve_bgp_prefixes_received_bytes", "Memory that the kept routes take.");
+    auto heard = gauge("swerve_bgp_prefixes_heard",
+                       "Routes the neighbor has announced and not withdrawn, kept or not.");
+    auto limit = gauge("swerve_bgp_prefix_limit", "More than this ends the session.");
     auto pending = gauge("swerve_bgp_prefixes_pending",
                          "Prefixes whose announcement or withdrawal is not yet sent.");
     auto queue = gauge("swerve_bgp_out_queue_bytes",
@@ -167,17 +180,26 @@ void add_traffic(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
                 {{"neighbor", name}, {"afi", std::string{to_string(family)}}, {"safi", "unicast"}},
                 neighbor.advertised[static_cast<std::size_t>(family)]);
         }
-        kept.add({{"neighbor", name}}, neighbor.received);
+        kept.add({{"neighbor", name}}, neighbor.kept);
+        kept_octets.add({{"neighbor", name}}, neighbor.kept_octets);
+        heard.add({{"neighbor", name}}, neighbor.received);
+        if (neighbor.config != nullptr) {
+            const conf::PrefixLimit& most = neighbor.config->prefix_limit;
+            limit.add({{"neighbor", name}, {"of", "kept"}}, most.kept);
+            if (most.received) limit.add({{"neighbor", name}, {"of", "received"}}, *most.received);
+        }
         pending.add({{"neighbor", name}, {"action", "announce"}}, neighbor.pending_announcements);
         pending.add({{"neighbor", name}, {"action", "withdraw"}}, neighbor.pending_withdrawals);
         queue.add({{"neighbor", name}}, neighbor.unsent_octets);
     }
-    move_all(out, sent, received, advertised, kept, pending, queue);
+    move_all(out, sent, received, advertised, kept, kept_octets, heard, limit, pending, queue);
 }
 
 void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
     auto healthy = gauge("swerve_service_healthy", "1 while the verdict of the service is up.");
     auto drained = gauge("swerve_service_drained", "1 while an operator drains the service.");
+    auto draining =
+        gauge("swerve_service_draining", "1 while its drain announces it with GRACEFUL_SHUTDOWN.");
     auto count = gauge("swerve_service_prefixes", "Prefixes of the service.");
     auto holding =
         gauge("swerve_service_sent_to", "Neighbors that hold at least one prefix of the service.");
@@ -189,6 +211,7 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
         total += prefixes;
         healthy.add(label, service.verdict == failover::Verdict::up ? 1 : 0);
         drained.add(label, service.drain ? 1 : 0);
+        draining.add(label, service.leaving_until ? 1 : 0);
         count.add(label, prefixes);
         holding.add(label, holders(snapshot, service));
     }
@@ -202,7 +225,7 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
             return true;
         });
     }
-    move_all(out, healthy, drained, count, holding, announced);
+    move_all(out, healthy, drained, draining, count, holding, announced);
 }
 
 constexpr std::array check_states{health::CheckState::unknown, health::CheckState::pass,
@@ -255,6 +278,11 @@ void add_events(const EventCounters& counters, std::vector<MetricFamily>& out) {
                            {"subcode", std::to_string(key.subcode)}},
                           count);
     }
+    auto limits = counter("swerve_bgp_prefix_limit_reached_total",
+                          "Sessions that ended because the neighbor told too many routes.");
+    for (const auto& [name, count] : counters.prefix_limits()) {
+        limits.add({{"neighbor", name}}, count);
+    }
     auto services = counter("swerve_service_transitions_total", "Verdicts by what they became.");
     for (const auto& [key, count] : counters.services()) {
         services.add({{"service", key.first}, {"to", key.second}}, count);
@@ -277,7 +305,7 @@ void add_events(const EventCounters& counters, std::vector<MetricFamily>& out) {
     lost.add({}, counters.evidence_lost());
     auto alarms = counter("swerve_alarms_total", "Alarms the daemon raised about itself.");
     alarms.add({}, counters.alarms());
-    move_all(out, sessions, notifications, services, detection, written, acknowledged, lost,
+    move_all(out, sessions, notifications, limits, services, detection, written, acknowledged, lost,
              alarms);
 }
 

@@ -139,10 +139,10 @@ void Operations::reload(std::string who) {
                           });
 }
 
-void Operations::stop() {
+void Operations::stop(bool planned_restart) {
     parts_->api->reloader->stop();
     // Main has ended by now: every route is withdrawn and every neighbor told. A fault is logged.
-    (void)parts_->api->keeper->end_clean();
+    (void)parts_->api->keeper->end_clean(planned_restart);
     parts_->socket.reset();
     parts_->server.stop();
     parts_->api->events->close();

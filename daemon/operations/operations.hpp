@@ -58,7 +58,7 @@ public:
 
     /// Due when main has ended its sessions in order: that is saved as a clean end. Removes the
     /// socket and takes no more connections; answers under way have half a second to leave.
-    void stop();
+    void stop(bool planned_restart = false);
 
     /// Where the TCP listener is bound.
     [[nodiscard]] std::optional<Endpoint> http_endpoint() const;

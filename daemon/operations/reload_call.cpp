@@ -77,10 +77,7 @@ namespace {
     if (call.body.empty()) return false;
     const auto body = parse_body(call.body, {"dry_run"});
     if (!body) return fail(body.error());
-    const json::value* value = body->if_contains("dry_run");
-    if (value == nullptr || value->is_null()) return false;
-    if (!value->is_bool()) return bad("dry_run is neither true nor false", R"({"dry_run": true})");
-    return value->get_bool();
+    return flag_field(*body, "dry_run");
 }
 
 }  // namespace

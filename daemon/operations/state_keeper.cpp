@@ -122,13 +122,14 @@ void StateKeeper::mark_dirty() {
     if (!parts_->stopped) parts_->arm(parts_->timing.gather);
 }
 
-Result<void, std::string> StateKeeper::end_clean() {
+Result<void, std::string> StateKeeper::end_clean(bool planned_restart) {
     if (parts_->stopped) return stopping();
     parts_->stop();
     if (!parts_->last) return fail(std::string{"main has not told its state yet"});
     SavedState state = *parts_->last;
     state.saved_at = BootClock::now();
     state.saved_wall = wall_now();
+    state.planned_restart = planned_restart;
     const auto result = parts_->put(std::move(state), true);
     parts_->report(result);
     return result;

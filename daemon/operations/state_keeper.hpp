@@ -49,8 +49,8 @@ public:
     void mark_dirty();
 
     /// Writes what main said last once more, as the last words of a process that has said goodbye
-    /// to its neighbors, and stops.
-    [[nodiscard]] Result<void, std::string> end_clean();
+    /// to its neighbors, or has left them the routes for a planned restart, and stops.
+    [[nodiscard]] Result<void, std::string> end_clean(bool planned_restart = false);
 
     /// Writes nothing more and answers all who wait; leaves no work on the loop.
     void stop();

@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "daemon/operations/json_text.hpp"
+#include "daemon/operations/neighbor_view.hpp"
+#include "daemon/operations/observed_view.hpp"
 #include "daemon/operations/route_state.hpp"
+#include "daemon/operations/view_parts.hpp"
 #include "swerve/base/escape.hpp"
 #include "swerve/health/probe_fields.hpp"
 
@@ -16,85 +19,6 @@ namespace {
 
 constexpr std::size_t prefixes_shown = 20;
 constexpr std::size_t longest_line = 1U << 20U;  // a list of prefixes is one line
-
-template <class T, class Render>
-[[nodiscard]] json::value or_null(const std::optional<T>& value, const Render& render) {
-    if (!value) return nullptr;
-    return render(*value);
-}
-
-[[nodiscard]] json::value text_or_null(std::string_view text) {
-    if (text.empty()) return nullptr;
-    return json_string(text);
-}
-
-/// The wall time of a moment on the boot clock, as far as the two run alike since.
-[[nodiscard]] json::value wall_of(const Snapshot& snapshot, TimePoint when) {
-    return json_string(rfc3339(snapshot.wall - (snapshot.now - when)));
-}
-
-template <class List>
-[[nodiscard]] json::array strings(const List& list) {
-    json::array out;
-    for (const auto& element : list) out.push_back(json_string(element.to_string()));
-    return out;
-}
-
-[[nodiscard]] json::array family_names(const bgp::FamilySet& families) {
-    json::array out;
-    for (const Family family : bgp::all_families) {
-        if (families.contains(family)) out.push_back(json_string(to_string(family)));
-    }
-    return out;
-}
-
-[[nodiscard]] json::object messages(const std::array<std::uint64_t, 6>& counts) {
-    return {{"open", counts[1]},
-            {"update", counts[2]},
-            {"notification", counts[3]},
-            {"keepalive", counts[4]},
-            {"route_refresh", counts[5]}};
-}
-
-[[nodiscard]] json::object neighbor(const Snapshot& snapshot, const NeighborView& view) {
-    const bool established = view.state == bgp::State::established;
-    const auto seconds_of = [](Duration duration) { return json::value(seconds(duration)); };
-    json::object out;
-    out["name"] = json_string(view.name);
-    out["description"] = text_or_null(view.description);
-    out["address"] = json_string(view.address.to_string());
-    out["port"] = view.port;
-    out["remote_as"] = or_null(view.remote_as, [](Asn asn) { return json::value(asn.value()); });
-    out["state"] = json_string(state_word(view.state));
-    out["since"] = wall_of(snapshot, view.since);
-    out["up_s"] = established ? json::value(seconds(snapshot.now - view.since)) : nullptr;
-    out["disabled"] = view.disabled;
-    out["out_of_sync"] = view.out_of_sync;
-    out["local_address"] = or_null(view.local_address, [](const Address& address) {
-        return json_string(address.to_string());
-    });
-    out["passive"] = view.passive;
-    out["hold_time_s"] = or_null(
-        view.negotiated, [&](const auto& session) { return seconds_of(session.hold_time); });
-    out["keepalive_s"] = or_null(
-        view.negotiated, [&](const auto& session) { return seconds_of(session.keepalive); });
-    out["families"] = view.negotiated ? family_names(view.negotiated->families) : json::array{};
-    out["prefixes_advertised"] =
-        json::object{{"ipv4", view.advertised[0]}, {"ipv6", view.advertised[1]}};
-    out["prefixes_received"] = view.received;
-    out["pending_withdrawals"] = view.pending_withdrawals;
-    out["pending_announcements"] = view.pending_announcements;
-    out["unsent_octets"] = view.unsent_octets;
-    out["updates_sent"] = view.updates_sent;
-    out["messages_sent"] = messages(view.counters.sent);
-    out["messages_received"] = messages(view.counters.received);
-    out["established_count"] = view.counters.established;
-    out["next_retry_s"] = or_null(view.next_retry, [&](TimePoint when) {
-        return seconds_of(std::max(Duration{}, when - snapshot.now));
-    });
-    out["last_error"] = text_or_null(view.last_error);
-    return out;
-}
 
 [[nodiscard]] json::object service(const Snapshot& snapshot, const SiteView::Service& view) {
     std::size_t count = 0;
@@ -122,6 +46,12 @@ template <class List>
     out["prefix_count"] = count;
     out["prefixes"] = std::move(prefixes);
     out["drain"] = override_of(view.drain, snapshot.now);
+    out["drain_stage"] = !view.drain          ? json::value(nullptr)
+                         : view.leaving_until ? json_string("graceful_shutdown")
+                                              : json_string("withdrawn");
+    out["drain_stage_s"] = or_null(view.leaving_until, [&](TimePoint until) {
+        return json::value(seconds(std::max(Duration{}, until - snapshot.now)));
+    });
     out["sent_to"] = holders(snapshot, view);
     out["established_neighbors"] = established;
     return out;
@@ -179,21 +109,10 @@ template <class List>
 }
 
 [[nodiscard]] json::object received_route(const Snapshot& snapshot, const RouteView& view) {
-    const bgp::PathAttributes& attributes = *view.route.attributes;
-    const auto number = [](std::uint32_t value) { return json::value(value); };
-    json::object out;
-    out["prefix"] = json_string(view.prefix.to_string());
-    out["neighbor"] = json_string(view.neighbor);
-    out["best"] = view.best;
-    out["next_hop"] = json_string(view.route.next_hop.to_string());
-    out["as_path"] = json_string(attributes.as_path.to_string());
-    out["origin"] = json_string(origin_word(attributes.origin));
-    out["local_pref"] = or_null(attributes.local_pref, number);
-    out["med"] = or_null(attributes.med, number);
-    out["communities"] = strings(attributes.communities);
-    out["large_communities"] = strings(attributes.large_communities);
-    out["own_as_in_path"] = view.route.own_as_in_path;
-    out["age_s"] = seconds(snapshot.now - view.route.since);
+    json::object out{{"prefix", json_string(view.prefix.to_string())},
+                     {"neighbor", json_string(view.neighbor)},
+                     {"best", view.best}};
+    for (auto& member : heard(snapshot, view.route)) out[member.key()] = std::move(member.value());
     return out;
 }
 
@@ -209,27 +128,25 @@ template <class List>
 }
 
 /// Whether a neighbor is one to whom this prefix goes at all.
-[[nodiscard]] bool carries(const Snapshot& snapshot, std::size_t index, const Prefix& prefix) {
-    if (index >= snapshot.config->neighbors.size()) return false;  // a collector's
-    const conf::Neighbor& neighbor = snapshot.config->neighbors[index];
-    const auto& session = snapshot.neighbors[index].negotiated;
-    if (session && !session->families.contains(prefix.family())) return false;
+[[nodiscard]] bool carries(const Snapshot& snapshot, const NeighborView& view,
+                           const Prefix& prefix) {
+    if (view.config == nullptr) return false;  // a collector's
+    if (view.negotiated && !view.negotiated->families.contains(prefix.family())) return false;
     const auto service = service_of(snapshot.site, prefix);
-    return service ? conf::carries(neighbor, *service, prefix.family())
-                   : neighbor.families.contains(prefix.family());
+    return service ? conf::carries(*view.config, *service, prefix.family())
+                   : view.config->families.contains(prefix.family());
 }
 
 [[nodiscard]] std::vector<failover::NeighborFacts> neighbor_facts(const Snapshot& snapshot,
                                                                   const Prefix& prefix) {
     std::vector<failover::NeighborFacts> out;
-    for (std::size_t i = 0; i < snapshot.neighbors.size(); ++i) {
-        const NeighborView& view = snapshot.neighbors[i];
+    for (const NeighborView& view : snapshot.neighbors) {
         const bool established = view.state == bgp::State::established;
         std::string detail{state_word(view.state)};
         if (!established && !view.last_error.empty()) detail += ": " + escape(view.last_error);
         out.push_back({.name = view.name,
                        .established = established,
-                       .carries = carries(snapshot, i, prefix),
+                       .carries = carries(snapshot, view, prefix),
                        .advertised = holds(view, prefix),
                        .detail = std::move(detail)});
     }

@@ -371,6 +371,7 @@ TEST_CASE("views: adj-out says what was sent, what is to be sent and what is to 
                                                 {"med", 5},
                                                 {"local_pref", nullptr},
                                                 {"communities", {"64500:1"}},
+                                                {"extended_communities", json::array{}},
                                                 {"large_communities", json::array{}}});
     CHECK(answer.at("adj_out").as_array().at(3).as_object().at("desired").is_null());
 }

@@ -86,6 +86,8 @@ inline constexpr WallTime sample_wall{1'800'000'000s};  // 2027-01-15T08:00:00Z
             .pending_withdrawals = 0,
             .pending_announcements = 0,
             .unsent_octets = 0,
+            .kept = 0,
+            .kept_octets = 0,
             .received = 0,
             .updates_sent = 0,
             .sent = {}};
@@ -152,6 +154,7 @@ inline void establish(daemon::NeighborView& view, const std::vector<bgp::BlockRe
                                  .drain = {}});
     for (const auto& neighbor : out.config->neighbors) {
         out.neighbors.push_back(sample_neighbor_view(neighbor));
+        out.neighbors.back().config = &neighbor;
     }
     establish(out.neighbors[0], {ipv4, ipv6});
     return out;
