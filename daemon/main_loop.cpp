@@ -45,11 +45,10 @@ MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config,
 
 MainLoop::~MainLoop() = default;
 
-Result<void, std::string> MainLoop::listen() {
-    return neighbors_.listen(*speaker_.config());
-}
+Result<void, std::string> MainLoop::listen() { return neighbors_.listen(*speaker_.config()); }
 
-void MainLoop::start() {
+void MainLoop::start(std::function<void()> stopped) {
+    stopped_ = std::move(stopped);
     const Moment now = moment();
     events_.publish({now.now, now.wall, DaemonEvent{DaemonEvent::Kind::started, "started"}});
     neighbors_.start();
@@ -85,11 +84,16 @@ void MainLoop::carry_out(SpeakerOutput& out) {
     if (phase_ != Phase::stopped) timer_.arm(speaker_.next_deadline());
 }
 
-void MainLoop::stop(std::string reason, std::function<void()> stopped) {
+void MainLoop::stop(StopRequest request) {
     if (phase_ != Phase::running) return finish_stop();
     phase_ = Phase::stopping;
-    stop_reason_ = std::move(reason);
-    stopped_ = std::move(stopped);
+    stop_reason_ = std::move(request.reason);
+    planned_restart_ = request.planned_restart;
+    if (planned_restart_) {
+        // A neighbor that calls back before we are gone would be refused, and told so.
+        neighbors_.stop_listening();
+        turn(VanishForRestart{});
+    }
     turn(failover::StopAnnouncing{stop_reason_});
     const Moment now = moment();
     events_.publish({now.now, now.wall, DaemonEvent{DaemonEvent::Kind::stopping, stop_reason_}});
@@ -182,6 +186,20 @@ std::optional<std::string> MainLoop::reload(const std::shared_ptr<const conf::Ch
     return std::nullopt;
 }
 
+void MainLoop::stop(StopRequest request, std::function<void(std::optional<std::string>)> done) {
+    boost::asio::post(loops_.main,
+                      [this, request = std::move(request), done = std::move(done)]() mutable {
+                          std::optional<std::string> why_not;
+                          if (phase_ != Phase::running) {
+                              why_not = "the daemon is stopping already";
+                          } else if (request.planned_restart) {
+                              why_not = speaker_.refuses_planned_restart();
+                          }
+                          boost::asio::post(loops_.operations, [done, why_not] { done(why_not); });
+                          if (!why_not) stop(std::move(request));
+                      });
+}
+
 void MainLoop::saved_state(std::function<void(failover::SavedState)> done) {
     boost::asio::post(loops_.main, [this, done = std::move(done)] {
         boost::asio::post(loops_.operations,
@@ -196,8 +214,6 @@ std::shared_ptr<Snapshot> MainLoop::describe(const SnapshotRequest& request) con
     out->wall = now.wall;
     out->started = started_;
     out->started_wall = started_wall_;
-    out->config = speaker_.config();
-    out->site = speaker_.site().view();
     neighbors_.describe(request, *out);
     return out;
 }

@@ -47,13 +47,17 @@ public:
 
     /// Binds the BGP listeners; to be called before the threads run. The error is a sentence.
     [[nodiscard]] Result<void, std::string> listen();
-    /// First turn: sessions are dialled, first attempts start.
-    void start();
+    /// First turn: sessions are dialled, first attempts start. `stopped` is called on main at the
+    /// end that stop() begins.
+    void start(std::function<void()> stopped);
     /// Ends the attempts under way, so that the probes loop runs out of work. From any thread.
     void end_probes() { probes_.stop(); }
-    /// Withdraws everything, waits until the neighbors' TCP has acknowledged (at most `grace`),
-    /// sends Cease/Administrative Shutdown and calls `stopped`. A second call skips the wait.
-    void stop(std::string reason, std::function<void()> stopped);
+    /// Withdraws everything, waits until the neighbors' TCP has acknowledged (at most `grace`) and
+    /// sends Cease/Administrative Shutdown. A second call skips the wait. For a planned restart
+    /// neighbors that keep the routes are left without a word. On main.
+    void stop(StopRequest request);
+    /// Whether the end was one for a planned restart; to be asked when the loop has ended.
+    [[nodiscard]] bool planned_restart() const { return planned_restart_; }
 
     void snapshot(SnapshotRequest request,
                   std::function<void(std::shared_ptr<const Snapshot>)> done) override;
@@ -64,6 +68,7 @@ public:
     void command_neighbor(CommandNeighbor command, std::function<void(bool)> done) override;
     void apply(std::shared_ptr<const conf::Change> change,
                std::function<void(std::optional<std::string>)> done) override;
+    void stop(StopRequest request, std::function<void(std::optional<std::string>)> done) override;
     void saved_state(std::function<void(failover::SavedState)> done) override;
 
     static constexpr Duration grace = std::chrono::seconds{3};
@@ -93,6 +98,7 @@ private:
     enum class Phase : std::uint8_t { running, stopping, stopped };
     Phase phase_ = Phase::running;
     std::string stop_reason_;
+    bool planned_restart_ = false;
     std::function<void()> stopped_;
     DeadlineTimer stop_timer_;
 };

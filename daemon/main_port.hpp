@@ -15,6 +15,11 @@
 
 namespace swerve::daemon {
 
+struct StopRequest {
+    bool planned_restart = false;
+    std::string reason;
+};
+
 class MainPort {
 public:
     /// Name of a service, or a prefix.
@@ -44,6 +49,12 @@ public:
     /// changed.
     virtual void apply(std::shared_ptr<const conf::Change> change,
                        std::function<void(std::optional<std::string>)> done) = 0;
+
+    /// Ends the daemon as SIGTERM does; with `planned_restart` neighbors that keep the routes for
+    /// it are told nothing (RFC 4724). `done` gets why not, in one sentence, or nothing when the
+    /// end has begun.
+    virtual void stop(StopRequest request,
+                      std::function<void(std::optional<std::string>)> done) = 0;
 
     /// What is to outlive the process as main knows it; the caller adds boot and process.
     virtual void saved_state(std::function<void(failover::SavedState)> done) = 0;

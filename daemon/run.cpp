@@ -173,13 +173,14 @@ int run(const std::shared_ptr<const conf::Config>& config) {
             if (signal == SIGHUP) {
                 boost::asio::post(loops.operations, [&] { operations.reload("SIGHUP"); });
             } else {
-                main.stop(signal == SIGTERM ? "stopped by SIGTERM" : "stopped by SIGINT", stopped);
+                main.stop(
+                    {.reason = signal == SIGTERM ? "stopped by SIGTERM" : "stopped by SIGINT"});
             }
         });
     };
     boost::asio::post(loops.main, [&] {
         await_signal();
-        main.start();
+        main.start(stopped);
     });
     loops.start_threads();
     watchdog.start();
@@ -188,7 +189,7 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     watchdog.stop();  // before anything that may take long
     bound_the_end();
     main.end_probes();
-    boost::asio::post(loops.operations, [&] { operations.stop(); });
+    boost::asio::post(loops.operations, [&] { operations.stop(main.planned_restart()); });
     loops.join();
     return EXIT_SUCCESS;
 }

@@ -55,6 +55,11 @@ public:
         if (!why_not_applied && applied) applied(change);
         done(why_not_applied);
     }
+    void stop(daemon::StopRequest request,
+              std::function<void(std::optional<std::string>)> done) override {
+        stops.push_back(std::move(request));
+        if (!silent) done(why_not_stopped);
+    }
     void saved_state(std::function<void(failover::SavedState)> done) override {
         ++saves_asked;
         if (silent) {
@@ -71,6 +76,7 @@ public:
     std::optional<std::string> why_not_applied;
     /// What main tells before it answers that it has applied a change.
     std::function<void(std::shared_ptr<const conf::Change>)> applied;
+    std::optional<std::string> why_not_stopped;
     failover::SavedState saved;
     bool silent = false;
 
@@ -79,6 +85,7 @@ public:
     std::vector<Clear> clears;
     std::vector<daemon::CommandNeighbor> neighbor_commands;
     std::vector<std::shared_ptr<const conf::Change>> changes;
+    std::vector<daemon::StopRequest> stops;
     unsigned saves_asked = 0;
     std::vector<std::function<void(std::shared_ptr<const daemon::Snapshot>)>> unanswered;
     std::vector<std::function<void(failover::SavedState)>> unanswered_saves;
