@@ -151,7 +151,10 @@ std::optional<Address> Peer::Parts::next_hop(Family family) const {
 
 /// RFC 2545 §3: only a neighbor on the same link can use it.
 std::optional<Address> Peer::Parts::link_local() const {
-    return config.shared_link ? at(*session).tcp()->link_local : std::nullopt;
+    if (!config.shared_link) return std::nullopt;
+    const TcpUp& tcp = *at(*session).tcp();
+    if (tcp.link_local) return tcp.link_local;
+    return tcp.local_address.is_ipv6_link_local() ? std::optional{tcp.local_address} : std::nullopt;
 }
 
 void Peer::Parts::reconfigure(const PeerConfig& given) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/bgp/peer_bench.hpp"
+#include "tests/support/hex.hpp"
 
 using namespace swerve;
 using namespace swerve::bgp;
@@ -25,6 +26,32 @@ Open next_open(Bench& bench, Side side) {
     REQUIRE(open);
     return *open;
 }
+const Address global = *Address::parse("2001:db8::1");
+const Address link_local = *Address::parse("fe80::1");
+
+/// A session of which OPEN, KEEPALIVE and End-of-RIB are gone.
+struct Session : Bench {
+    Session(const PeerConfig& config, const OpenPolicy& neighbor, const TcpConnected& tcp)
+        : Bench(config) {
+        handle(Start{});
+        handle(tcp);
+        receive(Side::dialled, encode(make_open(neighbor)) + encode_keepalive());
+        REQUIRE(peer.state() == State::established);
+        drain(Side::dialled);
+    }
+    /// What is sent of one route; nothing if it is not.
+    std::optional<Update> announced() {
+        advertise(peer, block({"198.51.100.0/24"}));
+        const Bytes octets = drain(Side::dialled);
+        if (octets.empty()) return std::nullopt;
+        auto update = decode_update(
+            ByteView{octets}.subspan(header_size),
+            {.attributes = {}, .families = peer.negotiated()->families, .ipv4_over_ipv6 = true});
+        REQUIRE(update);
+        return *update;
+    }
+};
+
 bool is_plain(const Open& open) { return open.capabilities == Capabilities{}; }
 
 }  // namespace
@@ -185,6 +212,87 @@ TEST_CASE("peer: RFC 4271 §4.2: with hold time 0 on both sides silence lasts as
     bench.advance(24h);
     CHECK_FALSE(bench.peer.wants_write(Side::dialled));
     CHECK(bench.peer.state() == State::established);
+}
+
+TEST_CASE("peer: RFC 8950 §4: IPv4 routes go over the session's IPv6 address where both agreed") {
+    for (const bool we_offer : {false, true}) {
+        for (const bool they_offer : {false, true}) {
+            PeerConfig config = local_config();
+            config.open.ipv4_over_ipv6 = we_offer;
+            OpenPolicy neighbor = neighbor_policy();
+            neighbor.ipv4_over_ipv6 = they_offer;
+            Session session(config, neighbor, TcpConnected{Side::dialled, global});
+            const auto next_hop = session.announced();
+            REQUIRE(next_hop.has_value() == (we_offer && they_offer));
+            if (next_hop) CHECK(next_hop->reach[0].next_hop == global);
+        }
+    }
+}
+
+TEST_CASE("peer: RFC 2545 §3: the link-local address goes along on a shared link only") {
+    struct Case {
+        bool shared_link;
+        TcpConnected tcp;
+        std::string_view octets;  ///< of the next hop, behind its length; empty: no route
+    };
+    const std::string both = "20010db8000000000000000000000001fe800000000000000000000000000001";
+    const std::string local_twice =
+        "fe800000000000000000000000000001fe800000000000000000000000000001";
+    for (const Case& one : std::vector<Case>{
+             {true, {Side::dialled, global, link_local}, both},
+             {false, {Side::dialled, global, link_local}, std::string_view{both}.substr(0, 32)},
+             {true, {Side::dialled, global}, std::string_view{both}.substr(0, 32)},
+             {true, {Side::dialled, link_local, link_local}, local_twice},
+             {true, {Side::dialled, link_local}, local_twice},
+             {false, {Side::dialled, link_local, link_local}, ""},
+         }) {
+        CAPTURE(one.octets);
+        PeerConfig config = local_config();
+        config.open.families = {Family::ipv6};
+        config.shared_link = one.shared_link;
+        OpenPolicy neighbor = neighbor_policy();
+        neighbor.families = {Family::ipv6};
+        Session session(config, neighbor, one.tcp);
+        advertise(session.peer, block({"2001:db8:1::/48"}));
+        const std::string sent = to_hex(session.drain(Side::dialled));
+        const bool announced = sent.find("20010db80001") != std::string::npos;
+        CHECK(announced == !one.octets.empty());
+        const std::string length = one.octets.size() == 64 ? "20" : "10";
+        if (announced) {
+            // AFI 2, SAFI 1, the next hop, a reserved octet.
+            CHECK(sent.find("000201" + length + std::string{one.octets} + "00") !=
+                  std::string::npos);
+        }
+    }
+}
+
+TEST_CASE("peer: RFC 8654 §4: how much is sent in one message is the neighbor's word alone") {
+    for (const bool we_offer : {false, true}) {
+        for (const bool they_offer : {false, true}) {
+            PeerConfig config = local_config();
+            config.open.extended_message = we_offer;
+            OpenPolicy neighbor = neighbor_policy();
+            neighbor.extended_message = they_offer;
+            Session session(config, neighbor, TcpConnected{Side::dialled, local_address});
+            advertise(session.peer, large_block(3000));
+            const Bytes sent = session.drain(Side::dialled);
+            const std::size_t first = static_cast<std::size_t>(sent[16]) << 8U | sent[17];
+            CHECK((first > max_message_size) == they_offer);
+        }
+    }
+}
+
+TEST_CASE("peer: RFC 9234 §5: the session's role reaches its routes") {
+    for (const bool provider : {false, true}) {
+        PeerConfig config = local_config();
+        if (provider) config.open.role = Role::provider;
+        OpenPolicy neighbor = neighbor_policy();
+        if (provider) neighbor.role = Role::customer;
+        Session session(config, neighbor, TcpConnected{Side::dialled, local_address});
+        const auto update = session.announced();
+        REQUIRE(update);
+        CHECK(update->attributes->only_to_customer.has_value() == provider);
+    }
 }
 
 TEST_CASE("peer: malformed 58: a neighbor that connects and says nothing is given up after 240 s") {

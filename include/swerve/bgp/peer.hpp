@@ -157,7 +157,7 @@ public:
     /// Asked when a TCP connection from this neighbor was accepted, before TcpConnected{accepted}:
     /// the NOTIFICATION to answer with when it cannot be admitted (RFC 4271 §6.8: an Established
     /// connection wins; one accepted connection at a time), else nothing. A peer in backoff admits,
-    /// for the neighbor has just shown that it is there.
+    /// for the neighbor has just shown that it is there; one that is stopped or halted does not.
     [[nodiscard]] std::optional<Notification> refuses_connection() const;
 
     /// Towards the wire, for one side: appends what to write now, at most about `budget` octets of
