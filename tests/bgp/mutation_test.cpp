@@ -110,8 +110,10 @@ void check_update(ByteView body, const UpdateContext& context) {
     REQUIRE((update->attributes != nullptr) == !update->reach.empty());
     if (update->consequence == Consequence::treat_as_withdraw) REQUIRE(update->reach.empty());
     std::size_t count = update->withdrawn.size();
+    REQUIRE((update->withdrawn_path_ids.empty() || update->withdrawn_path_ids.size() == count));
     for (const Reach& reach : update->reach) {
         REQUIRE_FALSE(reach.prefixes.empty());
+        REQUIRE((reach.path_ids.empty() || reach.path_ids.size() == reach.prefixes.size()));
         count += reach.prefixes.size();
     }
     REQUIRE(count <= body.size());
@@ -145,6 +147,9 @@ void check_frame(const Frame& frame) {
                     const AttributeContext peer{four_octet_as, internal};
                     check_update(frame.body, {peer, {Family::ipv4, Family::ipv6}});
                     check_update(frame.body, {peer, {Family::ipv6}});
+                    check_update(
+                        frame.body,
+                        {peer, {Family::ipv4, Family::ipv6}, {Family::ipv4, Family::ipv6}, true});
                 }
             }
             break;

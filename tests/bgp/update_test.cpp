@@ -251,5 +251,18 @@ TEST_CASE("update: a packed one of 800 prefixes comes out complete and in order"
     CHECK(withdrawn.withdrawn.capacity() == 800);
 }
 
+TEST_CASE("route refresh: RFC 2918 §3: the families we know, subtype 0, and silence to all else") {
+    CHECK(encode_route_refresh(Family::ipv4) == hex("ff*16 0017 05 0001 00 01"));
+    CHECK(encode_route_refresh(Family::ipv6) == hex("ff*16 0017 05 0002 00 01"));
+    CHECK(decode_route_refresh(hex("0001 00 01")) == Family::ipv4);
+    CHECK(decode_route_refresh(hex("0002 00 01")) == Family::ipv6);
+    // Malformed 54: AFI 0, foreign SAFI, the subtypes of RFC 7313, odd lengths.
+    for (const std::string_view body :
+         {"0000 00 01", "0003 00 01", "0001 00 02", "0001 01 01", "0002 02 01", "0001 ff 01",
+          "0001 00", "0001 00 01 00", ""}) {
+        CHECK_FALSE(decode_route_refresh(hex(body)));
+    }
+}
+
 }  // namespace
 }  // namespace swerve::bgp
