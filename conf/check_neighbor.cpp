@@ -191,6 +191,11 @@ bool has_own_next_hop(const Neighbor& neighbor, Family family) {
     return own == family || (own == Family::ipv6 && neighbor.extended_next_hop);
 }
 
+/// Another way to a next hop of IPv4 routes, where the session is IPv6.
+std::string or_extended_next_hop(Family family) {
+    return family == Family::ipv4 ? " or extended_next_hop: true" : "";
+}
+
 /// What is wrong with an address that is given as next hop; nothing if it is sound.
 std::optional<Refusal> refuse_next_hop(const Address& address, const Neighbor& neighbor,
                                        Family family) {
@@ -237,7 +242,7 @@ void check_next_hop(const Subject& subject, const Neighbor& neighbor, Family fam
     if (!has_own_next_hop(neighbor, family)) {
         if (!subject.has(keys)) return;
         subject.fault(keys, "self is the session's own address, which is not " + std::string{word},
-                      "write the address");
+                      "write the address" + or_extended_next_hop(family));
     } else if (offered && own.is_loopback()) {
         subject.fault(keys, "self would be the loopback address of this session",
                       "set " + key + " to an address that traffic can be sent to");
@@ -278,7 +283,8 @@ void check_carries(const Subject& subject, const Neighbor& neighbor, const Confi
         }
         const std::string lack =
             has_next_hop ? word + " is not in families" : "no next hop for " + word;
-        std::string remedy = has_next_hop ? "" : "set " + next_hop_key(family);
+        std::string remedy =
+            has_next_hop ? "" : "set " + next_hop_key(family) + or_extended_next_hop(family);
         if (leaves_out) {
             remedy += (remedy.empty() ? "add " : " and add ") + word + " to families";
         }

@@ -128,7 +128,7 @@ inline constexpr Key graceful_restart_keys[] = {
      .type = Type::whole_seconds,
      .required = true,
      .help = "How long the neighbor keeps the routes after a planned restart began, while nobody "
-             "answers it. Nothing else than a stop that asks for it is a planned restart.",
+             "answers it. A daemon that crashed and a host that died look the same to it.",
      .least = second,
      .most = 4095 * second},
     {.name = "with_health_checks",
@@ -243,7 +243,8 @@ inline constexpr Key neighbor_keys[] = {
      .type = Type::choice,
      .list = true,
      .help = "Address families offered to the neighbor.",
-     .otherwise = "that of `address`, and those with an explicit `export.next_hop`",
+     .otherwise = "that of `address`, those with an explicit `export.next_hop`, and ipv4 with "
+                  "`extended_next_hop`",
      .choices = "ipv4|ipv6"},
     {.name = "services",
      .type = Type::name,

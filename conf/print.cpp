@@ -170,7 +170,7 @@ void print_session(Page& page, unsigned level, const Neighbor& neighbor) {
         page.add({level, "password_file", yaml(neighbor.password_file), nullptr, &neighbor});
     }
     page.line(level, "hold_time", neighbor.hold_time);
-    page.line(level, "connect_retry", neighbor.connect_retry);
+    if (!neighbor.range) page.line(level, "connect_retry", neighbor.connect_retry);
     page.line(level, "role", neighbor.role);
     page.line(level, "role_strict", neighbor.role_strict);
     page.open(level, "prefix_limit");

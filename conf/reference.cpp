@@ -1,6 +1,7 @@
 #include <string>
 #include <vector>
 
+#include "conf/reader.hpp"
 #include "conf/schema.hpp"
 #include "swerve/conf/load.hpp"
 
@@ -33,12 +34,24 @@ Examples: [minimal.yaml](../conf/examples/minimal.yaml), [site.yaml](../conf/exa
 constexpr std::string_view merging = R"(
 ### What a route carries
 
-A route is sent with what its service says in `announce` and what the neighbor says in `export`:
+A route is sent with what its service says in `announce`, and its neighbor and the group of that in
+`export`:
 
-- Lists (`communities`, `large_communities`) add up: those of the service, then those of the
-  neighbor, each once. A well-known name and its number are the same community.
-- Of single values (`prepend`, `med`, `local_pref`) the neighbor's wins, 0 included; where it gives
-  none, that of the service counts.
+- Lists (`communities`, `extended_communities`, `large_communities`) add up: those of the service,
+  then those of the group, then those of the neighbor, each once. A well-known name and its number
+  are the same community.
+- Of single values (`prepend`, `med`, `local_pref`, `origin`) the neighbor's wins, 0 included, then
+  the group's; where neither gives one, that of the service counts.
+- `site_community` goes along with every route, those by hand included.
+
+### What a reload does to sessions
+
+A session ends, and begins anew, when a key changes that the connection or the OPEN settles: the AS
+of either side, `router_id`, `address`, `range`, `interface`, `local_address`, `multihop`,
+`hold_time`, `families`, `role`, `role_strict`, `extended_message`, `extended_next_hop`, `add_path`,
+`graceful_restart.restart_time`, `admin_down`. Sessions of a range end with it. Everything else takes
+effect on sessions that are up, another password and `ttl_security` included: change them at both
+ends within the hold time.
 )";
 
 /// A bar would end the cell of a table.
@@ -68,8 +81,7 @@ std::string rows(std::span<const Key> keys, const std::string& parent) {
     std::string out;
     for (const Key& key : keys) {
         if (key.type == Type::not_yet || key.type == Type::named_maps) continue;
-        const std::string name =
-            parent.empty() ? std::string{key.name} : parent + "." + std::string{key.name};
+        const std::string name = dotted(parent, key.name);
         if (key.type == Type::map) {
             out += rows(key.members, name);
         } else {
@@ -93,13 +105,23 @@ std::string field_rows(std::span<const health::Field> fields, const std::string&
     return out;
 }
 
-std::string later_words(std::span<const Key> keys) {
+std::string later_list(std::span<const Key> keys, const std::string& parent) {
     std::string out;
     for (const Key& key : keys) {
-        if (key.type != Type::not_yet) continue;
-        out += (out.empty() ? "" : ", ") + ("`" + std::string{key.name} + "`");
+        const std::string name = dotted(parent, key.name);
+        if (key.type == Type::map) {
+            const std::string members = later_list(key.members, name);
+            if (!members.empty()) out += (out.empty() ? "" : ", ") + members;
+        } else if (key.type == Type::not_yet) {
+            out += (out.empty() ? "" : ", ") + ("`" + name + "`");
+        }
     }
-    return out.empty() ? out : "\nNot in this version: " + out + ".\n";
+    return out;
+}
+
+std::string later_words(std::span<const Key> keys) {
+    const std::string list = later_list(keys, {});
+    return list.empty() ? list : "\nNot in this version: " + list + ".\n";
 }
 
 std::string probes() {
@@ -124,7 +146,8 @@ std::string reference() {
         if (key.type != Type::named_maps) continue;
         const std::string name{key.name};
         out += "\n## `" + name + ".NAME`\n\n" + std::string{key.help} + "\n";
-        out += std::string{head} + rows(key.members, {}) + later_words(key.members);
+        if (!key.members.empty()) out += std::string{head} + rows(key.members, {});
+        out += later_words(key.members);
         if (name == "checks") out += probes();
         if (name == "services") out += merging;
     }

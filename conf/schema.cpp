@@ -217,12 +217,14 @@ constexpr Key file_keys[] = {
      .members = collector_keys},
     {.name = "groups",
      .type = Type::named_maps,
-     .help = "What several neighbors have in common; each names its group in `group`. A group may "
-             "have every key of a neighbor but those that are about one alone: `address`, `range`, "
-             "`interface`, `description` and `group`. What the neighbor says itself counts before "
-             "what its group says; only the lists of communities in `export` add up. A key that "
-             "the neighbor has no use for, such as `port` beside `range`, or `multihop` beside its "
-             "own `ttl_security`, is not taken over."},
+     .help =
+         "What several neighbors have in common; each names its group in `group`. A group may "
+         "have every key of a neighbor but those that are about one alone: `address`, `range`, "
+         "`interface`, `description` and `group`. What the neighbor says itself counts before "
+         "what its group says; only the lists of communities in `export` add up. A key that "
+         "the neighbor has no use for, such as `port` beside `range`, or `multihop` beside its "
+         "own `ttl_security`, is not taken over. A configuration that is printed says with each "
+         "neighbor what holds for it, and leaves the groups empty."},
     {.name = "neighbors", .type = Type::named_maps, .help = "BGP peers.", .members = neighbor_keys},
     {.name = "checks",
      .type = Type::named_maps,

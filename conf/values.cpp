@@ -178,7 +178,9 @@ Parsed parse_choice(const Key& key, std::string_view text) {
         rest = bar == std::string_view::npos ? std::string_view{} : rest.substr(bar + 1);
     }
     if (std::ranges::find(words, text) != words.end()) return std::string{text};
-    return refuse(text, "is not " + describe(key), did_you_mean(nearest(text, words)));
+    const std::string_view only = words.size() == 1 ? "the word " : "";
+    return refuse(text, "is not " + std::string{only} + describe(key),
+                  did_you_mean(nearest(text, words)));
 }
 
 Parsed parse_text(const Key& key, std::string_view text) {

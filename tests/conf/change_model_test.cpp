@@ -150,9 +150,14 @@ void check_sessions(const Change& change) {
     for (const Neighbor& was : change.before->neighbors) {
         const auto found = after.find(was.name);
         const auto open = [](const Config& config, const Neighbor& neighbor) {
-            return std::tuple{config.local_as,        config.router_id,   neighbor.address,
-                              neighbor.remote_as,     neighbor.hold_time, neighbor.families,
-                              neighbor.local_address, neighbor.multihop};
+            return std::pair{
+                std::tuple{local_as(config, neighbor), config.router_id, neighbor.address,
+                           neighbor.range, neighbor.interface, neighbor.remote_as,
+                           neighbor.admin_down, neighbor.hold_time, neighbor.families,
+                           neighbor.local_address, neighbor.multihop},
+                std::tuple{neighbor.role, neighbor.role_strict, neighbor.extended_message,
+                           neighbor.extended_next_hop, neighbor.add_path_receive,
+                           neighbor.restart_time}};
         };
         const bool lives = found != after.end() &&
                            open(*change.before, was) == open(*change.after, *found->second);

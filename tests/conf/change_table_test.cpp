@@ -24,6 +24,8 @@ bgp: {listen: ["192.0.2.1:179"]}
 neighbors:
   a: {address: 192.0.2.254, remote_as: 64496}
   b: {address: 192.0.2.253, remote_as: 64497}
+  restarting: {address: 192.0.2.252, remote_as: 64496, graceful_restart: {restart_time: 10s, with_health_checks: true}}
+  ranged: {range: 192.0.2.64/26, remote_as: 64496}
 checks:
   web: {process: {pid_file: /run/web.pid}}
 services:
@@ -48,6 +50,8 @@ struct Row {
 Address address(std::string_view word) { return Address::parse(word).value(); }
 std::vector<Prefix> prefixes(std::string_view word) { return {Prefix::parse(word).value()}; }
 Neighbor& neighbor(Config& config) { return config.neighbors[0]; }
+Neighbor& restarting(Config& config) { return config.neighbors[2]; }
+Neighbor& ranged(Config& config) { return config.neighbors[3]; }
 ExportAttributes& exported(Config& config) { return neighbor(config).attributes; }
 health::TrackerPolicy& timing(Config& config) { return config.checks[0].timing; }
 Service& service(Config& config) { return config.services[0]; }
@@ -59,6 +63,7 @@ const Row rows[] = {
     {"router_id", Effect::resets,
      [](Config& c) { c.router_id = RouterId::parse("192.0.2.9").value(); }},
     {"owned", Effect::live, [](Config& c) { c.owned = prefixes("10.0.0.0/9"); }},
+    {"site_community", Effect::live, [](Config& c) { c.site_community = {64500, 1, 7}; }},
     {"state_dir", Effect::refused, [](Config& c) { c.state_dir = "/srv"; }},
     {"control.socket", Effect::refused, [](Config& c) { c.control_socket = "/run/x"; }},
     {"http.listen", Effect::live, [](Config& c) { c.http_listen.reset(); }},
@@ -67,24 +72,60 @@ const Row rows[] = {
      [](Config& c) { c.collector = Collector{prefixes("10.0.0.0/8")}; }},
     {"neighbors.*.address", Effect::reset,
      [](Config& c) { neighbor(c).address = address("192.0.2.252"); }},
+    {"neighbors.*.range", Effect::reset,
+     [](Config& c) { ranged(c).range = prefixes("192.0.2.64/27")[0]; }},
+    {"neighbors.*.range_limit", Effect::live, [](Config& c) { ranged(c).range_limit = 1; }},
+    {"neighbors.*.interface", Effect::reset, [](Config& c) { neighbor(c).interface = "eth0"; }},
+    {"neighbors.*.group", Effect::live, [](Config& c) { neighbor(c).group = "transit"; }},
     {"neighbors.*.port", Effect::live, [](Config& c) { neighbor(c).port = 1790; }},
     {"neighbors.*.remote_as", Effect::reset,
      [](Config& c) { neighbor(c).remote_as = Asn::from(1).value(); }},
+    {"neighbors.*.local_as", Effect::reset,
+     [](Config& c) { neighbor(c).local_as = Asn::from(64511).value(); }},
+    {"neighbors.*.admin_down", Effect::reset, [](Config& c) { neighbor(c).admin_down = true; }},
     {"neighbors.*.local_address", Effect::reset,
      [](Config& c) { neighbor(c).local_address = address("192.0.2.1"); }},
     {"neighbors.*.passive", Effect::live, [](Config& c) { neighbor(c).passive = true; }},
     {"neighbors.*.multihop", Effect::reset, [](Config& c) { neighbor(c).multihop = 2; }},
+    {"neighbors.*.ttl_security", Effect::live, [](Config& c) { neighbor(c).ttl_security = 1; }},
+    {"neighbors.*.password_file", Effect::live,
+     [](Config& c) {
+         neighbor(c).password_file = "/etc/swerve/key";
+         neighbor(c).password = "x";
+     }},
     {"neighbors.*.hold_time", Effect::reset, [](Config& c) { neighbor(c).hold_time = 30s; }},
     {"neighbors.*.connect_retry", Effect::live, [](Config& c) { neighbor(c).connect_retry = 1s; }},
     {"neighbors.*.description", Effect::live, [](Config& c) { neighbor(c).description = "x"; }},
     {"neighbors.*.families", Effect::reset,
      [](Config& c) { neighbor(c).families.insert(Family::ipv6); }},
+    {"neighbors.*.role", Effect::reset, [](Config& c) { neighbor(c).role = bgp::Role::peer; }},
+    {"neighbors.*.role_strict", Effect::reset, [](Config& c) { neighbor(c).role_strict = true; }},
+    {"neighbors.*.prefix_limit.kept", Effect::live,
+     [](Config& c) { neighbor(c).prefix_limit.kept = 1; }},
+    {"neighbors.*.prefix_limit.received", Effect::live,
+     [](Config& c) { neighbor(c).prefix_limit.received = 1; }},
+    {"neighbors.*.prefix_limit.idle", Effect::live,
+     [](Config& c) { neighbor(c).prefix_limit.idle = 1s; }},
+    {"neighbors.*.extended_message", Effect::reset,
+     [](Config& c) { neighbor(c).extended_message = true; }},
+    {"neighbors.*.extended_next_hop", Effect::reset,
+     [](Config& c) { neighbor(c).extended_next_hop = true; }},
+    {"neighbors.*.add_path", Effect::reset, [](Config& c) { neighbor(c).add_path_receive = true; }},
+    {"neighbors.*.graceful_restart.restart_time", Effect::reset,
+     [](Config& c) { restarting(c).restart_time = 20s; }},
+    {"neighbors.*.graceful_restart.with_health_checks", Effect::live,
+     [](Config& c) { restarting(c).restart_with_checks = false; }},
+    {"neighbors.*.mrt.file", Effect::live, [](Config& c) { neighbor(c).mrt_file = "/tmp/a.mrt"; }},
     {"neighbors.*.services", Effect::live, [](Config& c) { neighbor(c).services = {0}; }},
     {"neighbors.*.export.prepend", Effect::live, [](Config& c) { exported(c).prepend = 1; }},
     {"neighbors.*.export.med", Effect::live, [](Config& c) { exported(c).med = 1; }},
     {"neighbors.*.export.local_pref", Effect::live, [](Config& c) { exported(c).local_pref = 1; }},
     {"neighbors.*.export.communities", Effect::live,
      [](Config& c) { exported(c).communities = {Community{1}}; }},
+    {"neighbors.*.export.origin", Effect::live,
+     [](Config& c) { exported(c).origin = bgp::Origin::egp; }},
+    {"neighbors.*.export.extended_communities", Effect::live,
+     [](Config& c) { exported(c).extended_communities = {{1}}; }},
     {"neighbors.*.export.large_communities", Effect::live,
      [](Config& c) { exported(c).large_communities = {{1, 1, 1}}; }},
     {"neighbors.*.export.next_hop.ipv4", Effect::live,
@@ -115,6 +156,12 @@ const Row rows[] = {
      [](Config& c) { announced(c).local_pref = 1; }},
     {"services.*.announce.communities", Effect::live,
      [](Config& c) { announced(c).communities = {Community{1}}; }},
+    {"services.*.announce.origin", Effect::live,
+     [](Config& c) { announced(c).origin = bgp::Origin::egp; }},
+    {"services.*.announce.extended_communities", Effect::live,
+     [](Config& c) { announced(c).extended_communities = {{1}}; }},
+    {"services.*.drain.graceful_shutdown_for", Effect::live,
+     [](Config& c) { service(c).graceful_shutdown_for = 0s; }},
     {"services.*.announce.large_communities", Effect::live,
      [](Config& c) { announced(c).large_communities = {{1, 1, 1}}; }},
 };
@@ -149,9 +196,11 @@ TEST_CASE("change: one key alone is told as this key, and does what its line say
         if (row.effect == Effect::fixed) continue;
         INFO(row.key);
         std::string path{row.key};
-        const std::string name = path.starts_with("neighbors") ? "a"
-                                 : path.starts_with("checks")  ? "web"
-                                                               : "p";
+        const std::string name = path.find(".range") != path.npos             ? "ranged"
+                                 : path.find("graceful_restart") != path.npos ? "restarting"
+                                 : path.starts_with("neighbors")              ? "a"
+                                 : path.starts_with("checks")                 ? "web"
+                                                                              : "p";
         if (const auto star = path.find('*'); star != std::string::npos) {
             path.replace(star, 1, name);
         }
@@ -170,9 +219,10 @@ TEST_CASE("change: one key alone is told as this key, and does what its line say
         std::vector<std::string> resets;
         for (const SessionReset& each : (*change)->resets) resets.push_back(each.neighbor);
         const std::vector<std::string> expected =
-            row.effect == Effect::live    ? std::vector<std::string>{}
-            : row.effect == Effect::reset ? std::vector<std::string>{"a"}
-                                          : std::vector<std::string>{"a", "b"};
+            row.effect == Effect::live ? std::vector<std::string>{}
+            : row.effect == Effect::reset
+                ? std::vector<std::string>{name}
+                : std::vector<std::string>{"a", "b", "restarting", "ranged"};
         CHECK(resets == expected);
     }
 }

@@ -88,7 +88,9 @@ TEST_CASE("change: keys come in the order of the file, with values as people wri
           "services.portal.prefixes: [10.1.0.0/16, 10.2.0.0/16] -> \n"
           "services.portal.healthy_when: web -> \n"
           "services.portal.announce.communities: [] -> \n"
+          "services.portal.announce.extended_communities: [] -> \n"
           "services.portal.announce.large_communities: [] -> \n"
+          "services.portal.drain.graceful_shutdown_for: 10s -> \n"
           "services.shop.healthy_when: {all: [web, app]} -> app\n");
 }
 

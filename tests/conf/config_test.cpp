@@ -19,7 +19,7 @@ checks:
   web: {tcp: {endpoint: "10.0.0.1:80"}, rise: 2}
 services:
   p: {prefixes: [10.2.0.0/16, "2001:db8:1::/48", 10.1.0.0/16], healthy_when: web}
-  q: {prefixes: [10.3.0.0/16], healthy_when: web}
+  q: {prefixes: [10.3.0.0/16], healthy_when: web, drain: {graceful_shutdown_for: 0s}}
 )";
 
 Config example() {
@@ -90,6 +90,32 @@ services:
     CHECK_FALSE(merged.local_pref);
 }
 
+TEST_CASE("merge: the community of the site goes with every route; origin is a scalar") {
+    Config config = example();
+    config.site_community = LargeCommunity{64500, 1, 7};
+    const ExportAttributes service{.origin = bgp::Origin::incomplete,
+                                   .prepend = {},
+                                   .med = {},
+                                   .local_pref = {},
+                                   .communities = {},
+                                   .extended_communities = {{1}, {2}},
+                                   .large_communities = {{1, 1, 1}}};
+    ExportAttributes neighbor{.origin = bgp::Origin::egp,
+                              .prepend = {},
+                              .med = {},
+                              .local_pref = {},
+                              .communities = {},
+                              .extended_communities = {{3}, {1}},
+                              .large_communities = {{64500, 1, 7}}};
+    const bgp::RouteAttributes both = merge(config, service, neighbor);
+    CHECK(both.origin == bgp::Origin::egp);
+    CHECK(both.extended_communities == std::vector<ExtendedCommunity>{{1}, {2}, {3}});
+    CHECK(both.large_communities == std::vector<LargeCommunity>{{1, 1, 1}, {64500, 1, 7}});
+    neighbor = {};
+    CHECK(merge(config, service, neighbor).origin == bgp::Origin::incomplete);
+    CHECK(merge(config, {}, {}).large_communities == std::vector<LargeCommunity>{{64500, 1, 7}});
+}
+
 TEST_CASE("carries: a family offered, and a service listed or no list at all") {
     const Config config = example();
     const Neighbor& a = config.neighbors[0];
@@ -120,6 +146,8 @@ TEST_CASE("site_policy: one block per family and service, in the order of the fi
     CHECK(ipv4.at(1).to_string() == "10.2.0.0/16");
     CHECK(policy.services[0].prefixes[1]->family() == Family::ipv6);
     CHECK(policy.services[1].prefixes.size() == 1);
+    CHECK(policy.services[0].graceful_shutdown_for == std::chrono::seconds{10});
+    CHECK(policy.services[1].graceful_shutdown_for == std::chrono::seconds{0});
 }
 
 TEST_CASE("peer_config: what a session needs, and a seed of its own") {
@@ -139,6 +167,54 @@ TEST_CASE("peer_config: what a session needs, and a seed of its own") {
     CHECK(a.seed != b.seed);
     CHECK(a.seed == peer_config(config, config.neighbors[0], 7).seed);
     CHECK(a.seed != peer_config(config, config.neighbors[0], 8).seed);
+}
+
+TEST_CASE("peer_config: what the OPEN offers") {
+    Config config = example();
+    Neighbor& neighbor = config.neighbors[0];
+    neighbor.local_as = Asn::from(64511);
+    neighbor.extended_message = true;
+    neighbor.extended_next_hop = true;
+    neighbor.add_path_receive = true;
+    neighbor.role = bgp::Role::customer;
+    neighbor.role_strict = true;
+    neighbor.restart_time = std::chrono::seconds{20};
+    const bgp::OpenPolicy open = peer_config(config, neighbor, 7).open;
+    CHECK(open.local_as == Asn::from(64511));
+    CHECK(open.extended_message);
+    CHECK(open.ipv4_over_ipv6);
+    CHECK(open.add_path_receive);
+    CHECK(open.role == bgp::Role::customer);
+    CHECK(open.role_strict);
+    CHECK(open.restart_time == std::chrono::seconds{20});
+    CHECK_FALSE(open.restarting);
+    const bgp::OpenPolicy plain = peer_config(config, config.neighbors[1], 7).open;
+    CHECK(plain.local_as == Asn::from(64500));
+    CHECK_FALSE(plain.extended_message);
+    CHECK_FALSE(plain.ipv4_over_ipv6);
+    CHECK_FALSE(plain.add_path_receive);
+    CHECK_FALSE(plain.role);
+    CHECK_FALSE(plain.restart_time);
+}
+
+TEST_CASE("peer_config: a link is shared with who is directly connected over IPv6 (RFC 2545 §3)") {
+    const auto shared = [](const std::string& keys) {
+        const auto loaded = load_text(
+            "site: a\nlocal_as: 64500\nrouter_id: 192.0.2.1\n"
+            "owned: [10.0.0.0/8]\nneighbors:\n  a: {" +
+                keys + "}\n",
+            "swerve.yaml");
+        REQUIRE(loaded);
+        return peer_config(**loaded, (*loaded)->neighbors[0], 1).shared_link;
+    };
+    CHECK(shared("address: \"2001:db8::2\", remote_as: 64496"));
+    CHECK(shared("address: \"2001:db8::2\", remote_as: 64496, ttl_security: 1"));
+    CHECK(shared("address: \"2001:db8::2\", remote_as: 64500, local_as: 64501"));
+    CHECK(shared("address: \"fe80::2\", interface: eth0, remote_as: 64500"));
+    CHECK_FALSE(shared("address: 192.0.2.2, remote_as: 64496"));
+    CHECK_FALSE(shared("address: \"2001:db8::2\", remote_as: 64500"));
+    CHECK_FALSE(shared("address: \"2001:db8::2\", remote_as: 64496, multihop: 2"));
+    CHECK_FALSE(shared("address: \"2001:db8::2\", remote_as: 64496, ttl_security: 2"));
 }
 
 TEST_CASE("config: equality leaves out where the file lay, and nothing else that is printed") {

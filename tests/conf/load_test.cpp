@@ -28,6 +28,20 @@ TEST_CASE("load: the minimal file gets the defaults of the design") {
     CHECK_FALSE(neighbor.multihop);
     CHECK_FALSE(neighbor.services);
     CHECK(neighbor.families == bgp::FamilySet{Family::ipv4});
+    CHECK_FALSE(neighbor.range);
+    CHECK_FALSE(neighbor.local_as);
+    CHECK_FALSE(neighbor.admin_down);
+    CHECK_FALSE(neighbor.ttl_security);
+    CHECK(neighbor.password_file.empty());
+    CHECK(neighbor.prefix_limit == PrefixLimit{.kept = 10'000, .received = {}, .idle = 15min});
+    CHECK_FALSE(neighbor.role);
+    CHECK_FALSE(neighbor.extended_message);
+    CHECK_FALSE(neighbor.extended_next_hop);
+    CHECK_FALSE(neighbor.add_path_receive);
+    CHECK_FALSE(neighbor.restart_time);
+    CHECK(neighbor.mrt_file.empty());
+    CHECK(config.services.at(0).graceful_shutdown_for == 10s);
+    CHECK_FALSE(config.site_community);
     const health::TrackerPolicy defaults{};
     CHECK(config.checks.at(0).timing == defaults);
     CHECK(config.checks.at(0).timing.interval == 1s);
@@ -64,6 +78,19 @@ TEST_CASE("load: families left out are those that have a next hop") {
     CHECK(families("address: \"2001:db8::fe\", export: {next_hop: {ipv4: 192.0.2.1}}") ==
           bgp::FamilySet{Family::ipv4, Family::ipv6});
     CHECK(families("address: 192.0.2.254, families: [ipv6]") == bgp::FamilySet{Family::ipv6});
+    CHECK(families("address: \"2001:db8::fe\", extended_next_hop: true") ==
+          bgp::FamilySet{Family::ipv4, Family::ipv6});
+}
+
+TEST_CASE("load: a range is passive, and stands where its first address is") {
+    const Config config = config_of(head + "bgp: {listen: [\"192.0.2.1:179\"]}\n" +
+                                    "neighbors:\n  a: {range: 192.0.2.64/26, remote_as: 64496}\n");
+    const Neighbor& neighbor = config.neighbors.at(0);
+    CHECK(neighbor.range == Prefix::parse("192.0.2.64/26").value());
+    CHECK(neighbor.address == Address::parse("192.0.2.64"));
+    CHECK(neighbor.passive);
+    CHECK(neighbor.range_limit == 100);
+    CHECK(neighbor.families == bgp::FamilySet{Family::ipv4});
 }
 
 TEST_CASE("load: names are resolved to positions, expressions keep their shape") {

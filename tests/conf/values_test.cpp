@@ -55,7 +55,7 @@ TEST_CASE("values: durations carry a unit and stay in range") {
 }
 
 TEST_CASE("values: what is read is what is printed") {
-    CHECK(format_duration(0ms) == "0ms");
+    CHECK(format_duration(0ms) == "0s");
     CHECK(format_duration(1500ms) == "1500ms");
     CHECK(format_duration(9s) == "9s");
     CHECK(format_duration(120s) == "2m");

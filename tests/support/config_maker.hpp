@@ -82,7 +82,17 @@ public:
     void edit_neighbor(conf::Config& config) {
         const auto id = pick(config.neighbors);
         conf::Neighbor& neighbor = config.neighbors[id];
-        switch (random_.below(11)) {
+        switch (random_.below(14)) {
+            case 11:
+                edit_session(neighbor);
+                break;
+            case 12:
+                edit_capabilities(neighbor);
+                break;
+            case 13:
+                neighbor.prefix_limit = {1000 + number(3), some(std::size_t{5000}),
+                                         std::chrono::minutes{1 + number(15)}};
+                break;
             case 0:
                 neighbor.hold_time = std::chrono::seconds{3 + random_.below(30)};
                 break;
@@ -115,6 +125,50 @@ public:
                 break;
             default:
                 neighbor.multihop = some(2U + number(4));
+                if (neighbor.multihop) neighbor.ttl_security.reset();
+        }
+    }
+
+    /// What the connection is made of.
+    void edit_session(conf::Neighbor& neighbor) {
+        switch (random_.below(5)) {
+            case 0:
+                neighbor.local_as = some(Asn::from(64511 + number(2)).value());
+                break;
+            case 1:
+                neighbor.admin_down = coin();
+                break;
+            case 2:
+                neighbor.ttl_security = some(1U + number(254));
+                if (neighbor.ttl_security) neighbor.multihop.reset();
+                break;
+            case 3:
+                neighbor.group = coin() ? "transit" : "";
+                break;
+            default:
+                neighbor.mrt_file = coin() ? "/var/log/swerve/a.mrt" : "";
+        }
+    }
+
+    /// What the OPEN says.
+    void edit_capabilities(conf::Neighbor& neighbor) {
+        switch (random_.below(5)) {
+            case 0:
+                neighbor.role = some(bgp::Role{static_cast<std::uint8_t>(number(5))});
+                neighbor.role_strict = neighbor.role && coin();
+                break;
+            case 1:
+                neighbor.extended_message = coin();
+                break;
+            case 2:
+                neighbor.extended_next_hop = coin();
+                break;
+            case 3:
+                neighbor.add_path_receive = coin();
+                break;
+            default:
+                neighbor.restart_time = some(Duration{std::chrono::seconds{1 + number(60)}});
+                neighbor.restart_with_checks = neighbor.restart_time.has_value();
         }
     }
 
@@ -130,7 +184,10 @@ public:
     void edit_service(conf::Config& config) {
         conf::Service& service = config.services[pick(config.services)];
         auto prefixes = prefixes_of(service);
-        switch (random_.below(5)) {
+        switch (random_.below(6)) {
+            case 5:
+                service.graceful_shutdown_for = std::chrono::seconds{number(20)};
+                return;
             case 0:
                 service.healthy_when = expression(config, 2);
                 return;
@@ -203,7 +260,10 @@ public:
     }
 
     void edit_globals(conf::Config& config) {
-        switch (random_.below(5)) {
+        switch (random_.below(6)) {
+            case 5:
+                config.site_community = some(LargeCommunity{64500, 1, number(3)});
+                break;
             case 0:
                 config.local_as = Asn::from(64500 + number(2)).value();
                 break;
@@ -283,9 +343,11 @@ private:
         conf::ExportAttributes out;
         out.prepend = some(number(4));
         out.med = some(number(100));
+        out.origin = some(bgp::Origin::incomplete);
         for (std::uint32_t i = 0; i < 3; ++i) {
             if (coin()) out.communities.push_back({(64500U << 16U) + i});
             if (coin()) out.large_communities.push_back({64500, 1, i});
+            if (coin()) out.extended_communities.push_back({0x0002fbf400000000U + i});
         }
         return out;
     }
