@@ -217,6 +217,8 @@ void Speaker::Parts::end_sessions(const EndSessions& end, Turn turn) {
     const auto goodbye =
         bgp::cease(bgp::subcode::administrative_shutdown, config->site + ": " + end.reason);
     for (const auto& [id, neighbor] : table) handle(id, bgp::Stop{goodbye}, turn);
+    // Every driver is to look, for a peer without a connection says nothing of its lost deadline.
+    turn.out.routes_changed = true;
 }
 
 }  // namespace swerve::daemon

@@ -142,6 +142,12 @@ class Stop(Speaker):
         self.daemon.process.signal(signal.SIGTERM)
         self.assertEqual(self.daemon.process.wait(10.0), 0)
 
+    def test_a_neighbor_that_has_left_delays_nothing(self):
+        self.establish_good().close()
+        wait_until(lambda: self.neighbor("good")["state"] != "established", 10.0, "it has left")
+        self.daemon.process.signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.process.wait(3.0), 0, "it would be admitted again after 4 to 5 s")
+
     def test_sigkill_takes_the_routes_with_it(self):
         good = self.establish_good()
         self.daemon.process.signal(signal.SIGKILL)
