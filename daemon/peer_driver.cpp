@@ -183,7 +183,10 @@ void PeerDriver::connected(const LinkPtr& current) {
     if (!prepared) return refuse(current, prepared.error());
     error_code error;
     const auto endpoint = current->socket.socket().local_endpoint(error);
-    if (error) return refuse(current, "connection lost: " + error.message());
+    if (error) {
+        drop(current->side);
+        return deliver(bgp::TcpFailed{current->side, "connection lost: " + error.message()});
+    }
     current->open = true;
     const Address local = from_asio(endpoint.address());
     if (target_.mrt) tap(*current, true);

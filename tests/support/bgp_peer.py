@@ -33,9 +33,24 @@ class Peer:
         self._pending = b""
 
     @classmethod
-    def dial(cls, local: str, remote: "tuple[str, int]", timeout_s: float = 10.0) -> "Peer":
-        connection = socket.create_connection(remote, timeout_s, (local, 0))
+    def dial(
+        cls, local: str, remote: "tuple[str, int]", timeout_s: float = 10.0, md5_key: "bytes | None" = None
+    ) -> "Peer":
+        connection = socket.socket(socket.AF_INET6 if ":" in local else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout_s)
+            connection.bind((local, 0))
+            if md5_key is not None:
+                set_md5_key(connection, remote[0], md5_key)
+            connection.connect(remote)
+        except OSError:
+            connection.close()
+            raise
         return cls(connection)
+
+    def change_md5_key(self, key: bytes):
+        """On the connection that lives, as a router does whose operator changed it."""
+        set_md5_key(self.connection, self.connection.getpeername()[0], key)
 
     def send(self, octets: bytes):
         self.connection.sendall(octets)
@@ -77,6 +92,21 @@ class Peer:
     def reset(self):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
+
+
+def set_md5_key(connection: socket.socket, remote: str, key: bytes):
+    """TCP-MD5 (RFC 2385) towards one address, by struct tcp_md5sig of Linux."""
+    octets = socket.inet_pton(connection.family, remote)
+    if connection.family == socket.AF_INET:
+        address = struct.pack("=HH4s", connection.family, 0, octets)
+    else:
+        address = struct.pack("=HHI16sI", connection.family, 0, 0, octets, 0)
+    tcp_md5sig = 14
+    connection.setsockopt(
+        socket.IPPROTO_TCP,
+        tcp_md5sig,
+        address.ljust(128, b"\0") + struct.pack("=BBHi80s", 0, 0, len(key), 0, key),
+    )
 
 
 def updates(body: bytes) -> "tuple[list, list]":
