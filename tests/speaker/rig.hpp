@@ -48,16 +48,29 @@ public:
     /// Octets of UPDATE messages since the last call.
     [[nodiscard]] std::uint64_t take_updates() { return std::exchange(updates_, 0); }
     [[nodiscard]] const std::string& last_words() const { return last_words_; }
+    /// Families of which this session has told that all was sent.
+    [[nodiscard]] const bgp::FamilySet& end_of_rib() const { return end_of_rib_; }
+    /// Tells these of its own from now on.
+    void tell(std::initializer_list<std::string_view> texts) {
+        std::vector<Prefix> prefixes;
+        for (const std::string_view text : texts) prefixes.push_back(*Prefix::parse(text));
+        std::ranges::sort(prefixes);
+        const auto block = std::make_shared<const bgp::PrefixBlock>(prefixes);
+        peer_.rib_out().advertise(block, block->all(),
+                                  std::make_shared<const bgp::RouteAttributes>());
+    }
 
     void note(const bgp::PeerAction& action) {
         if (const auto* down = std::get_if<bgp::SessionDown>(&action)) {
             last_words_ = down->reason;
             for (const auto& [prefix, route] : table_) lost_.insert(prefix);
             table_.clear();
+            end_of_rib_ = {};
         }
         const auto* received = std::get_if<bgp::UpdateReceived>(&action);
         if (received == nullptr) return;
         const bgp::Update& update = received->update;
+        if (update.end_of_rib) end_of_rib_.insert(*update.end_of_rib);
         if (!update.withdrawn.empty() || !update.reach.empty()) ++updates_;
         for (const Prefix& prefix : update.withdrawn) {
             CHECK_MESSAGE(table_.erase(prefix) == 1, prefix.to_string(), " was not there");
@@ -72,10 +85,11 @@ private:
     static bgp::PeerConfig passive(const conf::Config& config, const conf::Neighbor& neighbor) {
         bgp::PeerConfig out{.open = {.local_as = neighbor.remote_as,
                                      .router_id = *RouterId::parse("192.0.2.254"),
-                                     .remote_as = config.local_as,
+                                     .remote_as = conf::local_as(config, neighbor),
                                      .hold_time = 9s,
                                      .families = {Family::ipv4, Family::ipv6}}};
         out.passive = true;
+        out.open.restart_time = neighbor.restart_time;
         return out;
     }
 
@@ -84,6 +98,7 @@ private:
     std::set<Prefix> lost_;
     std::uint64_t updates_ = 0;
     std::string last_words_;
+    bgp::FamilySet end_of_rib_;
 };
 
 class Rig {
@@ -94,6 +109,8 @@ public:
     }
 
     void begin() { handle(failover::Begin{}); }
+    /// Hands over what is ready to be written, in both directions, until there is nothing.
+    void settle() { pump(); }
 
     void handle(const SpeakerEvent& event) {
         SpeakerOutput out;
