@@ -87,7 +87,7 @@ public:
     [[nodiscard]] std::size_t kept(NeighborId neighbor) const;
     [[nodiscard]] std::size_t kept_octets(NeighborId neighbor) const;
     /// Routes that the neighbor has announced and not withdrawn, kept or not. Those not kept are
-    /// counted without being held: see DistinctCount for how well.
+    /// counted without being held (ADR-0015): see DistinctCount for how well.
     [[nodiscard]] std::size_t received(NeighborId neighbor) const;
 
 private:
