@@ -33,6 +33,7 @@ public:
         Duration limit = std::chrono::seconds{5};
     };
 
+    /// The threads of the watched loops must have ended before it is destroyed.
     Watchdog(std::vector<Watched> watched, Hooks hooks, const Timing& timing);
     /// Stops.
     ~Watchdog() { stop(); }
