@@ -128,6 +128,7 @@ void Daemon::note(const daemon::Event& event) {
                 say(what.name + (what.out_of_sync ? " is out of sync" : " is in sync"));
             },
             [](const daemon::BestPathEvent&) {},
+            [](const daemon::PrefixLimitEvent&) {},
             [](const daemon::NeighborCommandEvent&) {},
             [](const daemon::Reloaded&) {},
         },
@@ -224,10 +225,11 @@ void Daemon::flush(NeighborId id, Driver& driver, Side side) {
         const std::size_t taken = network.write(socket, octets);
         blocked = taken < offered;
         if (taken == 0) return;
-        peer.consumed(host_.clock(), side, taken);
         host_.world().trace.detail(host_.world().timeline.now(), "{}: {} octets to neighbor {}",
                                    host_.plan().name, taken, id);
+        // Before it is recorded as sent: what was still to be withdrawn must have come first.
         host_.oracle().wrote(peer, id, socket, ByteView{octets}.first(taken));
+        peer.consumed(host_.clock(), side, taken);
         if (track && taken == offered && peer.rib_out().pending_withdrawals() == 0) {
             driver.withdrawals_open = false;
             driver.marks.push_back({network.written(socket), host_.clock()});

@@ -119,6 +119,11 @@ void Daemon::reload(const std::shared_ptr<const conf::Config>& after) {
     const auto change = conf::compare(speaker_->config(), after);
     if (!change) violate("P3", "a valid configuration is refused");
     ++host_.world().tally["reloads"];
+    for (const auto& [id, neighbor] : speaker_->neighbors()) {
+        if (neighbor->peer.rib_out().pending_withdrawals() > 0) {
+            ++host_.world().tally["reloads with withdrawals pending"];
+        }
+    }
     take_turn([&](daemon::Moment at, SpeakerOutput& out) {
         host_.oracle().reloaded(**change);
         speaker_->handle(at, daemon::Reload{*change}, out);

@@ -174,9 +174,10 @@ void Host::damage(bool both) {
     // Never behind the back of a process, which would not notice before it writes.
     const bool a = chance(world_.random, 50);
     for (const char* name : {"state.a", "state.b"}) {
-        if ((both || (name[6] == 'a') == a) && disk_.peek(name)) disk_.plant(name, "rubbish");
+        if (!both && (name[6] == 'a') != a) continue;
+        if (disk_.peek(name)) disk_.plant(name, "rubbish");
+        oracle_.notebook().damaged(name);
     }
-    oracle_.notebook().damaged(both);
     world_.trace.story(world_.timeline.now(), "{}: {} of the state file is damaged", plan_.name,
                        both ? "all" : "one generation");
 }

@@ -79,29 +79,34 @@ unsigned Memory::crashes_for(TimePoint seen) const {
 
 void Notebook::saved(Memory memory) {
     saved_.push_back(std::move(memory));
-    if (saved_.size() > 2) saved_.pop_front();
-    torn_before_ = std::exchange(torn_, std::nullopt);
-    one_damaged_ = false;
-    both_damaged_ = false;
+    // Which of the two a damaged one was is not known here.
+    while (saved_.size() > (damaged_.empty() ? 2U : 3U)) saved_.pop_front();
+    torn_before_ = std::exchange(torn_, {});
+    damaged_.clear();
 }
 
 std::optional<Memory> Notebook::recall(const Machine& machine, const failover::Restored& restored,
                                        const std::map<Subject, Word>& words,
                                        const conf::Config& config) {
-    const bool all_lost = both_damaged_ || (one_damaged_ && saved_.size() < 2);
+    const bool both_damaged = damaged_.size() == 2;
+    const bool one_damaged = damaged_.size() == 1;
+    const bool all_lost = both_damaged || (one_damaged && saved_.size() < 2);
     if (restored.drain_all) {
         if (!all_lost) violate("P1", "everything is drained though a generation is whole");
         saved_.clear();
         return std::nullopt;
     }
     std::vector<Memory> candidates(saved_.rbegin(), saved_.rend());
-    if (both_damaged_) {
-        if (!torn_) violate("P1", "the state is lost, and the site does not start drained");
+    if (both_damaged) {
+        if (torn_.empty()) violate("P1", "the state is lost, and the site does not start drained");
         candidates.clear();
     }
-    if (!one_damaged_ && candidates.size() > 1) candidates.pop_back();
-    if (one_damaged_ && torn_before_) candidates.push_back(*torn_before_);
-    if (torn_) candidates.push_back(*torn_);
+    if (!one_damaged && !candidates.empty()) candidates.resize(1, candidates.front());
+    // One that was broken off may have been in place already, and each of them may be the newest.
+    if (one_damaged) {
+        candidates.insert(candidates.end(), torn_before_.begin(), torn_before_.end());
+    }
+    candidates.insert(candidates.end(), torn_.begin(), torn_.end());
     const std::set<std::string> disabled(restored.disabled_neighbors.begin(),
                                          restored.disabled_neighbors.end());
     std::optional<std::string> miscounted;
@@ -120,7 +125,7 @@ std::optional<Memory> Notebook::recall(const Machine& machine, const failover::R
         }
     }
     if (found) return found;
-    const bool may_be_first = saved_.empty() && !both_damaged_;
+    const bool may_be_first = saved_.empty() && !both_damaged;
     if (may_be_first && words.empty() && restored.crashes == 0) return std::nullopt;
     if (miscounted) violate("P2", "{}", *miscounted);
     if (candidates.empty()) violate("P1", "words out of nowhere:{}", text(words, machine.now));

@@ -53,9 +53,9 @@ struct Memory {
 class Notebook {
 public:
     void saved(Memory memory);
-    void torn(Memory memory) { torn_ = std::move(memory); }
-    /// Somebody overwrote one generation, or both.
-    void damaged(bool both) { (both ? both_damaged_ : one_damaged_) = true; }
+    void torn(Memory memory) { torn_.push_back(std::move(memory)); }
+    /// Somebody overwrote this generation.
+    void damaged(const std::string& slot) { damaged_.insert(slot); }
     void died(TimePoint now) { died_ = now; }
 
     /// Compares the words a new process has with what may have been read; returns which memory
@@ -71,11 +71,10 @@ private:
     [[nodiscard]] std::optional<std::string> hold_fault(const Memory& from,
                                                         const failover::Restored& restored) const;
 
-    std::deque<Memory> saved_;           ///< newest last, at most two
-    std::optional<Memory> torn_;         ///< of a save that was broken off behind the newest
-    std::optional<Memory> torn_before_;  ///< … in front of it
-    bool one_damaged_ = false;
-    bool both_damaged_ = false;
+    std::deque<Memory> saved_;         ///< newest last: two, and one more if either is damaged
+    std::vector<Memory> torn_;         ///< of saves that were broken off behind the newest
+    std::vector<Memory> torn_before_;  ///< … in front of it
+    std::set<std::string> damaged_;    ///< generations, since the last save
     std::optional<TimePoint> died_;
 };
 

@@ -1,6 +1,8 @@
 // Everything that can go wrong in a world, and how often.
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "tests/sim/world.hpp"
 
@@ -157,9 +159,34 @@ void World::tcp_reset() {
 void World::zero_window() {
     Path& path = some_path();
     trace_.story(timeline_.now(), "a router stops reading from {}", path.host->plan().name);
-    path.router->stop_reading(*path.link, true);
-    timeline_.after(some_span(milliseconds{200}, seconds{50}),
-                    [&path] { path.router->stop_reading(*path.link, false); });
+    // Little is taken then by either kernel, so that a site has to wait before long.
+    Link& link = *path.link;
+    const auto before = std::pair{link.window, link.room};
+    link.window = between(random_, 30, 300);
+    link.room = between(random_, 30, 300);
+    path.router->stop_reading(link, true);
+    if (chance(random_, 50)) busy_operator(*path.host);
+    timeline_.after(some_span(milliseconds{200}, seconds{50}), [&path, before] {
+        std::tie(path.link->window, path.link->room) = before;
+        path.router->stop_reading(*path.link, false);
+    });
+}
+
+/// Gives what cannot be sent something to pile up, and moves it about.
+void World::busy_operator(Host& host) {
+    for (unsigned i = between(random_, 2, 12); i > 0; --i) {
+        timeline_.after(some_span(Duration{0}, seconds{20}), [this, &host] {
+            const std::string service = host.draft().some_service(random_);
+            switch (between(random_, 0, 3)) {
+                case 0:
+                    return host.say(service, OverrideKind::drain, some_term());
+                case 1:
+                    return host.say(service, std::nullopt);
+                default:
+                    return host.reload();
+            }
+        });
+    }
 }
 
 void World::router_pause() {

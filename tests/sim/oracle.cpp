@@ -206,7 +206,8 @@ std::vector<Possible> Oracle::verdicts() {
     for (const conf::Service& service : config_->services) {
         Possible verdict = possible(service.healthy_when, checks);
         const auto standing = standing_.find(service.name);
-        if (standing != standing_.end() && now() <= standing->second.until &&
+        if (standing != standing_.end() &&
+            now() <= std::max(standing->second.until, disturbed_ + slack) &&
             verdict.has(CheckState::unknown) && standing->second.before.has(CheckState::pass)) {
             verdict.add(CheckState::pass);
         }

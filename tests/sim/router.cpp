@@ -336,6 +336,8 @@ void Router::keep_alive(Session& session, std::uint64_t life) {
     if (life != session.life || !session.deaf || !session.peer.negotiated()) return;
     for (const Side side : sides) {
         if (!session.socket(side) || !session.is_open(side) || paused_) continue;
+        // Not into the middle of another message, nor half of it.
+        if (session.peer.wants_write(side) || network_.unsent(*session.socket(side)) > 0) continue;
         network_.write(*session.socket(side), bgp::encode_keepalive());
     }
     timeline_.after(session.peer.negotiated()->keepalive,

@@ -56,8 +56,8 @@ void World::build_site(unsigned number) {
         Path path{std::make_unique<Link>(host, router,
                                          between(random_, milliseconds{1}, milliseconds{30})),
                   &host, &router};
-        if (chance(random_, 20)) path.link->window = between(random_, 300, 4096);
-        if (chance(random_, 20)) path.link->room = between(random_, 500, 8192);
+        if (chance(random_, 20)) path.link->window = between(random_, 60, 4096);
+        if (chance(random_, 20)) path.link->room = between(random_, 60, 8192);
         host.attach(i, *path.link);
         bgp::PeerConfig config{
             .open = {.local_as = uplink.router_as,

@@ -74,6 +74,7 @@ private:
     void single_bytes();
     void tcp_reset();
     void zero_window();
+    void busy_operator(Host& host);
     void router_pause();
     void router_restart();
     void half_open();
