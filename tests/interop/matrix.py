@@ -10,11 +10,14 @@ import subprocess
 import sys
 
 import column
+from features import Features
+from outages import Outages
 from swervelab import netns
 from swervelab.routers import MAKES
 from swervelab.signals import end_like_ctrl_c
 
 SKIPPED = 77
+PARTS = {"outages": Outages, "features": Features}
 
 
 def unavailable(kinds: list) -> "str | None":
@@ -22,19 +25,22 @@ def unavailable(kinds: list) -> "str | None":
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def play(kinds: list) -> dict:
-    """A process for each column: what it starts ends with it."""
+def play(kinds: list, parts: list) -> dict:
+    """A process for each part of each column: what it starts ends with it. By kind, then by part; None: broke off."""
     running = {
-        kind: subprocess.Popen(
-            [sys.executable, os.path.abspath(__file__), "--column", kind], stdout=subprocess.PIPE, text=True
+        (kind, part): subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), "--peer", kind, "--part", part, "--play"],
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        for part in parts
         for kind in kinds
     }
-    columns = {}
+    columns = {kind: {} for kind in kinds}
     try:
-        for kind, process in running.items():
+        for (kind, part), process in running.items():
             text, _ = process.communicate()
-            columns[kind] = json.loads(text) if process.returncode == 0 else None
+            columns[kind][part] = json.loads(text) if process.returncode == 0 else None
     finally:
         for process in running.values():
             process.terminate()
@@ -44,14 +50,15 @@ def play(kinds: list) -> dict:
 
 def cells_by_row(columns: dict) -> dict:
     rows = {}
-    for kind, found in columns.items():
-        for name, cell in (found or {"cells": {}})["cells"].items():
-            rows.setdefault(name, {})[kind] = cell
+    for kind, parts in columns.items():
+        for found in parts.values():
+            for name, cell in (found or {"cells": {}})["cells"].items():
+                rows.setdefault(name, {})[kind] = cell
     return rows
 
 
 def table(columns: dict) -> str:
-    """Rows are what was done, columns the makes; the words of what failed stand below."""
+    """Rows are what was done, columns the makes; the words of what failed or does not apply stand below."""
     rows = cells_by_row(columns)
     first = max((len(name) for name in rows), default=0)
     width = 11
@@ -67,51 +74,69 @@ def table(columns: dict) -> str:
             if cell["result"] != "ok" and cell["detail"] != column.NOT_PLAYED:
                 notes.append(f"{MAKES[kind].title}, {name}: {cell['result']}: {cell['detail']}")
         lines.append(line.rstrip())
-    notes += [f"{MAKES[kind].title}: the column broke off" for kind, found in columns.items() if found is None]
+    notes += [
+        f"{MAKES[kind].title}: the part {part} broke off"
+        for kind, parts in columns.items()
+        for part, found in parts.items()
+        if found is None
+    ]
     return "\n".join(lines + ([""] + notes if notes else []))
 
 
-def passed(columns: dict) -> bool:
-    return all(
-        found is not None and all(cell["result"] == "ok" for cell in found["cells"].values())
-        for found in columns.values()
-    )
+def passed(found: "dict | None") -> bool:
+    """Of one part of a column. What the router cannot do is no fault."""
+    return found is not None and all(cell["result"] != "FAIL" for cell in found["cells"].values())
+
+
+def all_passed(columns: dict) -> bool:
+    return all(passed(found) for parts in columns.values() for found in parts.values())
 
 
 def settle_logs(columns: dict):
     """Logs stay where something failed."""
-    for kind, found in columns.items():
-        if found is None:
-            continue
-        if passed({kind: found}):
-            shutil.rmtree(found.pop("logs"))
-        else:
-            print(f"{MAKES[kind].title}: logs in {found['logs']}", file=sys.stderr)
+    for kind, parts in columns.items():
+        for part, found in parts.items():
+            if passed(found):
+                shutil.rmtree(found.pop("logs"))
+            elif found is not None:
+                print(f"{MAKES[kind].title}: logs of {part} in {found['logs']}", file=sys.stderr)
+
+
+def record(columns: dict) -> dict:
+    peers = {}
+    for kind, parts in columns.items():
+        whole = [found for found in parts.values() if found is not None]
+        peers[kind] = {
+            "version": MAKES[kind].version(),
+            "cells": {name: cell for found in whole for name, cell in found["cells"].items()},
+            "logs": [found["logs"] for found in whole if "logs" in found],
+            "took_s": max((found["took_s"] for found in whole), default=None),
+        }
+    return {"schema": "swerve.interop/2", "passed": all_passed(columns), "peers": peers}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", action="append", choices=MAKES, help="this one only; may be repeated")
     parser.add_argument("--json", action="store_true", help="print the matrix as JSON on standard output")
-    parser.add_argument("--column", choices=MAKES, help=argparse.SUPPRESS)
+    parser.add_argument("--part", action="append", choices=PARTS, help="this one only; may be repeated")
+    parser.add_argument("--play", action="store_true", help=argparse.SUPPRESS)  # one part, in this process
     arguments = parser.parse_args()
-    if arguments.column:
-        print(json.dumps(column.play(arguments.column)))
+    kinds, parts = arguments.peer or list(MAKES), arguments.part or list(PARTS)
+    if arguments.play:
+        print(json.dumps(column.play(kinds[0], parts[0], PARTS[parts[0]])))
         return 0
-    kinds = arguments.peer or list(MAKES)
     reason = unavailable(kinds)
     if reason is not None:
         print(f"skipped: {reason}")
         return SKIPPED
-    columns = play(kinds)
+    columns = play(kinds, parts)
     settle_logs(columns)
     if arguments.json:
-        peers = {kind: {"version": MAKES[kind].version(), **(found or {})} for kind, found in columns.items()}
-        record = {"schema": "swerve.interop/1", "passed": passed(columns), "peers": peers}
-        print(json.dumps(record, indent=2))
+        print(json.dumps(record(columns), indent=2))
     else:
         print(table(columns))
-    return 0 if passed(columns) else 1
+    return 0 if all_passed(columns) else 1
 
 
 if __name__ == "__main__":

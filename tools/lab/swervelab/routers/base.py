@@ -8,7 +8,11 @@ import subprocess
 
 from ..clock import wait_until
 
-AS_TRANS = 23456
+# As the makes write them in words.
+WELL_KNOWN = {
+    "gracefulshutdown": "65535:0",
+    "noexport": "65535:65281",
+}
 
 @dataclasses.dataclass(frozen=True)
 class Peering:
@@ -30,12 +34,6 @@ class Peering:
     extended_next_hop: bool = False  # RFC 8950
     two_octet: bool = False  # no four-octet AS capability (RFC 6793)
     honour_gshut: bool = False  # RFC 8326: LOCAL_PREF 0 for routes with the community
-
-
-    @property
-    def seen_as(self) -> int:
-        """The AS of the neighbor for whoever takes it from the two octets of its OPEN."""
-        return AS_TRANS if self.two_octet and self.remote_as > 0xFFFF else self.remote_as
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +65,11 @@ def _text(value) -> str:
     return " ".join(str(part) for part in sorted(value)) if isinstance(value, frozenset) else str(value)
 
 
+def community(text: str) -> str:
+    """A community in numbers."""
+    return WELL_KNOWN.get(text.lower().replace("_", ""), text)
+
+
 def address(text: str) -> str:
     """The canonical form of an address, so that two spellings compare equal."""
     return str(ipaddress.ip_address(text))
@@ -85,7 +88,8 @@ class Router:
     search = ""  # where its daemons are when they are on no PATH
     sets_kernel_routes = False
     note = ""  # what people should know who watch it in the lab
-    lacks = {}  # field of a peering or name of a command: why this version has no such thing
+    merges_as4_path = True  # RFC 6793, where it does not offer four-octet numbers itself
+    lacks = {}  # field of a peering, name of a command or key of the matrix: why this version has no such thing
 
     HOLD_TIME_S = 90
 

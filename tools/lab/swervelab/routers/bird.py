@@ -18,7 +18,7 @@ filter honour_gshut {
 PEERING = """\
 protocol bgp {name} {{
   local {local} as {asn};
-  neighbor {remote}{zone} as {seen_as};
+  neighbor {remote}{zone} {remote_kind};
   passive yes;
   hold time {hold};
   error wait time 1, 4;
@@ -45,7 +45,8 @@ class Bird(Router):
             text += PEERING.format(
                 **vars(peering),
                 asn=self.asn_of(peering),
-                seen_as=peering.seen_as,
+                # Without four-octet numbers it cannot write them either.
+                remote_kind="external" if peering.two_octet else f"as {peering.remote_as}",
                 hold=self.HOLD_TIME_S,
                 zone=f"%'{peering.interface}'" if peering.interface else "",
                 options="".join(f"  {option};\n" for option in _options(peering)),
@@ -76,7 +77,7 @@ class Bird(Router):
         return Route(
             origin=seen["origin"].lower(),
             as_path=tuple(int(asn) for asn in seen["as_path"].split()),
-            next_hop=address(seen["next_hop"].split()[0]),
+            next_hop=_next_hop(seen["next_hop"].split()),
             med=int(seen["med"]) if "med" in seen else None,
             local_pref=int(seen["local_pref"]),
             communities=_tuples(seen.get("community", "")),
@@ -119,6 +120,11 @@ def _options(peering: Peering):
         yield f"local role {peering.role}"
     if peering.two_octet:
         yield "enable as4 off"
+
+
+def _next_hop(hops: list) -> str:
+    """The global address, or the link-local one behind it where there is none."""
+    return address(hops[-1] if hops[0] == "::" else hops[0])
 
 
 def _tuples(text: str) -> frozenset:

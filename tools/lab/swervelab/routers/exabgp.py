@@ -1,9 +1,9 @@
 """ExaBGP. It keeps no table: a recorder (exabgp_recorder.py), one of its API processes, does."""
 
+import ipaddress
 import json
 import os
 import pathlib
-import signal
 import socket
 import sys
 
@@ -24,15 +24,18 @@ neighbor {remote} {{
   router-id {router_id};
   local-address {local};
   local-as {asn};
-  peer-as {remote_as};
+  peer-as {seen_as};
   hold-time {hold};
   passive true;
   listen 179;
   family {{ ipv4 unicast; ipv6 unicast; }}
-  api {{ processes [ recorder ]; neighbor-changes; receive {{ parsed; update; notification; }} }}
+  api {{ processes [ recorder ]; neighbor-changes; receive {{ parsed; update; }} }}
   static {{ {routes} }}
 {options}}}
 """
+
+AS_TRANS = 23456
+SUBTYPES = {2: "rt", 3: "ro"}
 
 SETTINGS = {
     "exabgp_daemon_user": "root",
@@ -51,6 +54,7 @@ class ExaBgp(Router):
         "role": "ExaBGP 4.2 does not know RFC 9234",
         "interface": "ExaBGP 4.2 has no zones of link-local addresses",
         "honour_gshut": "ExaBGP has no policy",
+        "answer_refresh": "ExaBGP 4.2 closes the session when it is asked, whoever asks",
         "shut": "its teardown command takes no message",
     }
 
@@ -61,6 +65,7 @@ class ExaBgp(Router):
             text += PEERING.format(
                 **vars(peering),
                 asn=self.asn_of(peering),
+                seen_as=AS_TRANS if peering.two_octet else peering.remote_as,
                 router_id=self.router_id,
                 hold=self.HOLD_TIME_S,
                 routes=" ".join(f"route {prefix} next-hop {self.router_id};" for prefix in self.originates),
@@ -93,8 +98,7 @@ class ExaBgp(Router):
             local_pref=seen.get("local-preference"),
             communities=frozenset(_text(community) for community in seen.get("community", ())),
             extended_communities=frozenset(
-                community["string"].replace("target:", "rt:").replace("origin:", "ro:")
-                for community in seen.get("extended-community", ())
+                _extended(community["value"]) for community in seen.get("extended-community", ())
             ),
             large_communities=frozenset(_text(community) for community in seen.get("large-community", ())),
         )
@@ -108,16 +112,18 @@ class ExaBgp(Router):
         return "Administrative Reset"
 
     def reload(self, peering: Peering):
-        self.process.signal(signal.SIGUSR1)
+        # Its own reload gives listening sockets no other key.
+        self.stop()
+        self.start()
 
     def refresh(self, peering: str):
         self._recorder(f"neighbor {self.peerings[peering].remote} announce route-refresh ipv4 unicast")
 
     def was_told(self, peering: str, text: str) -> bool:
-        return text in self._state(peering)["notification"]
+        return text in self._state(peering)["reason"]
 
     def _state(self, peering: str) -> dict:
-        return (self._recorder("state") or {}).get(self.peerings[peering].remote, {"state": "down", "routes": {}, "notification": ""})
+        return (self._recorder("state") or {}).get(self.peerings[peering].remote, {"state": "down", "routes": {}, "reason": ""})
 
     def _recorder(self, request: str) -> "dict | None":
         """One question and its answer; None while the recorder does not answer."""
@@ -146,6 +152,17 @@ def _options(peering: Peering):
         yield f"outgoing-ttl {peering.multihop};"
     if peering.ttl_security:
         yield "incoming-ttl 255;"
+
+
+def _extended(value: int) -> str:
+    octets = value.to_bytes(8, "big")
+    if octets[0] == 0:
+        administrator, number = int.from_bytes(octets[2:4], "big"), octets[4:]
+    elif octets[0] == 1:
+        administrator, number = ipaddress.IPv4Address(octets[2:6]), octets[6:]
+    else:
+        administrator, number = int.from_bytes(octets[2:6], "big"), octets[6:]
+    return f"{SUBTYPES.get(octets[1], octets[1])}:{administrator}:{int.from_bytes(number, 'big')}"
 
 
 def _text(community: list) -> str:

@@ -3,7 +3,7 @@
     exabgp_recorder.py SOCKET
 
 ExaBGP writes one JSON object a line to standard input and reads commands from standard output. A client of the Unix
-socket sends one line: "state" is answered with {address: {"state": …, "routes": {prefix: …}, "notification": …}}, any
+socket sends one line: "state" is answered with {address: {"state": …, "routes": {prefix: …}, "reason": …}}, any
 other line is a command for ExaBGP and answered with {}.
 """
 
@@ -23,14 +23,13 @@ class Table:
             return
         with self._lock:
             known = self._neighbors.setdefault(
-                message["neighbor"]["address"]["peer"], {"state": "down", "routes": {}, "notification": ""}
+                message["neighbor"]["address"]["peer"], {"state": "down", "routes": {}, "reason": ""}
             )
             if message["type"] == "state":
                 known["state"] = message["neighbor"]["state"]
                 if known["state"] != "up":
+                    known["reason"] = message["neighbor"].get("reason", "")
                     known["routes"] = {}
-            elif message["type"] == "notification":
-                known["notification"] = json.dumps(message["neighbor"], ensure_ascii=False)
             elif message["type"] == "update":
                 self._update(known["routes"], message["neighbor"]["message"].get("update", {}))
 
@@ -40,7 +39,8 @@ class Table:
             for prefix in prefixes:
                 routes.pop(prefix["nlri"], None)
         for next_hops in update.get("announce", {}).values():
-            for next_hop, prefixes in next_hops.items():
+            # A link-local next hop stands behind the global one; the latter counts.
+            for next_hop, prefixes in reversed(next_hops.items()):
                 for prefix in prefixes:
                     routes[prefix["nlri"]] = {"next_hop": next_hop, "attribute": update["attribute"]}
 

@@ -3,7 +3,7 @@
 import json
 import os
 
-from .base import Peering, Route, Router, address
+from .base import Peering, Route, Router, address, community
 
 GLOBAL = """\
 frr defaults datacenter
@@ -17,7 +17,7 @@ router bgp {asn}
 """
 
 PEERING = """\
- neighbor {remote} remote-as {seen_as}
+ neighbor {remote} remote-as {remote_as}
  neighbor {remote} passive
  neighbor {remote} timers 30 {hold}
 """
@@ -38,12 +38,18 @@ class Frr(Router):
     programs = {"bgpd": "frr", "zebra": "frr", "vtysh": "frr"}
     search = "/usr/lib/frr"
     sets_kernel_routes = True
+    # Of a neighbor that could send long numbers it takes no AS4_PATH.
+    merges_as4_path = False
+    lacks = {
+        "answer_refresh": "FRR 8.4 answers only neighbors that offer graceful restart (its issue 16126), which Swerve does"
+        " not do on purpose",
+    }
 
     def write_configuration(self):
         peerings = self.peerings.values()
         text = GLOBAL.format(asn=self.asn, router_id=self.router_id)
         for peering in peerings:
-            text += PEERING.format(hold=self.HOLD_TIME_S, seen_as=peering.seen_as, **vars(peering))
+            text += PEERING.format(hold=self.HOLD_TIME_S, **vars(peering))
             text += "".join(f" neighbor {peering.remote} {option}\n" for option in _options(peering))
         for family in ("ipv4", "ipv6"):
             text += f" address-family {family} unicast\n"
@@ -94,7 +100,7 @@ class Frr(Router):
                     next_hop=address(path["nexthops"][0]["ip"]),
                     med=path.get("metric"),
                     local_pref=path.get("locPrf"),
-                    communities=frozenset(path.get("community", {}).get("list", ())),
+                    communities=frozenset(map(community, path.get("community", {}).get("list", ()))),
                     extended_communities=frozenset(
                         path.get("extendedCommunity", {}).get("string", "").lower().replace("soo:", "ro:").split()
                     ),

@@ -38,7 +38,7 @@ GLOBAL = """\
     [policy-definitions.statements.actions]
       route-disposition = "accept-route"
     [policy-definitions.statements.actions.bgp-actions]
-      set-local-pref = 0
+      set-local-pref = 1
 """
 
 PEERING = """\
@@ -50,7 +50,7 @@ PEERING = """\
     auth-password = "{secret}"
   [neighbors.transport.config]
     passive-mode = true
-    local-address = "{local}"
+    local-address = "{local_address}"
   [neighbors.timers.config]
     hold-time = {hold}
 {options}  [[neighbors.afi-safis]]
@@ -88,6 +88,8 @@ class GoBgp(Router):
     lacks = {
         "role": "GoBGP 3.10 does not know RFC 9234",
         "two_octet": "GoBGP 3.10 always offers four-octet AS numbers",
+        "enhanced_refresh": "GoBGP 3.10 does not offer RFC 7313",
+        "refresh": "GoBGP keeps all routes for softresetin and never asks for them",
     }
 
     def write_configuration(self):
@@ -104,6 +106,7 @@ class GoBgp(Router):
             text += PEERING.format(
                 **vars(peering),
                 neighbor=_with_zone(peering, peering.remote),
+                local_address=_with_zone(peering, peering.local),
                 asn=self.asn_of(peering),
                 secret=peering.password or "",
                 hold=self.HOLD_TIME_S,
@@ -141,7 +144,7 @@ class GoBgp(Router):
 
     def held(self, prefix: str, peering: str) -> "Route | None":
         for path in self._paths(prefix):
-            if path["neighbor-ip"] == self._neighbor(peering):
+            if path["neighbor-ip"] == self.peerings[peering].remote:
                 return _route(path)
         return None
 
@@ -161,7 +164,9 @@ class GoBgp(Router):
         self.process.signal(signal.SIGHUP)
 
     def shut(self, peering: str, reason: str):
-        self._gobgp("neighbor", self._neighbor(peering), "disable", "--reason", reason)
+        # Its "disable" loses the reason, and after "shutdown" it would come back.
+        self._gobgp("neighbor", self._neighbor(peering), "shutdown", "--reason", reason)
+        self._gobgp("neighbor", self._neighbor(peering), "disable")
 
     def open(self, peering: str):
         self._gobgp("neighbor", self._neighbor(peering), "enable")
@@ -208,13 +213,20 @@ def _route(path: dict) -> Route:
         med=seen[MED]["metric"] if MED in seen else None,
         local_pref=seen[LOCAL_PREF]["value"] if LOCAL_PREF in seen else None,
         communities=frozenset(f"{c >> 16}:{c & 0xFFFF}" for c in seen.get(COMMUNITIES, {}).get("communities", ())),
-        extended_communities=frozenset(
-            f"{SUBTYPES.get(c['subtype'], c['subtype'])}:{c['value']}" for c in seen.get(EXTENDED, {}).get("value", ())
-        ),
+        extended_communities=frozenset(_extended(c) for c in seen.get(EXTENDED, {}).get("value", ())),
         large_communities=frozenset(
             f"{c['ASN']}:{c['LocalData1']}:{c['LocalData2']}" for c in seen.get(LARGE_COMMUNITIES, {}).get("value", ())
         ),
     )
+
+
+def _extended(seen: dict) -> str:
+    """A long AS number comes in two parts with a dot between."""
+    administrator, number = seen["value"].split(":")
+    high, dot, low = administrator.partition(".")
+    if dot and "." not in low:
+        administrator = str(int(high) * 65536 + int(low))
+    return f"{SUBTYPES.get(seen['subtype'], seen['subtype'])}:{administrator}:{number}"
 
 
 def _next_hop(attributes: dict) -> str:

@@ -2,7 +2,7 @@
 
 import json
 
-from .base import Peering, Route, Router, address
+from .base import Peering, Route, Router, address, community
 
 GLOBAL = """\
 AS {asn}
@@ -34,6 +34,8 @@ class OpenBgpd(Router):
 
     lacks = {
         "extended_next_hop": "OpenBGPD 7.7 does not know RFC 8950",
+        "answer_refresh": "OpenBGPD 7.7 discards the request (issue 46 of its portable version)",
+        "interface": "OpenBGPD 7.7 crashes on Linux once a link-local session is up, whoever the neighbor",
     }
 
     def write_configuration(self):
@@ -85,9 +87,9 @@ class OpenBgpd(Router):
                     next_hop=address(path["exit_nexthop"]),
                     med=path["metric"] or None,  # it shows a route without MED like one with 0
                     local_pref=path["localpref"],
-                    communities=frozenset(path.get("communities", ())),
+                    communities=frozenset(map(community, path.get("communities", ()))),
                     extended_communities=frozenset(
-                        community.replace(" ", ":") for community in path.get("extended_communities", ())
+                        text.replace(" ", ":").replace("soo:", "ro:") for text in path.get("extended_communities", ())
                     ),
                     large_communities=frozenset(path.get("large_communities", ())),
                 )
