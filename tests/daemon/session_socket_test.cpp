@@ -8,6 +8,8 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/unicast.hpp>
 #include <boost/asio/write.hpp>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "daemon/tcp_md5.hpp"
@@ -170,27 +172,46 @@ TEST_CASE("session socket: with ttl_security what comes from afar is dropped") {
     CHECK(pair.ours.read(buffer).count > 0);
 }
 
-TEST_CASE("session socket: a key that is changed at both ends while octets wait loses nothing") {
-    boost::asio::io_context io;
-    const Address here = Address::v4(0x7f000001);
-    tcp::acceptor acceptor{io, {boost::asio::ip::make_address("127.0.0.1"), 0}};
-    REQUIRE(daemon::install_md5_key(acceptor.native_handle(), {*Prefix::masked(here, 32), "one"})
-                .has_value());
-    const daemon::SocketOptions one{.hop_limit = 1, .md5_key = "one"};
-    const daemon::SocketOptions two{.hop_limit = 1, .md5_key = "two"};
-    auto ours = SessionSocket::open(io, here, one);
-    REQUIRE(ours.has_value());
-    ours->socket().connect(acceptor.local_endpoint());
-    REQUIRE(ours->prepare(one).has_value());
-    SessionSocket theirs{acceptor.accept(), here};
-    REQUIRE(theirs.prepare(one).has_value());
+namespace {
 
-    REQUIRE(ours->apply(two).has_value());
-    const Bytes words(100, 7);
-    REQUIRE(ours->write({words}, false).count == 100);
-    std::vector<std::uint8_t> buffer(256);
-    CHECK(theirs.read(buffer).status == SessionSocket::Io::blocked);  // signed with another key
-    REQUIRE(theirs.apply(two).has_value());
-    await_octets(io, theirs);
-    CHECK(theirs.read(buffer).count == 100);
+/// Both ends of a connection over loopback that is signed.
+struct Signed {
+    static constexpr Address here = Address::v4(0x7f000001);
+    boost::asio::io_context io;
+    std::optional<SessionSocket> ours;
+    std::optional<SessionSocket> theirs;
+
+    static daemon::SocketOptions with(const std::string& key) {
+        return {.hop_limit = 1, .md5_key = key};
+    }
+
+    explicit Signed(const std::string& key) {
+        tcp::acceptor acceptor{io, {boost::asio::ip::make_address("127.0.0.1"), 0}};
+        REQUIRE(daemon::install_md5_key(acceptor.native_handle(), {*Prefix::masked(here, 32), key})
+                    .has_value());
+        auto opened = SessionSocket::open(io, here, with(key));
+        REQUIRE(opened.has_value());
+        opened->socket().connect(acceptor.local_endpoint());
+        ours.emplace(std::move(*opened));
+        REQUIRE(ours->prepare(with(key)).has_value());
+        theirs.emplace(acceptor.accept(), here);
+        REQUIRE(theirs->prepare(with(key)).has_value());
+    }
+};
+
+}  // namespace
+
+TEST_CASE("session socket: a key that both ends change, or take away, loses nothing") {
+    for (const std::string next : {"two", ""}) {
+        CAPTURE(next);
+        Signed pair{"one"};
+        REQUIRE(pair.ours->apply(Signed::with(next)).has_value());
+        const Bytes words(100, 7);
+        REQUIRE(pair.ours->write({words}, false).count == 100);
+        std::vector<std::uint8_t> buffer(256);
+        CHECK(pair.theirs->read(buffer).status == SessionSocket::Io::blocked);  // wrongly signed
+        REQUIRE(pair.theirs->apply(Signed::with(next)).has_value());
+        await_octets(pair.io, *pair.theirs);
+        CHECK(pair.theirs->read(buffer).count == 100);
+    }
 }

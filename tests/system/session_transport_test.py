@@ -35,7 +35,8 @@ class TcpMd5(Speaker):
 
     def sign(self, address: str):
         self.write_key("one")
-        self.edit(f"bad: {{address: {BAD},", f'bad: {{address: "{address}", families: [ipv4], password_file: {self.key},')
+        signed = f'bad: {{address: "{address}", families: [ipv4], password_file: {self.key},'
+        self.edit(f"bad: {{address: {BAD},", signed)
         self.reload()
 
     def assert_silent(self, local: str, remote, key: "bytes | None"):
@@ -90,6 +91,20 @@ class Flood(Speaker):
                 caller.bind((local, 0))
                 with contextlib.suppress(ConnectionResetError):  # whoever is not wanted may hear so at once
                     caller.connect(self.bgp)
+
+    def test_of_octets_that_are_no_bgp(self):
+        good = self.establish_good()
+        before, most = self.descriptors(), 0
+        with contextlib.ExitStack() as callers:
+            for _ in range(FLOOD // 4):
+                caller = callers.enter_context(socket.socket())
+                caller.bind((BAD, 0))
+                with contextlib.suppress(ConnectionError):
+                    caller.connect(self.bgp)
+                    caller.sendall(bytes(19))
+                most = max(most, self.descriptors())
+        self.assert_good_still_served(good)
+        self.assertLessEqual(most, before + 12)  # eight that are told why they end, and who is new
 
     def assert_unmoved(self, floods):
         good = self.establish_good()
