@@ -269,6 +269,7 @@ TEST_CASE("process: the watcher holds a process that comes back, and one that co
 TEST_CASE("process: an attempt that finds a process that came back has the watcher hold it") {
     Watched app;
     app.watch();
+    app.run_for(5ms);
     // The watcher has just looked, and would by itself look again in 100 ms.
     Duration quickest = 1h;
     for (std::size_t round = 1; round <= 5; ++round) {
