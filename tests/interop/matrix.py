@@ -64,7 +64,7 @@ def table(columns: dict) -> str:
     width = 11
     titles = zip(*((MAKES[kind].title, MAKES[kind].version()) for kind in columns))
     lines = [(" " * first + "".join(f"  {text:<{width}}" for text in texts)).rstrip() for texts in titles]
-    notes = []
+    notes = {}  # what did not pass, and the rows of each make that it holds for
     for name, cells in rows.items():
         line = f"{name:<{first}}"
         for kind in columns:
@@ -72,15 +72,17 @@ def table(columns: dict) -> str:
             text = cell["result"] if cell["result"] != "ok" else f"ok {cell['detail']}".strip()
             line += f"  {text:<{width}}"
             if cell["result"] != "ok" and cell["detail"] != column.NOT_PLAYED:
-                notes.append(f"{MAKES[kind].title}, {name}: {cell['result']}: {cell['detail']}")
+                said = (MAKES[kind].title, cell["result"], cell["detail"])
+                notes.setdefault(said, []).append(name)
         lines.append(line.rstrip())
-    notes += [
+    below = [f"{title}, {'; '.join(names)}: {result}: {why}" for (title, result, why), names in notes.items()]
+    below += [
         f"{MAKES[kind].title}: the part {part} broke off"
         for kind, parts in columns.items()
         for part, found in parts.items()
         if found is None
     ]
-    return "\n".join(lines + ([""] + notes if notes else []))
+    return "\n".join(lines + ([""] + below if below else []))
 
 
 def passed(found: "dict | None") -> bool:

@@ -16,7 +16,7 @@ WELL_KNOWN = {
 
 @dataclasses.dataclass(frozen=True)
 class Peering:
-    """One session of the router with Swerve; Swerve dials, the router waits.
+    """One session of the router with Swerve.
 
     What is beyond the first four fields a make may lack: the names of the fields are those of Router.lacks.
     """
@@ -25,6 +25,7 @@ class Peering:
     local: str
     remote: str
     remote_as: int
+    dials: bool = False  # the router; else Swerve does, and the router waits
     local_as: "int | None" = None  # another than the router's own
     password: "str | None" = None  # TCP-MD5
     multihop: "int | None" = None  # hops to the neighbor

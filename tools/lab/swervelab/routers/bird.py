@@ -19,7 +19,6 @@ PEERING = """\
 protocol bgp {name} {{
   local {local} as {asn};
   neighbor {remote}{zone} {remote_kind};
-  passive yes;
   hold time {hold};
   error wait time 1, 4;
 {options}  ipv4 {{ import {filter}; export where source = RTS_STATIC; {next_hop}}};
@@ -110,6 +109,7 @@ class Bird(Router):
 
 
 def _options(peering: Peering):
+    yield "connect delay time 1; connect retry time 1" if peering.dials else "passive yes"
     if peering.password:
         yield f'password "{peering.password}"'
     if peering.multihop:

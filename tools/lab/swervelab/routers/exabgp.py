@@ -26,8 +26,6 @@ neighbor {remote} {{
   local-as {asn};
   peer-as {seen_as};
   hold-time {hold};
-  passive true;
-  listen 179;
   family {{ ipv4 unicast; ipv6 unicast; }}
   api {{ processes [ recorder ]; neighbor-changes; receive {{ parsed; update; }} }}
   static {{ {routes} }}
@@ -55,6 +53,7 @@ class ExaBgp(Router):
         "interface": "ExaBGP 4.2 has no zones of link-local addresses",
         "honour_gshut": "ExaBGP has no policy",
         "answer_refresh": "ExaBGP 4.2 closes the session when it is asked, whoever asks",
+        "be_told": "ExaBGP 4.2 cannot decode a NOTIFICATION, whoever sends it",
         "shut": "its teardown command takes no message",
     }
 
@@ -119,11 +118,8 @@ class ExaBgp(Router):
     def refresh(self, peering: str):
         self._recorder(f"neighbor {self.peerings[peering].remote} announce route-refresh ipv4 unicast")
 
-    def was_told(self, peering: str, text: str) -> bool:
-        return text in self._state(peering)["reason"]
-
     def _state(self, peering: str) -> dict:
-        return (self._recorder("state") or {}).get(self.peerings[peering].remote, {"state": "down", "routes": {}, "reason": ""})
+        return (self._recorder("state") or {}).get(self.peerings[peering].remote, {"state": "down", "routes": {}})
 
     def _recorder(self, request: str) -> "dict | None":
         """One question and its answer; None while the recorder does not answer."""
@@ -139,6 +135,9 @@ class ExaBgp(Router):
 
 
 def _options(peering: Peering):
+    if not peering.dials:
+        yield "passive true;"
+        yield "listen 179;"
     capabilities = ["route-refresh enable;"]
     if peering.extended_next_hop:
         capabilities.append("nexthop enable;")
@@ -151,6 +150,8 @@ def _options(peering: Peering):
     if peering.multihop:
         yield f"outgoing-ttl {peering.multihop};"
     if peering.ttl_security:
+        # Of the two, only the first is for a connection that it opens, and only the second for one that it takes.
+        yield "outgoing-ttl 255;"
         yield "incoming-ttl 255;"
 
 

@@ -3,8 +3,8 @@
     exabgp_recorder.py SOCKET
 
 ExaBGP writes one JSON object a line to standard input and reads commands from standard output. A client of the Unix
-socket sends one line: "state" is answered with {address: {"state": …, "routes": {prefix: …}, "reason": …}}, any
-other line is a command for ExaBGP and answered with {}.
+socket sends one line: "state" is answered with {address: {"state": …, "routes": {prefix: …}}}, any other line is a
+command for ExaBGP and answered with {}.
 """
 
 import json
@@ -23,12 +23,11 @@ class Table:
             return
         with self._lock:
             known = self._neighbors.setdefault(
-                message["neighbor"]["address"]["peer"], {"state": "down", "routes": {}, "reason": ""}
+                message["neighbor"]["address"]["peer"], {"state": "down", "routes": {}}
             )
             if message["type"] == "state":
                 known["state"] = message["neighbor"]["state"]
                 if known["state"] != "up":
-                    known["reason"] = message["neighbor"].get("reason", "")
                     known["routes"] = {}
             elif message["type"] == "update":
                 self._update(known["routes"], message["neighbor"]["message"].get("update", {}))

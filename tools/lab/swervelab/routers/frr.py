@@ -18,7 +18,6 @@ router bgp {asn}
 
 PEERING = """\
  neighbor {remote} remote-as {remote_as}
- neighbor {remote} passive
  neighbor {remote} timers 30 {hold}
 """
 
@@ -41,8 +40,8 @@ class Frr(Router):
     # Of a neighbor that could send long numbers it takes no AS4_PATH.
     merges_as4_path = False
     lacks = {
-        "answer_refresh": "FRR 8.4 answers only neighbors that offer graceful restart (its issue 16126), which Swerve does"
-        " not do on purpose",
+        "answer_refresh": "FRR 8.4 answers only neighbors that offer graceful restart (its issue 16126), and Swerve"
+        " offers none on purpose",
     }
 
     def write_configuration(self):
@@ -151,6 +150,7 @@ class Frr(Router):
 
 def _options(peering: Peering):
     """What is said of a neighbor outside its address families."""
+    yield "timers connect 1" if peering.dials else "passive"
     if peering.interface:
         yield f"interface {peering.interface}"
     else:

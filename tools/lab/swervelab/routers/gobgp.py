@@ -49,10 +49,11 @@ PEERING = """\
     local-as = {asn}
     auth-password = "{secret}"
   [neighbors.transport.config]
-    passive-mode = true
+    passive-mode = {passive}
     local-address = "{local_address}"
   [neighbors.timers.config]
     hold-time = {hold}
+    connect-retry = 1
 {options}  [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "ipv4-unicast"
@@ -109,6 +110,7 @@ class GoBgp(Router):
                 local_address=_with_zone(peering, peering.local),
                 asn=self.asn_of(peering),
                 secret=peering.password or "",
+                passive=str(not peering.dials).lower(),
                 hold=self.HOLD_TIME_S,
                 options=options,
             )

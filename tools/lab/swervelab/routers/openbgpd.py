@@ -9,6 +9,7 @@ AS {asn}
 router-id {router_id}
 fib-update no
 holdtime {hold}
+connect-retry 1
 socket "{socket}"
 {listen}
 {originated}
@@ -19,7 +20,6 @@ neighbor {neighbor} {{
   remote-as {remote_as}
   local-address {local_address}
   descr "{name}"
-  passive
   announce IPv4 unicast
   announce IPv6 unicast
 {options}}}
@@ -34,6 +34,7 @@ class OpenBgpd(Router):
 
     lacks = {
         "extended_next_hop": "OpenBGPD 7.7 does not know RFC 8950",
+        "key_when_called": "OpenBGPD 7.7 on Linux sets the key only where it dials",
         "answer_refresh": "OpenBGPD 7.7 discards the request (issue 46 of its portable version)",
         "interface": "OpenBGPD 7.7 crashes on Linux once a link-local session is up, whoever the neighbor",
     }
@@ -107,6 +108,7 @@ class OpenBgpd(Router):
 
     def reload(self, peering: Peering):
         self._bgpctl("reload")
+        self._bgpctl("neighbor", self._neighbor(peering.name), "clear")  # it would wait for half a minute or more
 
     def shut(self, peering: str, reason: str):
         self._bgpctl("neighbor", self._neighbor(peering), "down", reason)
@@ -139,6 +141,8 @@ def _with_zone(peering: Peering, text: str) -> str:
 
 
 def _options(peering: Peering):
+    if not peering.dials:
+        yield "passive"
     yield "announce enhanced refresh yes"
     if peering.password:
         yield f"tcp md5sig password {peering.password}"
