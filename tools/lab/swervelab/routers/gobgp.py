@@ -38,7 +38,7 @@ GLOBAL = """\
     [policy-definitions.statements.actions]
       route-disposition = "accept-route"
     [policy-definitions.statements.actions.bgp-actions]
-      set-local-pref = 1
+      set-local-pref = 1  # it takes 0 for not set
 """
 
 PEERING = """\
