@@ -108,6 +108,7 @@ TEST_CASE("drain: a verdict that falls meanwhile withdraws at once, and nothing 
     CHECK(rig.all_withdrawn());
     REQUIRE(rig.all<FailoverBegan>().size() == 1);
     rig.pass();
+    CHECK(rig.all_withdrawn());
     rig.pass_until(rig.now + 2 * notice);
     CHECK(rig.all_withdrawn());
 }
