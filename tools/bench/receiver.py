@@ -67,6 +67,10 @@ class Receiver:
                 raise TimeoutError(f"{self.name}: no {event} within {timeout_s:g} s")
             return found()
 
+    def count(self, event: str) -> int:
+        with self._changed:
+            return sum(e["event"] == event for e in self._events)
+
     def last(self, event: str) -> "dict | None":
         with self._changed:
             return next((e for e in reversed(self._events) if e["event"] == event), None)

@@ -167,6 +167,9 @@ void Receiver::adopt(int fd) {
     session_ = std::make_unique<Session>(
         fd, options_.local_as, ntohl(local.sin_addr.s_addr),
         Session::Listener{[] { say(boottime_ns(), "established"); },
+                          [this] {
+                              if (options_.each) say(session_->read_at(), "keepalive");
+                          },
                           [this](const Tally& before) { heard(before); },
                           [](std::int64_t begin_ns, std::size_t octets) {
                               say(boottime_ns(), "sent", ",\"begin_ns\":{},\"octets\":{}", begin_ns,
@@ -276,7 +279,8 @@ int main(int count, char** arguments) try {
     app.add_option("--port", options.port, "TCP port; 0 with --listen: any")->capture_default_str();
     app.add_option("--as", options.local_as, "its AS number")->capture_default_str();
     app.add_option("--receive-buffer", options.receive_buffer, "SO_RCVBUF in octets");
-    app.add_flag("--each", options.each, "report every read that had prefixes");
+    app.add_flag("--each", options.each,
+                 "report every read that had prefixes, and every KEEPALIVE");
     app.add_option("--prefixes", options.prefixes, "what `send` sends, one IPv4 prefix a line");
     CLI11_PARSE(app, count, arguments);
     if (options.listen.empty() && options.dial.empty()) {

@@ -82,7 +82,11 @@ std::optional<std::string> Session::take(MessageType type, View body) {
             return "a NOTIFICATION " + std::to_string(body.empty() ? 0 : body[0]) + "/" +
                    std::to_string(body.size() < 2 ? 0 : body[1]);
         case MessageType::keepalive:
-            if (!std::exchange(established_, true)) listener_.established();
+            if (std::exchange(established_, true)) {
+                listener_.keepalive();
+            } else {
+                listener_.established();
+            }
             return std::nullopt;
         case MessageType::route_refresh:
             return std::nullopt;

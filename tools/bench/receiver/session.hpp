@@ -20,6 +20,7 @@ public:
     /// What the owner reports.
     struct Listener {
         std::function<void()> established;
+        std::function<void()> keepalive;                 ///< one more, in an established session
         std::function<void(const Tally& before)> heard;  ///< after a read that had UPDATEs
         std::function<void(std::int64_t begin_ns, std::size_t octets)> sent;
     };
