@@ -151,6 +151,50 @@ TEST_CASE("api: drain reaches main with who, for how long and why") {
     CHECK(line.at("for_s").as_double() == 600.0);
 }
 
+TEST_CASE("api: stop reaches main as it was asked for, and is refused with its sentence") {
+    RunningOperations running;
+    const auto plain = ask_http(running.socket(), "POST", "/v1/stop");
+    REQUIRE(plain.status == 200);
+    CHECK(plain.json().at("done") == true);
+    const auto planned = ask_http(running.socket(), "POST", "/v1/stop",
+                                  R"({"planned_restart":true,"reason":"upgrade"})");
+    CHECK(planned.status == 200);
+    const std::string who = daemon::user_name(::getuid());
+    running.on_loop([&] {
+        const auto& stops = running.main->stops;
+        REQUIRE(stops.size() == 2);
+        CHECK_FALSE(stops[0].planned_restart);
+        CHECK(stops[0].reason == "stopped by " + who);
+        CHECK(stops[1].planned_restart);
+        CHECK(stops[1].reason == "stopped by " + who + ": upgrade");
+        running.main->why_not_stopped = "no neighbor has graceful_restart";
+    });
+    const auto refused =
+        ask_http(running.socket(), "POST", "/v1/stop", R"({"planned_restart":true})");
+    check_error(refused, 409, "not_applied");
+    check_error(ask_http(running.socket(), "POST", "/v1/stop", R"({"planned_restart":1})"), 400,
+                "bad_request");
+    check_error(ask_http(running.socket(), "POST", "/v1/stop", R"({"hard":true})"), 400,
+                "bad_request");
+    CHECK(running.audit().find("stop --planned-restart") != std::string::npos);
+}
+
+TEST_CASE("api: observed asks main for what neighbors say about own prefixes") {
+    RunningOperations running;
+    const auto answer =
+        ask_http(running.socket(), "GET", "/v1/observed?prefix=198.51.100.0%2F24&limit=7");
+    REQUIRE(answer.status == 200);
+    CHECK(answer.json().at("schema") == "swerve.observed/1");
+    CHECK(answer.json().at("cut") == false);
+    running.on_loop([&] {
+        const auto& request = running.main->requests.back();
+        CHECK(request.observed);
+        CHECK(request.observed_limit == 7);
+        CHECK(request.prefix == prefix("198.51.100.0/24"));
+        CHECK_FALSE(request.received);
+    });
+}
+
 TEST_CASE("api: announce and withdraw act on a prefix, undrain and auto clear") {
     RunningOperations running;
     const std::string of_prefix = R"({"prefix":"198.51.100.0/24"})";

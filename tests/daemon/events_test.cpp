@@ -85,6 +85,18 @@ TEST_CASE("events: each kind names its type, subject and severity") {
     CHECK(failover.text.find("written after 0.050 ms") != std::string::npos);
 }
 
+TEST_CASE("events: a limit on prefixes tells which one, and when the neighbor is tried again") {
+    const auto limit = view_of(daemon::PrefixLimitEvent{"upstream-a", true, 101, 100, 15min});
+    CHECK(limit.type == "prefix_limit");
+    CHECK(limit.severity == daemon::Severity::critical);
+    CHECK(limit.subject == "upstream-a");
+    CHECK(limit.text ==
+          "neighbor upstream-a has told 101 routes that are kept, more than its limit of 100: its "
+          "session ended and is tried again in 15m00s");
+    CHECK(limit.detail ==
+          json::object{{"of", "kept"}, {"routes", 101}, {"limit", 100}, {"idle_s", 900.0}});
+}
+
 TEST_CASE("events: an override names who set it, a cleared one has no kind") {
     const failover::Override value{failover::OverrideKind::drain, "disk", "alice", sample_wall,
                                    sample_now + 60s};

@@ -154,6 +154,21 @@ TEST_CASE("views: a drained service shows who drains it and for how long") {
     CHECK(drain.at("expires_s").as_double() == 600.0);
 }
 
+TEST_CASE("views: a drain tells its stage, and when it withdraws") {
+    auto snapshot = sample_snapshot();
+    const auto service = [&] { return first(views::services(snapshot)); };
+    CHECK(service().at("drain_stage").is_null());
+    CHECK(service().at("drain_stage_s").is_null());
+    auto& drained = snapshot.site.services[0];
+    drained.drain = failover::Override{failover::OverrideKind::drain, "", "root", sample_wall, {}};
+    drained.leaving_until = sample_now + 12s;
+    CHECK(service().at("drain_stage") == "graceful_shutdown");
+    CHECK(service().at("drain_stage_s") == 12.0);
+    drained.leaving_until.reset();
+    CHECK(service().at("drain_stage") == "withdrawn");
+    CHECK(service().at("drain_stage_s").is_null());
+}
+
 TEST_CASE("views: a check shows its bound, its last attempt and what it proves little of") {
     const auto snapshot = sample_snapshot();
     const json::object check = first(views::checks(snapshot));

@@ -88,6 +88,15 @@ TEST_CASE("state codec: every state comes back as it was") {
     }
 }
 
+TEST_CASE("state codec: a planned restart is told in its own files alone") {
+    failover::SavedState state = sample();
+    CHECK(body_of(state).find("planned_restart") == std::string::npos);
+    state.planned_restart = true;
+    const auto read = decode(encode(Generation{1, state}));
+    REQUIRE(read.has_value());
+    CHECK(read->state == state);
+}
+
 TEST_CASE("state codec: no truncation and no damaged octet goes unseen") {
     const std::string text = encode(Generation{7, sample()});
     for (std::size_t size = 0; size < text.size(); ++size) {

@@ -177,6 +177,15 @@ TEST_CASE("restore: passes are earned after a clean end, too") {
     CHECK(earned(state, same_boot(5s, 5s)) == 1);
 }
 
+TEST_CASE("restore: a planned restart is known with its moment, in the same boot alone") {
+    SavedState state = saved();
+    CHECK_FALSE(restore({.state = state}, same_boot(5s, 5s)).vanished_at.has_value());
+    state.planned_restart = true;
+    state.ended_clean = true;
+    CHECK(restore({.state = state}, same_boot(5s, 5s)).vanished_at == state.saved_at);
+    CHECK_FALSE(restore({.state = state}, next_boot(5s)).vanished_at.has_value());
+}
+
 TEST_CASE("restore: unclean ends in a row are counted") {
     CHECK(after_crash(0, 1min).crashes == 1);
     CHECK(after_crash(1, 1min).crashes == 2);
