@@ -217,6 +217,49 @@ class Tables(Case):
         self.assertIn("  disabled            yes, by an operator\n", text)
         self.assertIn("  out of sync         yes: it does not take what it is to hold\n", text)
 
+    def test_a_neighbor_that_the_configuration_or_its_limit_stops(self):
+        for fields, state in [({"admin_down": True}, "admin down"), ({"over_limit": True}, "over its limit")]:
+            answer = document("neighbors", neighbors=[{**NEIGHBOR, **fields}])
+            self.assertIn(f" 64496  {state} ", self.show(["show", "neighbors"], "/v1/neighbors", answer))
+        more = {"admin_down": True, "group": "transit", "local_as": 64500, "prefixes_heard": 900, "end_of_rib": ["ipv4"],
+                "prefix_limit": {"kept": 100, "received": None, "idle_s": 900.0}, "offered": {"role": "customer"},
+                "negotiated": {"four_octet_as": True, "route_refresh": True, "add_path_receive": ["ipv4"],
+                               "remote_role": "provider", "remote_restart": {"restart_time_s": 120.0}},
+                "last_notification": {"direction": "received", "code": 6, "subcode": 2, "age_s": 61.0, "shutdown_communication": "x",
+                                      "text": 'Cease/Administrative Shutdown "x"'}}
+        text = self.show(["show", "neighbor", "upstream-a"], "/v1/neighbors/upstream-a",
+                         document("neighbors", neighbors=[{**NEIGHBOR, **more}]))
+        for line in ["disabled            yes, by admin_down", "group               transit", "local AS            64500",
+                     "prefixes received   7 kept of 900 announced", "prefix limit        kept 100, received -, pause 15m00s",
+                     "role                customer, its own provider", "all told (EoR)      ipv4",
+                     "capabilities        four-octet AS, route refresh, add-path in (ipv4), it keeps routes for a restart",
+                     'last notification   Cease/Administrative Shutdown "x", received 1m01s ago']:
+            self.assertIn(f"  {line}\n", text)
+
+    def test_observed_routes(self):
+        route = {"prefix": "198.51.100.0/24", "neighbor": "a", "site": 2, "as_path": "64496 64500", "age_s": 61, "may_be_ours": False}
+        longer = {**route, "prefix": "198.51.100.128/25", "site": None}
+        answer = document("observed", site_community="64500:1:1", cut=True, observed=[
+            {"prefix": "198.51.100.0/24", "visibility": "seen", "routes": [route, {**route, "may_be_ours": True}],
+             "covering": [], "inside": [longer]},
+            {"prefix": "203.0.113.0/24", "visibility": "not_observable", "routes": [], "covering": [], "inside": []}])
+        text = self.show(["show", "routes", "--observed"], "/v1/observed", answer)
+        self.assertRegex(text, r"\n198.51.100.0/24 +seen +a +2 +64496 64500 +1m01s *\n")
+        self.assertRegex(text, r"\n +a +2 +64496 64500 +1m01s +may be ours\n")
+        self.assertRegex(text, r"\n +a +- +64496 64500 +1m01s +198.51.100.128/25\n")
+        self.assertRegex(text, r"\n203.0.113.0/24 +not_observable +- +- +- +- *\n")
+        self.assertIn("\nnot all prefixes are shown; name a prefix, or give --limit\n", text)
+        self.show(["show", "routes", "--observed", "198.51.100.0/24", "--limit", "5"],
+                  "/v1/observed?prefix=198.51.100.0/24&limit=5", answer)
+        self.refused(2, "show", "services", "--observed")
+
+    def test_a_drain_tells_its_stage(self):
+        for fields, line in [({"drain_stage": "graceful_shutdown", "drain_stage_s": 12.0}, "announced with graceful_shutdown, withdrawn in 12s"),
+                             ({"drain_stage": "withdrawn", "drain_stage_s": None}, "withdrawn"), ({}, "-")]:
+            text = self.show(["show", "service", "portal"], "/v1/services/portal",
+                             document("services", services=[{**SERVICE, **fields}]))
+            self.assertRegex(text, rf"(?m)^  drain stage +{line}$")
+
     def test_adj_out_says_what_is_sent_and_what_is_to_be(self):
         short = {"origin": "igp", "prepend": 0, "med": None, "local_pref": None, "communities": [], "large_communities": []}
         long = {"origin": "egp", "prepend": 2, "med": 5, "local_pref": 100, "communities": ["64500:1", "64500:2"],
@@ -324,6 +367,8 @@ class Commands(Case):
                 (["withdraw", "2001:db8::/48"], "/v1/withdraw", {"prefix": "2001:db8::/48"}),
                 (["auto", "portal"], "/v1/auto", {"subject": "portal"}),
                 (["auto", "198.51.100.0/24"], "/v1/auto", {"subject": "198.51.100.0/24"}),
+                (["stop"], "/v1/stop", {"planned_restart": False}),
+                (["stop", "--planned-restart", "--reason", "upgrade"], "/v1/stop", {"planned_restart": True, "reason": "upgrade"}),
                 (["neighbor", "upstream-a", "disable"], "/v1/neighbor", {"neighbor": "upstream-a", "command": "disable"}),
                 (["neighbor", "upstream-a", "reset", "--reason", "new key"], "/v1/neighbor",
                  {"neighbor": "upstream-a", "command": "reset", "reason": "new key"})]:

@@ -143,6 +143,12 @@ Outcome<Exit> command_neighbor(const Context& context, const std::string& verb,
     return done(context, context.client.post("/v1/neighbor", body));
 }
 
+Outcome<Exit> end_daemon(const Context& context, bool planned_restart, const std::string& reason) {
+    json::object body{{"planned_restart", planned_restart}};
+    if (!reason.empty()) body["reason"] = reason;
+    return done(context, context.client.post("/v1/stop", body));
+}
+
 Outcome<Exit> reload(const Context& context, bool dry_run) {
     // Files that are being written are waited for, and large ones take their time.
     constexpr std::chrono::seconds patience{60};

@@ -32,6 +32,7 @@ struct Selection {
     std::string name;
     std::string prefix;  ///< of adj-out
     std::optional<std::uint64_t> limit;
+    bool observed = false;  ///< of routes: what neighbors say about own prefixes
 };
 /// `object` may be abbreviated or singular.
 [[nodiscard]] Outcome<Exit> show(const Context& context, const std::string& object,
@@ -50,6 +51,9 @@ struct Words {
 /// `verb`: enable, disable, reset or refresh.
 [[nodiscard]] Outcome<Exit> command_neighbor(const Context& context, const std::string& verb,
                                              const Words& words);
+/// Ends the daemon, not this program.
+[[nodiscard]] Outcome<Exit> end_daemon(const Context& context, bool planned_restart,
+                                       const std::string& reason);
 [[nodiscard]] Outcome<Exit> reload(const Context& context, bool dry_run);
 
 [[nodiscard]] Outcome<Exit> wait_for(const Context& context, const std::string& condition,

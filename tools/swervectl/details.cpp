@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <initializer_list>
+#include <utility>
+
 #include "tools/swervectl/answer.hpp"
 #include "tools/swervectl/tables.hpp"
 
@@ -41,6 +44,54 @@ std::string override_text(const json::object& held) {
     return out;
 }
 
+/// "Cease/Administrative Shutdown "maintenance", received 41s ago".
+std::string notification(const json::object& last) {
+    if (last.empty()) return "-";
+    const auto age = number_at(last, "age_s");
+    return fmt::format("{}, {}{}", text_at(last, "text"), text_at(last, "direction"),
+                       age ? " " + human_span(*age) + " ago" : "");
+}
+
+std::string limit(const json::object& neighbor) {
+    const json::object most = object_at(neighbor, "prefix_limit");
+    if (most.empty()) return "-";
+    return fmt::format("kept {}, received {}, pause {}{}", text_at(most, "kept"),
+                       text_at(most, "received"), seconds(most, "idle_s"),
+                       flag_at(neighbor, "over_limit") ? "; the last session ended for it" : "");
+}
+
+/// What the session can, of what both OPENs say.
+std::string capabilities(const json::object& session) {
+    std::string out;
+    const auto add = [&](std::string_view text) {
+        out += (out.empty() ? "" : ", ") + std::string{text};
+    };
+    for (const auto& [key, text] :
+         std::initializer_list<std::pair<std::string_view, std::string_view>>{
+             {"four_octet_as", "four-octet AS"},
+             {"route_refresh", "route refresh"},
+             {"enhanced_route_refresh", "enhanced route refresh"},
+             {"extended_message_send", "extended messages out"},
+             {"extended_message_receive", "extended messages in"},
+             {"ipv4_over_ipv6", "IPv4 over IPv6 next hops"}}) {
+        if (flag_at(session, key)) add(text);
+    }
+    if (const std::string families = list_at(session, "add_path_receive"); families != "-") {
+        add("add-path in (" + families + ")");
+    }
+    if (const json::object restart = object_at(session, "remote_restart"); !restart.empty()) {
+        add("it keeps routes for a restart");
+    }
+    return out.empty() ? "-" : out;
+}
+
+std::string roles(const json::object& neighbor) {
+    const std::string ours = text_at(object_at(neighbor, "offered"), "role");
+    if (ours == "-") return ours;
+    const std::string theirs = text_at(object_at(neighbor, "negotiated"), "remote_role");
+    return fmt::format("{}, its own {}", ours, theirs == "-" ? "is not known" : theirs);
+}
+
 std::string neighbor_detail(const json::object& answer, const json::object& neighbor,
                             const Palette& palette) {
     const json::object sent = object_at(neighbor, "prefixes_advertised");
@@ -52,21 +103,32 @@ std::string neighbor_detail(const json::object& answer, const json::object& neig
             {fmt::format("{} port {}{}", text_at(neighbor, "address"), text_at(neighbor, "port"),
                          flag_at(neighbor, "passive") ? ", passive" : "")});
     out.add("local address", {text_at(neighbor, "local_address")});
+    out.add("group", {text_at(neighbor, "group")});
+    out.add("local AS", {text_at(neighbor, "local_as")});
     out.add("remote AS", {text_at(neighbor, "remote_as")});
     out.add("state", word(neighbor, "state"));
-    out.add("disabled", {flag_at(neighbor, "disabled") ? "yes, by an operator" : "no"});
+    out.add("disabled", {flag_at(neighbor, "disabled")     ? "yes, by an operator"
+                         : flag_at(neighbor, "admin_down") ? "yes, by admin_down"
+                                                           : "no"});
     out.add("out of sync",
             {flag_at(neighbor, "out_of_sync") ? "yes: it does not take what it is to hold" : "no"});
     out.add("for", {up ? human_span(*up) : since_at(answer, neighbor, "since")});
     out.add("times established", {text_at(neighbor, "established_count")});
     out.add("last error", {text_at(neighbor, "last_error")});
+    out.add("last notification", {notification(object_at(neighbor, "last_notification"))});
     out.add("next try in", {retry ? human_time(*retry) : "-"});
     out.add("hold time", {seconds(neighbor, "hold_time_s")});
     out.add("keepalive", {seconds(neighbor, "keepalive_s")});
     out.add("families", {list_at(neighbor, "families")});
+    out.add("capabilities", {capabilities(object_at(neighbor, "negotiated"))});
+    out.add("role", {roles(neighbor)});
     out.add("prefixes sent",
             {fmt::format("ipv4 {}, ipv6 {}", text_at(sent, "ipv4"), text_at(sent, "ipv6"))});
-    out.add("prefixes received", {text_at(neighbor, "prefixes_received")});
+    out.add("prefixes received",
+            {fmt::format("{} kept of {} announced", text_at(neighbor, "prefixes_received"),
+                         text_at(neighbor, "prefixes_heard"))});
+    out.add("prefix limit", {limit(neighbor)});
+    out.add("all told (EoR)", {list_at(neighbor, "end_of_rib")});
     out.add("waiting to be sent",
             {fmt::format("withdrawals {}, announcements {}, octets in the kernel {}",
                          text_at(neighbor, "pending_withdrawals"),
@@ -75,6 +137,13 @@ std::string neighbor_detail(const json::object& answer, const json::object& neig
     out.add("messages sent", {messages(object_at(neighbor, "messages_sent"))});
     out.add("messages received", {messages(object_at(neighbor, "messages_received"))});
     return title(neighbor, "neighbor", palette) + out.to_string(palette);
+}
+
+std::string stage_text(const json::object& service) {
+    const std::string stage = text_at(service, "drain_stage");
+    const auto left = number_at(service, "drain_stage_s");
+    if (!left) return stage;
+    return fmt::format("announced with {}, withdrawn in {}", stage, human_span(*left));
 }
 
 std::string service_detail(const json::object& answer, const json::object& service,
@@ -88,6 +157,7 @@ std::string service_detail(const json::object& answer, const json::object& servi
     out.add("intent because", {text_at(service, "intent_reason")});
     out.add("healthy when", {text_at(service, "healthy_when")});
     out.add("drain", {override_text(object_at(service, "drain"))});
+    out.add("drain stage", {stage_text(service)});
     out.add("sent to", {fmt::format("{} of {} established neighbors", text_at(service, "sent_to"),
                                     text_at(service, "established_neighbors"))});
     const auto count = number_at(service, "prefix_count").value_or(0);

@@ -39,6 +39,7 @@ struct Line {
     std::string verb;
     Words words;
     bool dry_run = false;
+    bool planned_restart = false;
     bool follow = false;
     std::optional<std::uint64_t> since;
 };
@@ -92,6 +93,8 @@ void add_queries(CLI::App& app, Line& line, Action& action) {
     objects->add_option("PREFIX", line.selection.prefix,
                         "Of adj-out: what covers it and what lies inside");
     objects->add_option("--limit", line.selection.limit, "Of routes and adj-out: how many at most");
+    objects->add_flag("--observed", line.selection.observed,
+                      "Of routes: what neighbors say about this site's own prefixes");
     objects->callback([&] {
         action = [&line](const Context& context) {
             return show(context, line.object, line.selection);
@@ -161,6 +164,20 @@ void add_neighbor(CLI::App& app, Line& line, Action& action) {
     neighbor->callback([&] {
         action = [&line](const Context& context) {
             return command_neighbor(context, line.verb, line.words);
+        };
+    });
+}
+
+void add_stop(CLI::App& app, Line& line, Action& action) {
+    CLI::App* stop = app.add_subcommand("stop", "Withdraw everything and end the daemon");
+    stop->add_flag("--planned-restart", line.planned_restart,
+                   "Leave the routes to neighbors that keep them for graceful_restart: start the "
+                   "daemon again at once");
+    stop->add_option("--reason", line.words.reason,
+                     "Why, for the colleagues, the record and the neighbors");
+    stop->callback([&] {
+        action = [&line](const Context& context) {
+            return end_daemon(context, line.planned_restart, line.words.reason);
         };
     });
 }
@@ -276,6 +293,7 @@ int run(std::vector<std::string> words) {
     add_queries(app, line, action);
     add_overrides(app, line, action);
     add_neighbor(app, line, action);
+    add_stop(app, line, action);
     add_tools(app, line, action);
     for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
     if (const auto known = complete_command(app, words); !known) return end(json, known.error());

@@ -42,6 +42,9 @@ constexpr std::array<Object, 8> objects{{{"neighbors", neighbors_table, neighbor
                                          {"events", events_table, events_table},
                                          {"config", configuration, nullptr}}};
 
+/// What `show routes --observed` asks for.
+constexpr Object observed{"observed", observed_table, observed_table};
+
 /// Objects of later versions.
 constexpr std::array<std::string_view, 1> later{"bfd"};
 
@@ -101,7 +104,7 @@ Outcome<std::string> target_of(const Object& object, const Selection& selection)
     if (object.name != "adj-out" && !selection.prefix.empty()) {
         return fail(usage(fmt::format("show {} takes one name", object.name)));
     }
-    if (object.name == "adj-out" || object.name == "routes") {
+    if (object.name == "adj-out" || object.name == "routes" || object.name == observed.name) {
         return routes_target(object, selection);
     }
     if (selection.limit) return fail(usage(fmt::format("show {} takes no --limit", object.name)));
@@ -144,8 +147,14 @@ Outcome<Exit> status(const Context& context) {
 
 Outcome<Exit> show(const Context& context, const std::string& word, const Selection& selection) {
     const std::string& name = selection.name;
-    const auto object = resolve(word);
+    auto object = resolve(word);
     if (!object) return fail(object.error());
+    if (selection.observed) {
+        if ((*object)->name != "routes") {
+            return fail(usage(fmt::format("show {} takes no --observed", (*object)->name)));
+        }
+        object = &observed;
+    }
     const auto target = target_of(**object, selection);
     if (!target) return fail(target.error());
     auto reply = context.client.get(*target);

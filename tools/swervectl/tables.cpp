@@ -42,6 +42,8 @@ Cell last_event(const json::object& neighbor) {
 /// The state of the session; what an operator or a stuck neighbor does to it comes first.
 Cell session(const json::object& neighbor) {
     if (flag_at(neighbor, "disabled")) return {"disabled", Style::warning};
+    if (flag_at(neighbor, "admin_down")) return {"admin down", Style::warning};
+    if (flag_at(neighbor, "over_limit")) return {"over its limit", Style::bad};
     if (flag_at(neighbor, "out_of_sync")) return {"out of sync", Style::bad};
     return word(neighbor, "state");
 }
@@ -54,7 +56,7 @@ std::string attributes(const json::object& route) {
         out += ", prepend " + text_at(route, "prepend");
     if (number_at(route, "med")) out += ", med " + text_at(route, "med");
     if (number_at(route, "local_pref")) out += ", local_pref " + text_at(route, "local_pref");
-    for (const auto* list : {"communities", "large_communities"}) {
+    for (const auto* list : {"communities", "extended_communities", "large_communities"}) {
         if (const std::string members = list_at(route, list); members != "-") out += ", " + members;
     }
     return out;
@@ -148,6 +150,38 @@ std::string routes_table(const json::object& answer, const Palette& palette) {
     if (out.empty()) return "no route here and none received\n";
     if (flag_at(answer, "cut")) {
         out += "not all routes are shown; name a prefix, or give --limit\n";
+    }
+    return out;
+}
+
+std::string observed_table(const json::object& answer, const Palette& palette) {
+    Table table{{"PREFIX", "VISIBILITY", "NEIGHBOR", ">SITE", "AS PATH", ">AGE", "NOTE"}};
+    for (const json::object& own : objects_at(answer, "observed")) {
+        const std::string visibility = text_at(own, "visibility");
+        const Style style = visibility == "seen" ? Style::good : Style::plain;
+        bool first = true;
+        for (const std::string_view list : {"routes", "covering", "inside"}) {
+            for (const json::object& route : objects_at(own, list)) {
+                const bool exact = list == "routes";
+                table.add({{first ? text_at(own, "prefix") : ""},
+                           {first ? visibility : "", style},
+                           plain(route, "neighbor"),
+                           plain(route, "site"),
+                           plain(route, "as_path"),
+                           {span_at(route, "age_s")},
+                           {exact ? (flag_at(route, "may_be_ours") ? "may be ours" : "")
+                                  : text_at(route, "prefix")}});
+                first = false;
+            }
+        }
+        if (first)
+            table.add(
+                {plain(own, "prefix"), {visibility, style}, {"-"}, {"-"}, {"-"}, {"-"}, {""}});
+    }
+    if (table.empty()) return "this site has no prefix of its own\n";
+    std::string out = table.to_string(palette);
+    if (flag_at(answer, "cut")) {
+        out += "not all prefixes are shown; name a prefix, or give --limit\n";
     }
     return out;
 }

@@ -14,6 +14,8 @@ namespace swerve::ctl {
 [[nodiscard]] std::string services_table(const boost::json::object& answer, const Palette& palette);
 [[nodiscard]] std::string checks_table(const boost::json::object& answer, const Palette& palette);
 [[nodiscard]] std::string routes_table(const boost::json::object& answer, const Palette& palette);
+/// What neighbors say about the site's own prefixes.
+[[nodiscard]] std::string observed_table(const boost::json::object& answer, const Palette& palette);
 [[nodiscard]] std::string adj_out_table(const boost::json::object& answer, const Palette& palette);
 [[nodiscard]] std::string failovers_table(const boost::json::object& answer,
                                           const Palette& palette);
