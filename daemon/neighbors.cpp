@@ -104,7 +104,11 @@ void Neighbors::carry_out(SpeakerOutput& out) {
         for (const auto& [id, driver] : drivers_) driver->flush();
         return;
     }
+    // A flood of UPDATEs is one turn with hundreds of actions; to look at the socket once is
+    // enough.
+    std::optional<NeighborId> flushed;
     for (const auto& [id, action] : out.connections) {
+        if (std::exchange(flushed, id) == id) continue;
         if (const auto driver = drivers_.find(id); driver != drivers_.end()) {
             driver->second->flush();
         }

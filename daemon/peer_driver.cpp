@@ -1,7 +1,9 @@
 #include "daemon/peer_driver.hpp"
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <span>
 #include <utility>
 
 #include "daemon/farewell.hpp"
@@ -15,8 +17,13 @@ using bgp::Side;
 using boost::system::error_code;
 using Wait = boost::asio::ip::tcp::socket::wait_type;
 
-/// How much is read from one neighbor before the loop looks at the others.
-constexpr int reads_per_turn = 4;
+/// How much is read from one neighbor before the loop looks at the others. It holds hundreds of
+/// UPDATEs, and whatever else is to be done may have to wait for every neighbor that floods us.
+constexpr std::size_t octets_per_turn = std::size_t{16} << 10U;
+
+/// How much is read before a deadline counts, or before it is said that a connection goes on:
+/// any message that has arrived as a whole.
+constexpr std::size_t octets_beforehand = std::size_t{64} << 10U;
 
 /// How many connections of one neighbor are told at a time why they end. Whoever storms us gets no
 /// more of our descriptors than this, and of these some are kept for sessions that were admitted.
@@ -82,16 +89,12 @@ void PeerDriver::deliver(const bgp::PeerEvent& event) {
 void PeerDriver::tick() {
     // What the neighbor has sent counts before a timer that it would have restarted (RFC 4271
     // §6.5).
-    read_all();
+    for (const Side side : {Side::dialled, Side::accepted}) {
+        if (const LinkPtr current = link(side)) read(current, octets_beforehand);
+    }
     if (!alive_) return;
     hooks_.tell(PeerTick{id_});
     flush();
-}
-
-void PeerDriver::read_all() {
-    for (const Side side : {Side::dialled, Side::accepted}) {
-        if (const LinkPtr current = link(side); current && current->open) read(current);
-    }
 }
 
 void PeerDriver::perform(const bgp::PeerAction& action) {
@@ -165,8 +168,12 @@ void PeerDriver::fail_dial(std::string reason) {
 }
 
 void PeerDriver::accepted(boost::asio::ip::tcp::socket socket) {
-    // The end of the connection that this one replaces may have arrived already.
-    read_all();
+    // The end of the connection that this one replaces may have arrived already. One that goes on
+    // is not read, or whoever floods us could have that done once more with every call.
+    for (const Side side : {Side::dialled, Side::accepted}) {
+        const LinkPtr current = link(side);
+        if (current && current->socket.ends()) read(current, octets_beforehand);
+    }
     if (!alive_) return reset(std::move(socket));
     if (const auto refusal = peer_.refuses_connection()) {
         if (*farewells_ >= max_refusals) return reset(std::move(socket));
@@ -217,7 +224,7 @@ void PeerDriver::tap(Link& link, bool from_start) {
 void PeerDriver::wait_readable(const LinkPtr& current) {
     current->socket.socket().async_wait(Wait::wait_read, [this, current](const error_code& error) {
         if (error || current->driver == nullptr) return;
-        read(current);
+        read(current, octets_per_turn);
         if (current->driver != nullptr) wait_readable(current);
     });
 }
@@ -227,7 +234,7 @@ void PeerDriver::wait_error(const LinkPtr& current) {
         if (error || current->driver == nullptr) return;
         note_acknowledgements(current);
         // An urgent octet wakes this, too, until ordinary reading steps over it.
-        read(current);
+        read(current, octets_per_turn);
         if (current->driver != nullptr) wait_error(current);
     });
 }
@@ -241,9 +248,10 @@ void PeerDriver::wait_writable(const LinkPtr& current) {
     });
 }
 
-void PeerDriver::read(const LinkPtr& current) {
-    for (int turn = 0; turn < reads_per_turn; ++turn) {
-        const auto got = current->socket.read(buffer_);
+void PeerDriver::read(const LinkPtr& current, std::size_t budget) {
+    while (current->open && budget > 0) {
+        const auto got =
+            current->socket.read(std::span{buffer_}.first(std::min(budget, buffer_.size())));
         if (got.status == SessionSocket::Io::blocked) return;
         if (got.status == SessionSocket::Io::ended) {
             drop(current->side);
@@ -253,6 +261,7 @@ void PeerDriver::read(const LinkPtr& current) {
         if (current->tap) current->tap->received(octets);
         deliver(bgp::BytesReceived{current->side, octets});
         if (current->driver == nullptr) return;
+        budget -= got.count;
     }
 }
 

@@ -79,8 +79,8 @@ private:
     void wait_readable(const LinkPtr& link);
     void wait_error(const LinkPtr& link);
     void wait_writable(const LinkPtr& link);
-    void read(const LinkPtr& link);
-    void read_all();
+    /// At most so many octets.
+    void read(const LinkPtr& link, std::size_t budget);
     void flush(bgp::Side side);
     void note_acknowledgements(const LinkPtr& link);
     void close(const bgp::CloseTcp& order);

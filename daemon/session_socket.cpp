@@ -3,6 +3,7 @@
 // clang-format off
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/errqueue.h>
@@ -154,6 +155,12 @@ void SessionSocket::set_user_timeout(Duration limit) {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(limit).count();
     (void)set(socket_.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT,
               static_cast<int>(milliseconds));
+}
+
+bool SessionSocket::ends() const {
+    // The member is not const in Asio, the query changes nothing.
+    pollfd asked{const_cast<Socket&>(socket_).native_handle(), POLLRDHUP, 0};
+    return ::poll(&asked, 1, 0) == 1 && (asked.revents & (POLLRDHUP | POLLHUP)) != 0;
 }
 
 SessionSocket::Transfer SessionSocket::read(std::span<std::uint8_t> into) {

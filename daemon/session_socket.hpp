@@ -72,6 +72,8 @@ public:
         std::size_t count;
         std::string reason;  ///< when ended
     };
+    /// The other side has said its last, or the connection is lost; octets may still be unread.
+    [[nodiscard]] bool ends() const;
     /// Reads what is there, without blocking.
     [[nodiscard]] Transfer read(std::span<std::uint8_t> into);
     /// Writes as much as the kernel takes. With `track`, acknowledgement of the last octet taken is
