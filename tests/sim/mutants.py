@@ -45,9 +45,9 @@ MUTANTS = [
            "            break;\n    }\n    return CheckState::unknown;",
            "            break;\n    }\n    return CheckState::pass;"),
     Mutant("announced before the first verdict", "failover/decide.cpp",
-           "return {inputs.verdict == Verdict::up ?", "return {inputs.verdict != Verdict::down ?"),
+           "return inputs.verdict == Verdict::up ?", "return inputs.verdict != Verdict::down ?"),
     Mutant("announce outranks drain", "failover/decide.cpp",
-           "if (inputs.drain != nullptr) return", "if (inputs.drain != nullptr && !has(OverrideKind::announce)) return"),
+           "if (inputs.drain != nullptr) {", "if (inputs.drain != nullptr && !has(OverrideKind::announce)) {"),
     Mutant("the hold after crashes is skipped", "failover/site.cpp",
            "    hold_until = restored.hold_until;\n", ""),
     Mutant("a deadline that was served stays", "failover/site.cpp",
@@ -69,9 +69,8 @@ MUTANTS = [
     Mutant("a reload withdraws nothing", "bgp/adj_rib_out.cpp",
            "segment.desired = here ? here->route : nullptr;", "if (here) segment.desired = here->route;"),
     Mutant("a hand-over loses a withdraw that was not sent yet", "bgp/adj_rib_out.cpp",
-           "segment = Segment{segment.range, here->desired, here->sent, here->resend};",
-           "segment = Segment{segment.range, here->desired, here->desired ? here->sent : RouteRef{},\n"
-           "                                           here->resend};"),
+           "here->desired, here->sent, here->resend",
+           "here->desired, here->desired ? here->sent : RouteRef{}, here->resend"),
     Mutant("withdrawals wait behind announcements", "bgp/adj_rib_out.cpp",
            "    bool within_budget = parts.produce_withdrawals(budget);\n"
            "    for (const Family family : all_families) {\n"
@@ -86,11 +85,10 @@ MUTANTS = [
            "if (segment.desired != segment.sent || segment.resend) out.to_announce",
            "if (!segment.sent || segment.resend) out.to_announce"),
     Mutant("a neighbor that was lost is not dialled again", "bgp/peer.cpp",
-           "if (deadlines.take_expired(Timer::idle_hold, turn.now)) start(turn);",
-           "(void)deadlines.take_expired(Timer::idle_hold, turn.now);"),
-    Mutant("a reload enables neighbors", "daemon/speaker/speaker.cpp",
+           "        halted = false;\n        start(turn);\n", "        halted = false;\n"),
+    Mutant("a reload enables neighbors", "daemon/speaker/reload.cpp",
            "        if (neighbor.disabled) disabled.push_back(neighbor.name);\n", ""),
-    Mutant("failover records wait for neighbors that are gone", "daemon/speaker/speaker.cpp",
+    Mutant("failover records wait for neighbors that are gone", "daemon/speaker/sessions.cpp",
            "    recorder.session_lost(id);\n", ""),
 ]
 
@@ -166,10 +164,11 @@ def main():
         parser.error("no mutant has such a name")
     begun = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        results = list(pool.map(lambda mutant: try_out(build, mutant, options.seeds), chosen))
-    for mutant, (killed, how, seconds) in zip(chosen, results):
-        print(f"{'killed ' if killed else 'FAILED '} {seconds:5.1f} s  {mutant.name}\n                 {how}")
-    survivors = sum(not killed for killed, _, _ in results)
+        survivors = 0
+        results = pool.map(lambda mutant: try_out(build, mutant, options.seeds), chosen)
+        for mutant, (killed, how, seconds) in zip(chosen, results):
+            survivors += not killed
+            print(f"{'killed' if killed else 'FAILED'} {seconds:6.1f} s  {mutant.name}\n                 {how}", flush=True)
     print(f"{len(chosen) - survivors} of {len(chosen)} mutants killed in {time.monotonic() - begun:.0f} s")
     return 1 if survivors else 0
 
