@@ -59,5 +59,28 @@ class MassBench(unittest.TestCase):
             self.assertEqual(row["peak_rss_mib"] is None, row["party"] == "floor")
 
 
+class HostileBench(unittest.TestCase):
+    """The bench itself sees to it that every attack lasts, and the session with the other neighbor, too."""
+
+    def test_one_run_of_everything(self):
+        small = ["--runs", "2", "--rounds", "1", "--keepalives", "1"]
+        small += ["--prefixes", "6000", "--table", "100000", "--connections", "100"]
+        record = record_of("hostile", *small)
+        self.assertEqual(
+            [row["attack"] for row in record["rows"]], ["nobody", "stuck", "flood", "claims", "malformed", "dials"]
+        )
+        for row in record["rows"]:
+            self.assertEqual(row["runs"], 2)
+            self.assertGreaterEqual(row["max_ms"], row["median_ms"], row)
+            for what in ("median_ms", "largest_gap_s", "peak_rss_mib"):
+                self.assertGreater(row[what], 0.0, row)
+            did = row["attacker"]
+            self.assertEqual(did is None, row["attack"] == "nobody")
+            if row["attack"] in ("flood", "claims", "malformed"):
+                self.assertGreater(did["octets_s"], 0.0, row)
+            if row["attack"] == "dials":
+                self.assertGreater(did["connections_s"], 0.0, row)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
