@@ -163,6 +163,11 @@ void Draft::set_families(conf::Neighbor& neighbor, Random& random) const {
     }
 }
 
+Prefix Draft::any_prefix(Random& random) {
+    const unsigned service = between(random, 0, most_services - 1);
+    return nth_prefix(service, between(random, 0, prefixes_of_service - 1));
+}
+
 bool Draft::taken(const Prefix& wanted) const {
     return std::ranges::any_of(
         services_, [&](const auto& each) { return each.second.prefixes.contains(wanted); });
@@ -281,8 +286,7 @@ std::string Draft::edit_service(Random& random) {
 
 std::string Draft::edit_prefixes(Random& random) {
     auto& [number, service] = pick(random, services_);
-    const Prefix added = nth_prefix(between(random, 0, most_services - 1),
-                                    between(random, 0, prefixes_of_service - 1));
+    const Prefix added = any_prefix(random);
     if (!taken(added)) {
         service.prefixes.insert(added);
         return fmt::format("{} gets {}", service.name, added.to_string());
@@ -383,8 +387,7 @@ std::shared_ptr<const conf::Config> Draft::build(const SitePlan& plan) const {
 Prefix Draft::some_prefix(Random& random) const {
     if (chance(random, 25)) return prefix(fmt::format("10.{}.1.0/24", between(random, 126, 129)));
     if (chance(random, 20)) {
-        return nth_prefix(between(random, 0, most_services - 1),
-                          between(random, 0, prefixes_of_service - 1));
+        return any_prefix(random);
     }
     return pick(random, pick(random, services_).second.prefixes);
 }

@@ -59,6 +59,8 @@ private:
     void add_service(unsigned number, Random& random);
     void add_neighbor(unsigned uplink, const SitePlan& plan, Random& random);
     void set_families(conf::Neighbor& neighbor, Random& random) const;
+    /// One that a service may have at first; perhaps none has it.
+    [[nodiscard]] static Prefix any_prefix(Random& random);
     [[nodiscard]] bool taken(const Prefix& prefix) const;
     [[nodiscard]] health::Expression some_rule(unsigned depth, Random& random) const;
     [[nodiscard]] bool uses(unsigned check) const;

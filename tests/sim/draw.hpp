@@ -1,5 +1,6 @@
 #pragma once
-// Draws from the one generator of a world.
+// Draws from the one generator of a world. At most one argument of a call may draw: compilers
+// evaluate arguments in orders of their own, and the same seed has to mean the same world (S9).
 
 #include <cstddef>
 #include <cstdint>

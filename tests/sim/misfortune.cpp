@@ -79,8 +79,9 @@ void World::sicken(Condition condition, unsigned failing_percent, Duration longe
 
 void World::service_flaps() {
     Host& host = some_host();
-    flap(host, some_check(host), between(random_, milliseconds{100}, seconds{4}),
-         between(random_, 4, 20));
+    const std::string check = some_check(host);
+    const Duration half = between(random_, milliseconds{100}, seconds{4});
+    flap(host, check, half, between(random_, 4, 20));
 }
 
 void World::flap(Host& host, const std::string& check, Duration half, unsigned times) {
@@ -220,12 +221,14 @@ void World::reload() { some_host().reload(); }
 
 void World::speak(OverrideKind kind) {
     Host& host = some_host();
-    host.say(host.draft().some_prefix(random_), kind, some_term());
+    const Prefix prefix = host.draft().some_prefix(random_);
+    host.say(prefix, kind, some_term());
 }
 
 void World::drain() {
     Host& host = some_host();
-    host.say(host.draft().some_service(random_), OverrideKind::drain, some_term());
+    const std::string service = host.draft().some_service(random_);
+    host.say(service, OverrideKind::drain, some_term());
 }
 
 void World::take_back() {
@@ -237,7 +240,8 @@ void World::neighbor_command() {
     constexpr std::array commands{daemon::NeighborCommand::enable, daemon::NeighborCommand::disable,
                                   daemon::NeighborCommand::reset, daemon::NeighborCommand::refresh};
     Host& host = some_host();
-    host.command(pick(random_, host.config()->neighbors).name, pick(random_, commands));
+    const std::string& neighbor = pick(random_, host.config()->neighbors).name;
+    host.command(neighbor, pick(random_, commands));
 }
 
 void World::clock_step() {
