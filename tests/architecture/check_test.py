@@ -12,8 +12,9 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 PRESETS = {
     "version": 6,
     "configurePresets": [
-        {"name": name, "generator": "Ninja", "binaryDir": "${sourceDir}/build/${presetName}"} for name in ("dev", "release")
+        {"name": name, "generator": "Ninja", "binaryDir": "${sourceDir}/build/${presetName}"} for name in ("dev", "release", "sim-clang")
     ],
+    "buildPresets": [{"name": "sim-clang", "configurePreset": "sim-clang", "targets": ["sim_test"]}],
 }
 
 
@@ -26,6 +27,9 @@ class Check(unittest.TestCase):
         for name in ("check", "jobs"):
             shutil.copy(TOOLS / name, self.root / "tools" / name)
         self.script("tools/install-packages", "exit 0")
+        (self.root / "tests" / "sim").mkdir(parents=True)
+        self.script("tests/sim/mutants.py", "exit 0")
+        self.worlds("echo trace hash 1")
         (self.root / "CMakePresets.json").write_text(json.dumps(PRESETS), encoding="utf-8")
         (self.root / ".clang-format").write_text("BasedOnStyle: Google\n", encoding="utf-8")
         self.source("int main() {}\n")
@@ -37,13 +41,18 @@ class Check(unittest.TestCase):
         path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
         path.chmod(0o755)
 
+    def worlds(self, body):
+        """What stands for the simulation; it runs in the directory of the project and knows its own place."""
+        self.script("worlds", body)
+
     def source(self, text):
         (self.root / "main.cpp").write_text(text, encoding="utf-8")
 
     def project(self, tests, more=""):
         """A project without a language, whose tests are shell commands by name."""
         lines = ["cmake_minimum_required(VERSION 3.25)", "project(p LANGUAGES NONE)", "enable_testing()", more]
-        lines += [f"add_custom_target({program})" for program in ("swerved", "swervectl", "bench_receiver")]
+        lines += [f"add_custom_target({program})" for program in ("swerved", "swervectl", "bench_receiver", "sim_test")]
+        lines.append("configure_file(worlds tests/sim/sim_test COPYONLY)")
         for name, command in tests.items():
             lines.append(f'add_test(NAME {name} COMMAND sh -c "{command}")')
             lines.append(f"set_tests_properties({name} PROPERTIES SKIP_RETURN_CODE 77)")
@@ -59,6 +68,17 @@ class Check(unittest.TestCase):
     def test_all_passed(self):
         self.project({"a": "true", "b": "true"})
         self.assertEqual((0, "2 passed, 0 failed, 0 skipped"), self.check(), self.output)
+
+    def test_compilers_that_make_other_worlds_of_a_seed_are_a_failure(self):
+        self.project({"a": "true"})
+        self.worlds("echo trace hash $0")
+        self.assertEqual((1, "1 passed, 1 failed, 0 skipped"), self.check(), self.output)
+
+    def test_worlds_and_mutants_count(self):
+        self.project({"a": "true"})
+        self.script("tests/sim/mutants.py", "echo one has survived; exit 1")
+        self.assertEqual((1, "1 passed, 1 failed, 0 skipped"), self.check(), self.output)
+        self.assertIn("one has survived", self.output)
 
     def test_skipped_is_no_failure_but_in_ci(self):
         self.project({"a": "true", "b": "echo skipped: no root && exit 77"})
