@@ -182,13 +182,16 @@ void Oracle::take_update(Session& session, const WireMessage& message) const {
 
 /// S6: a withdraw is never behind announcements.
 void Oracle::nothing_overtaken(const bgp::Peer& peer, const Session& session) const {
-    peer.rib_out().for_each(
-        [&](const Prefix& prefix, const bgp::RouteRef& wanted, const bgp::RouteRef&) {
-            if (!wanted && session.held.contains(prefix)) {
-                violate("S6", "{}: an announcement overtakes the withdrawal of {}", site_,
-                        prefix.to_string());
-            }
-        });
+    // A prefix that left the configuration and came back may be there twice.
+    std::map<Prefix, bool> is_wanted;
+    peer.rib_out().for_each([&](const Prefix& prefix, const bgp::RouteRef& wanted,
+                                const bgp::RouteRef&) { is_wanted[prefix] |= wanted != nullptr; });
+    for (const auto& [prefix, wanted] : is_wanted) {
+        if (!wanted && session.held.contains(prefix)) {
+            violate("S6", "{}: an announcement overtakes the withdrawal of {}", site_,
+                    prefix.to_string());
+        }
+    }
 }
 
 void Oracle::closed(Socket socket, ByteView last_words) {
