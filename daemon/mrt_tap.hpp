@@ -70,6 +70,11 @@ public:
     MrtTap(MrtTarget target, const Address& local, const Address& remote, bool from_start,
            Sink sink);
 
+    /// Of a session that was up before: what its OPENs, which were not seen, have agreed on.
+    void agreed(bool four_octet_as, const bgp::FamilySet& add_path) {
+        four_octet_as_ = four_octet_as;
+        add_path_ = add_path;
+    }
     void received(ByteView octets) { take(octets, false); }
     /// The first `count` octets of what `views` hold, one after the other.
     void sent(std::span<const ByteView> views, std::size_t count);
@@ -87,6 +92,8 @@ private:
     Sink sink_;
     std::array<MessageCutter, 2> cutters_;                   ///< received, sent
     std::array<std::optional<bgp::Capabilities>, 2> opens_;  ///< the same
+    bool four_octet_as_ = true;
+    bgp::FamilySet add_path_{};  ///< received
 };
 
 /// The way from main to operations: so many octets at most are under way at a time.

@@ -219,6 +219,9 @@ void PeerDriver::tap(Link& link, bool from_start) {
     if (!target_.mrt || error) return;
     link.tap = std::make_unique<MrtTap>(*target_.mrt, from_asio(local.address()),
                                         target_.remote.address, from_start, hooks_.dump);
+    if (const auto& session = peer_.negotiated(); !from_start && session) {
+        link.tap->agreed(session->four_octet_as, session->add_path);
+    }
 }
 
 void PeerDriver::wait_readable(const LinkPtr& current) {

@@ -162,7 +162,9 @@ void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteAc
             known.erase(from);
         }
         if (fresh.leaving_until) leaving.emplace(*fresh.leaving_until, id);
-        fresh.stands_until = now + patience(id);
+        // A verdict that stands already does not stand longer for every further change.
+        fresh.stands_until =
+            std::min(now + patience(id), fresh.stands_until.value_or(TimePoint::max()));
         standing.emplace(*fresh.stands_until, id);
         if (fresh.drain) expires(id, nullptr, &*fresh.drain);
         services.push_back(std::move(fresh));

@@ -21,7 +21,9 @@ namespace {
 
 [[nodiscard]] bool is_established(const Snapshot& snapshot, std::string_view neighbor) {
     return std::ranges::any_of(snapshot.neighbors, [&](const NeighborView& view) {
-        return view.name == neighbor && view.state == bgp::State::established;
+        const bool of_it =
+            view.name == neighbor || (view.config != nullptr && view.config->name == neighbor);
+        return of_it && view.state == bgp::State::established;
     });
 }
 

@@ -84,6 +84,9 @@ std::set<std::string> files_of(const conf::Config& config) {
     for (const conf::Service& service : config.services) {
         if (!service.prefixes_file.empty()) out.insert(directory / service.prefixes_file);
     }
+    for (const conf::Neighbor& neighbor : config.neighbors) {
+        if (!neighbor.password_file.empty()) out.insert(neighbor.password_file);
+    }
     return out;
 }
 

@@ -63,8 +63,9 @@ void note_holder(NeighborTable::Holders& holders, NeighborId id, const std::stri
 
 bool survives_restart(const Neighbor& neighbor) {
     const auto& session = neighbor.peer.negotiated();
+    // One that has not taken a withdrawal yet would keep that route as well.
     return neighbor.config != nullptr && neighbor.config->restart_time && session &&
-           session->remote_restart;
+           session->remote_restart && neighbor.peer.rib_out().pending_withdrawals() == 0;
 }
 
 NeighborTable::NeighborTable(const conf::Config& config, std::uint64_t seed, TimePoint now,

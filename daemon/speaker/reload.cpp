@@ -53,12 +53,6 @@ void Speaker::Parts::reload(const conf::Change& change, Turn turn) {
         const auto was = kept_down.find(id);
         const bool was_down = was == kept_down.end() || was->second;
         if (was_down && !neighbor->kept_down()) handle(id, bgp::Start{}, turn);
-        if (!was_down && neighbor->kept_down()) {
-            handle(id,
-                   bgp::Stop{bgp::cease(bgp::subcode::administrative_shutdown,
-                                        "admin_down in the configuration")},
-                   turn);
-        }
         enforce_limit(id, turn);
     }
     if (config->owned != before->owned) {
@@ -85,10 +79,18 @@ void Speaker::Parts::replace_neighbors(const conf::Change& change, Turn turn) {
             keep_neighbor(id, *change.after, *becomes, turn);
             continue;
         }
-        if (neighbor.disabled) disabled.push_back(neighbor.name);
         const bool removed = !same || reset->removed;
+        // One of a range comes by itself, and finds there what was said of it.
+        if (neighbor.disabled && becomes != nullptr && becomes->range) {
+            disabled_elsewhere.push_back(neighbor.name);
+        } else if (neighbor.disabled) {
+            disabled.push_back(neighbor.name);
+        }
+        const bool shut = !removed && becomes->admin_down;
         remove(id,
-               removed ? bgp::subcode::peer_deconfigured : bgp::subcode::other_configuration_change,
+               removed ? bgp::subcode::peer_deconfigured
+               : shut  ? bgp::subcode::administrative_shutdown
+                       : bgp::subcode::other_configuration_change,
                turn);
     }
     for (const conf::Neighbor& neighbor : change.after->neighbors) {
@@ -112,7 +114,8 @@ void Speaker::Parts::keep_neighbor(NeighborId id, const conf::Config& next,
 }
 
 void Speaker::Parts::remove(NeighborId id, std::uint8_t subcode, Turn turn) {
-    handle(id, bgp::Stop{bgp::cease(subcode)}, turn);
+    const bool shut = subcode == bgp::subcode::administrative_shutdown;
+    handle(id, bgp::Stop{bgp::cease(subcode, shut ? "admin_down in the configuration" : "")}, turn);
     turn.out.removed.push_back(id);
     table.remove(id);
 }

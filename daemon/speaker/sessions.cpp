@@ -153,9 +153,12 @@ void Speaker::Parts::enforce_limit(NeighborId id, Turn turn) {
     const auto found = excess(id, neighbor);
     if (!found) return;
     neighbor.over_limit = true;
-    const bool ipv4 = neighbor.peer.negotiated()->families.contains(Family::ipv4);
-    const bgp::Notification words =
-        too_many_prefixes(ipv4 ? Family::ipv4 : Family::ipv6, found->limit);
+    // RFC 4486 §4: the data names a family, and the limit is on all of them together.
+    const bgp::FamilySet& families = neighbor.peer.negotiated()->families;
+    bgp::Notification words = bgp::cease(bgp::subcode::max_prefixes);
+    for (const Family family : bgp::all_families) {
+        if (families == bgp::FamilySet{family}) words = too_many_prefixes(family, found->limit);
+    }
     handle(id, bgp::Halt{words, found->idle}, turn);
     turn.tell(*found);
 }

@@ -21,6 +21,18 @@ using daemon::MrtTap;
 
 namespace {
 
+/// An UPDATE with these path attributes and no IPv4 routes.
+Bytes update(const Bytes& attributes = {}) {
+    Bytes out(16, 0xff);
+    Writer writer{out};
+    writer.u16(static_cast<std::uint16_t>(23 + attributes.size()));
+    writer.u8(2);
+    writer.u16(0);
+    writer.u16(static_cast<std::uint16_t>(attributes.size()));
+    writer.bytes(attributes);
+    return out;
+}
+
 Bytes message(std::uint8_t type, std::size_t body = 0) {
     Bytes out(16, 0xff);
     Writer writer{out};
@@ -144,10 +156,22 @@ TEST_CASE("mrt: the OPENs of both sides say how the messages after them are read
         Tapped tapped;
         tapped.send(bgp::encode(open_with(paths)));
         tapped.tap.received(bgp::encode(open_with(paths)));
-        tapped.tap.received(message(2, 4));
+        tapped.tap.received(update());
         CHECK(tapped.records.back().add_path);
-        tapped.send(message(2, 4));
+        tapped.send(update());
         CHECK_FALSE(tapped.records.back().add_path);
+        // RFC 7911 §5: each family is agreed on by itself.
+        tapped.tap.received(update({0x80, 15, 3, 0, 2, 1}));
+        CHECK_FALSE(tapped.records.back().add_path);
+    }
+    SUBCASE("a session that was up before is told of instead") {
+        Tapped tapped;
+        tapped.tap.agreed(false, {Family::ipv6});
+        tapped.tap.received(update());
+        CHECK_FALSE(tapped.records.back().four_octet_as);
+        CHECK_FALSE(tapped.records.back().add_path);
+        tapped.tap.received(update({0x80, 15, 3, 0, 2, 1}));
+        CHECK(tapped.records.back().add_path);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/io_context.hpp>
@@ -93,6 +94,12 @@ TEST_CASE(
     }
     CHECK(acknowledged == at);
     CHECK_FALSE(pair.ours.awaits_acknowledgement());
+}
+
+TEST_CASE("session socket: RFC 5482: TCP_USER_TIMEOUT is set as it was asked for") {
+    Connected pair;
+    pair.ours.set_user_timeout(23s);
+    CHECK(option(pair.ours, IPPROTO_TCP, TCP_USER_TIMEOUT) == 23'000);
 }
 
 TEST_CASE("session socket: a mark waits for its own octets, not for earlier ones") {

@@ -348,6 +348,28 @@ TEST_CASE("site: words that cannot be taken are refused and change nothing") {
     CHECK_FALSE(rig.site.refuses(ServiceId{0}, OverrideKind::drain));
 }
 
+TEST_CASE("site: further changes do not prolong how long an undecided verdict stands") {
+    Rig rig(portal());
+    rig.handle(Begin{});
+    rig.pass();
+    REQUIRE_FALSE(rig.network.announced().empty());
+    const auto announces = [&] {
+        bool any = false;
+        rig.site.for_each_announced([&](const Advertise&) { any = true; });
+        return any;
+    };
+    rig.handle(Reconfigure{portal(), {std::nullopt}});  // another probe, which never answers
+    const TimePoint changed = rig.now;
+    for (int second = 0; second < 30; ++second) {
+        CHECK(announces());
+        rig.now = changed + second * 1s;
+        rig.handle(Reconfigure{portal(), {CheckId{0}}});
+    }
+    rig.now = changed + health::unknown_hold;
+    rig.tick();
+    CHECK_FALSE(announces());
+}
+
 TEST_CASE("site: a verdict not reached yet says how far it is") {
     SitePolicy policy = portal();
     policy.checks[0].tracker = {};

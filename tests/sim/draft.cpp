@@ -277,9 +277,10 @@ std::string Draft::edit_service(Random& random) {
     }
     if (services_.size() == 1) return "nothing changes";
     const std::string name = service.name;
-    services_.erase(number);
+    const unsigned gone = number;  // which goes with its service
+    services_.erase(gone);
     for (auto& [uplink, neighbor] : neighbors_) {
-        if (neighbor.services) neighbor.services->erase(number);
+        if (neighbor.services) neighbor.services->erase(gone);
     }
     return name + " is removed";
 }

@@ -224,6 +224,25 @@ TEST_CASE("range: a neighbor of it that was disabled stays so, restarts included
     CHECK(next.speaker.saved(next.at).disabled_neighbors.size() == 1);
 }
 
+TEST_CASE("range: a neighbor of it that was disabled stays so when a reload resets the range") {
+    World world;
+    REQUIRE(world.admit("10.1.0.8").has_value());
+    world.handle(CommandNeighbor{"narrow-10.1.0.8", NeighborCommand::disable, "root", ""});
+    const auto at = site.find("remote_as: 64497");
+    REQUIRE(at != std::string::npos);
+    const auto change =
+        conf::compare(world.speaker.config(),
+                      load(std::string{site}.replace(at, 16, "remote_as: 64497, hold_time: 30s")));
+    REQUIRE(change.has_value());
+    world.handle(Reload{*change});
+    CHECK_FALSE(world.has("narrow-10.1.0.8"));
+    CHECK(world.speaker.saved(world.at).disabled_neighbors ==
+          std::vector<std::string>{"narrow-10.1.0.8"});
+    const auto again = world.admit("10.1.0.8");
+    REQUIRE(again.has_value());
+    CHECK(world.speaker.peer(*again).refuses_connection().has_value());
+}
+
 TEST_CASE("range: a reload keeps its sessions, and ends those that have no range any more") {
     World world;
     const auto kept = world.admit("10.2.0.1");
