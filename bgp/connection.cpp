@@ -402,10 +402,14 @@ void Connection::refresh_received(ByteView body, Turn turn) {
     }
 }
 
-// RFC 4271 §4.2: a hold time of 0 starts neither this timer nor that of KEEPALIVEs.
+// RFC 4271 §4.2: a hold time of 0 starts neither this timer nor that of KEEPALIVEs. What keeps an
+// attempt from lasting for ever is another matter.
 void Connection::restart_hold(TimePoint now) {
-    if (negotiated_->hold_time == Duration{0}) return;
-    deadlines_.set(Timer::hold, now + negotiated_->hold_time);
+    if (negotiated_->hold_time != Duration{0}) {
+        deadlines_.set(Timer::hold, now + negotiated_->hold_time);
+    } else if (state_ == State::open_confirm) {
+        deadlines_.set(Timer::hold, now + open_sent_hold_time);
+    }
 }
 
 void Connection::send_keepalive(TimePoint now) {

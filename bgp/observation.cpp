@@ -22,8 +22,8 @@ std::optional<std::uint32_t> site_of(const PathAttributes& attributes,
 /// which is ours while we announce to it, unless it tells all (RFC 7911).
 bool would_tell(const Observer& observer, const Prefix& prefix, const ObservationInput& input) {
     const Family family = prefix.family();
-    if (observer.add_path.contains(family)) return true;
-    return observer.end_of_rib.contains(family) && !input.is_sent(observer.id, prefix);
+    if (!observer.end_of_rib.contains(family)) return false;
+    return observer.add_path.contains(family) || !input.is_sent(observer.id, prefix);
 }
 
 /// Whether the silence of this neighbor about others means that there are none. One that gives us

@@ -151,7 +151,8 @@ std::optional<Address> Peer::Parts::next_hop(Family family) const {
 
 /// RFC 2545 §3: only a neighbor on the same link can use it.
 std::optional<Address> Peer::Parts::link_local() const {
-    if (!config.shared_link) return std::nullopt;
+    // RFC 2545 §3: it is the one of whom the global address names, and another's we do not know.
+    if (!config.shared_link || config.next_hop_ipv6) return std::nullopt;
     const TcpUp& tcp = *at(*session).tcp();
     if (tcp.link_local) return tcp.link_local;
     return tcp.local_address.is_ipv6_link_local() ? std::optional{tcp.local_address} : std::nullopt;

@@ -52,6 +52,11 @@ std::optional<std::string> reset_reason(const Config& before, const Neighbor& wa
     for (const std::string_view key : settled_keys) {
         note(reasons, key, value_of(old_keys, key), value_of(new_keys, key));
     }
+    // What is settled is whether the link is shared: a link-local next hop goes along or does not.
+    if (peer_config(before, was, 0).shared_link != peer_config(after, becomes, 0).shared_link) {
+        note(reasons, "ttl_security", value_of(old_keys, "ttl_security"),
+             value_of(new_keys, "ttl_security"));
+    }
     const auto restart_time = [](const Neighbor& neighbor) {
         return neighbor.restart_time ? format_duration(*neighbor.restart_time) : std::string{};
     };

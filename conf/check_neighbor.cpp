@@ -101,6 +101,11 @@ void check_range(const Subject& subject, const Neighbor& neighbor) {
         if (!subject.has({key}) || !subject.sound(key)) continue;
         subject.fault({key}, "has no effect: nobody of a range is dialled", "remove it");
     }
+    if (neighbor.restart_time && subject.sound("graceful_restart")) {
+        subject.fault(
+            {"graceful_restart"}, "does not go with range",
+            "nobody of a range is known before it calls, so none can be told of a restart");
+    }
     if (subject.sound("passive") && !neighbor.passive) {
         subject.fault({"passive"}, "a range is always passive: nobody of it is dialled",
                       "remove it");
@@ -207,9 +212,16 @@ std::optional<Refusal> refuse_next_hop(const Address& address, const Neighbor& n
                                    "hop (RFC 8950)"
                                  : ""};
     }
+    // 0/8 and 240/4 are nobody's address either.
+    const std::uint8_t first = address.octets()[0];
+    const bool nobody = address.family() == Family::ipv4 && (first == 0 || first >= 240);
     if (address.is_unspecified() || address.is_loopback() || address.is_multicast() ||
-        address.is_ipv6_link_local()) {
+        address.is_ipv6_link_local() || nobody) {
         return Refusal{text + " is no address that traffic can be sent to", {}};
+    }
+    if (neighbor.range && neighbor.range->contains(address)) {
+        return Refusal{text + " may be the address of a neighbor of this range",
+                       "a router takes no route that leads to itself (RFC 4271 §5.1.3)"};
     }
     if (!neighbor.range && address == neighbor.address) {
         return Refusal{"is the neighbor's own address",

@@ -170,12 +170,13 @@ bool is_no_use(const YamlNode& neighbor, std::string_view key) {
         std::string_view said;
         std::string_view of_group;
     };
-    static constexpr std::array<Contrary, 6> contraries{{{"multihop", "ttl_security"},
+    static constexpr std::array<Contrary, 7> contraries{{{"multihop", "ttl_security"},
                                                          {"ttl_security", "multihop"},
                                                          {"range", "port"},
                                                          {"range", "passive"},
                                                          {"range", "local_address"},
-                                                         {"range", "connect_retry"}}};
+                                                         {"range", "connect_retry"},
+                                                         {"range", "graceful_restart"}}};
     if (key == "range_limit") return neighbor.find("range") == nullptr;
     return std::ranges::any_of(contraries, [&](const Contrary& each) {
         return key == each.of_group && neighbor.find(each.said) != nullptr;

@@ -128,6 +128,9 @@ Parsed parse_duration(const Key& key, std::string_view text) {
 Parsed parse_asn(std::string_view text) {
     if (auto refusal = not_plain_decimal(text)) return fail(std::move(*refusal));
     const auto asn = Asn::parse(text);
+    if (asn && asn->value() == Asn::trans) {
+        return refuse(text, "is AS_TRANS, which is nobody's own number (RFC 6793 §9)", "");
+    }
     if (asn) return *asn;
     std::string hint;
     if ((text.starts_with("AS") || text.starts_with("as")) && Asn::parse(text.substr(2))) {

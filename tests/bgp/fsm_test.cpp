@@ -282,11 +282,10 @@ TEST_CASE(
     Bench bench(Side::dialled, true, forever);
     bench.bring_to(State::open_confirm);
     CHECK(bench.connection.negotiated()->hold_time == 0s);
-    CHECK_FALSE(bench.connection.next_deadline());
     CHECK(bench.counters.sent[4] == 0);
     bench.drain();
     CHECK(bench.counters.sent[4] == 1);  // ours, which the neighbor waits for
-    bench.advance(24h);
+    bench.advance(open_sent_hold_time - 1s);
     CHECK(bench.connection.state() == State::open_confirm);
     bench.handle(KeepaliveMessage{});
     CHECK(bench.connection.state() == State::established);
@@ -300,6 +299,16 @@ TEST_CASE(
     bench.advance(24h);
     CHECK(bench.connection.state() == State::established);
     CHECK(bench.connection.outbox().empty());
+}
+
+TEST_CASE("connection: with hold time 0 a neighbor that never confirms does not hold us for ever") {
+    OpenPolicy forever = local_policy();
+    forever.hold_time = 0s;
+    Bench bench(Side::dialled, true, forever);
+    bench.bring_to(State::open_confirm);
+    bench.drain();
+    bench.advance(open_sent_hold_time);
+    CHECK(bench.connection.state() == State::idle);
 }
 
 TEST_CASE("connection: RFC 7313 §4: EoRR ends what BoRR began, once") {
