@@ -38,7 +38,7 @@ def next_update(peer) -> bytes:
 
 class Drain(Speaker):
     def test_routes_ask_traffic_to_leave_before_they_go(self):
-        self.edit("healthy_when: app", f"healthy_when: app, drain: {{graceful_shutdown_for: {NOTICE_S}s}}")
+        self.edit("graceful_shutdown_for: 0s", f"graceful_shutdown_for: {NOTICE_S}s")
         self.daemon.control.post("/v1/reload")
         peer = self.establish_good()
         began_ns = boottime_ns()

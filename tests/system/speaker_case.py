@@ -30,7 +30,7 @@ neighbors:
 checks:
   app: {{process: {{pid_file: {directory}/service-app.pid}}, on_event: trust, interval: 100ms, fast_interval: 50ms, timeout: 80ms, rise: 1}}
 services:
-  portal: {{prefixes: [{prefix}], healthy_when: app}}
+  portal: {{prefixes: [{prefix}], healthy_when: app, drain: {{graceful_shutdown_for: 0s}}}}
 """
 
 

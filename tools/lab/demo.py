@@ -73,6 +73,7 @@ services:
   portal:
     prefixes: [{prefix}]
     healthy_when: {{all: [app, web]}}
+    drain: {{graceful_shutdown_for: 0s}}
 """
 
 
