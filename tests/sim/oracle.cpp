@@ -116,10 +116,7 @@ void Oracle::reloaded(const conf::Change& change) {
         const auto was = std::ranges::find(config_->services, service.name, &conf::Service::name);
         if (was == config_->services.end()) continue;
         Possible verdict = before[static_cast<std::size_t>(was - config_->services.begin())];
-        TimePoint until = now() + patience(*change.after, service);
-        const auto already = standing_.find(service.name);
-        if (already != standing_.end()) until = std::min(until, already->second.until);
-        standing[service.name] = {verdict, until};
+        standing[service.name] = {verdict, now() + patience(*change.after, service)};
     }
     config_ = change.after;
     beliefs_ = std::move(beliefs);
