@@ -86,7 +86,7 @@ MUTANTS = [
     Mutant("a neighbor that was lost is not dialled again", "bgp/peer.cpp",
            "        halted = false;\n        start(turn);\n", "        halted = false;\n"),
     Mutant("a reload enables neighbors", "daemon/speaker/reload.cpp",
-           "        if (neighbor.disabled) disabled.push_back(neighbor.name);\n", ""),
+           "            disabled.push_back(neighbor.name);\n", ""),
     Mutant("failover records wait for neighbors that are gone", "daemon/speaker/sessions.cpp",
            "    recorder.session_lost(id);\n", ""),
 ]
