@@ -12,6 +12,8 @@ namespace swerve::conf {
 
 namespace {
 
+constexpr unsigned most_prepended = 32;
+
 template <class T>
 std::optional<T> first_given(const std::optional<T>& a, const std::optional<T>& b) {
     return a ? a : b;
@@ -38,7 +40,8 @@ bool shares_link(const Config& config, const Neighbor& neighbor) {
 bool operator==(const Service& a, const Service& b) {
     const auto compared = [](const Service& s) {
         return std::tie(s.name, s.prefixes_file, s.healthy_when, s.announce,
-                        s.graceful_shutdown_for);
+                        s.graceful_shutdown_for, s.degraded_when, s.degrade, s.drain_degraded_for,
+                        s.return_degraded_for, s.damping, s.rto, s.addresses);
     };
     return compared(a) == compared(b) && same_prefixes(a, b);
 }
@@ -47,7 +50,7 @@ bool operator==(const Config& a, const Config& b) {
     const auto compared = [](const Config& c) {
         return std::tie(c.site, c.local_as, c.router_id, c.state_dir, c.control_socket,
                         c.http_listen, c.bgp_listen, c.owned, c.site_community, c.neighbors,
-                        c.collector, c.checks, c.services);
+                        c.collector, c.checks, c.services, c.hooks, c.webhooks);
     };
     return compared(a) == compared(b);
 }
@@ -69,6 +72,22 @@ bool same_prefixes(const Service& a, const Service& b) {
                               });
 }
 
+std::string_view to_string(Occasion occasion) {
+    switch (occasion) {
+        case Occasion::announce:
+            return "announce";
+        case Occasion::degrade:
+            return "degrade";
+        case Occasion::drain:
+            return "drain";
+        case Occasion::withdraw:
+            return "withdraw";
+        case Occasion::alarm:
+            break;
+    }
+    return "alarm";
+}
+
 std::size_t count_prefixes(const Service& service) {
     std::size_t count = 0;
     for (const bgp::BlockRef& block : service.prefixes) count += block->size();
@@ -88,6 +107,19 @@ bgp::RouteAttributes merge(const Config& config, const ExportAttributes& service
     if (config.site_community) {
         out.large_communities = sum(out.large_communities, {*config.site_community});
     }
+    return out;
+}
+
+bgp::RouteAttributes degraded(const bgp::RouteAttributes& attributes,
+                              const ExportAttributes& degrade) {
+    bgp::RouteAttributes out = attributes;
+    out.origin = degrade.origin.value_or(out.origin);
+    out.prepend = std::min(out.prepend + degrade.prepend.value_or(0), most_prepended);
+    if (degrade.med) out.med = degrade.med;
+    if (degrade.local_pref) out.local_pref = degrade.local_pref;
+    out.communities = sum(out.communities, degrade.communities);
+    out.extended_communities = sum(out.extended_communities, degrade.extended_communities);
+    out.large_communities = sum(out.large_communities, degrade.large_communities);
     return out;
 }
 
@@ -119,11 +151,22 @@ failover::SitePolicy site_policy(const Config& config, std::uint64_t seed) {
                                 .neighbors = {},
                                 .seed = seed};
     for (const Check& check : config.checks) {
-        policy.checks.push_back({check.name, check.timing, fingerprint(check)});
+        policy.checks.push_back({.name = check.name,
+                                 .tracker = check.timing,
+                                 .scope = check.scope,
+                                 .effect = check.effect,
+                                 .only_if = check.only_if,
+                                 .fingerprint = fingerprint(check)});
     }
     for (const Service& service : config.services) {
-        policy.services.push_back(
-            {service.name, service.prefixes, service.healthy_when, service.graceful_shutdown_for});
+        policy.services.push_back({.name = service.name,
+                                   .prefixes = service.prefixes,
+                                   .healthy_when = service.healthy_when,
+                                   .degraded_when = service.degraded_when,
+                                   .drain_degraded_for = service.drain_degraded_for,
+                                   .return_degraded_for = service.return_degraded_for,
+                                   .damping = service.damping,
+                                   .graceful_shutdown_for = service.graceful_shutdown_for});
     }
     for (const Neighbor& neighbor : config.neighbors) policy.neighbors.push_back(neighbor.name);
     return policy;

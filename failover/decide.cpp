@@ -46,6 +46,8 @@ std::string_view to_string(Verdict verdict) {
             return "unknown";
         case Verdict::up:
             return "up";
+        case Verdict::degraded:
+            return "degraded";
         case Verdict::down:
             break;
     }
@@ -56,12 +58,44 @@ std::string_view to_string(Intent intent) {
     switch (intent) {
         case Intent::announce:
             return "announce";
+        case Intent::degrade:
+            return "degrade";
         case Intent::drain:
             return "drain";
         case Intent::withdraw:
             break;
     }
     return "withdraw";
+}
+
+std::string_view to_string(Shown shown) {
+    switch (shown) {
+        case Shown::nothing:
+            return "nothing";
+        case Shown::draining:
+            return "draining";
+        case Shown::degraded:
+            return "degraded";
+        case Shown::announced:
+            break;
+    }
+    return "announced";
+}
+
+std::string_view to_string(Scope scope) { return scope == Scope::local ? "local" : "shared"; }
+
+std::string_view to_string(Effect effect) {
+    switch (effect) {
+        case Effect::withdraw:
+            return "withdraw";
+        case Effect::degrade:
+            return "degrade";
+        case Effect::gate:
+            return "gate";
+        case Effect::alarm:
+            break;
+    }
+    return "alarm";
 }
 
 std::string_view to_string(OverrideKind kind) {
@@ -74,6 +108,13 @@ std::string_view to_string(OverrideKind kind) {
             break;
     }
     return "withdraw";
+}
+
+Leaving leaving_of(const std::optional<TimePoint>& until, TimePoint verdict_since,
+                   TimePoint intent_since) {
+    if (!until) return Leaving::nothing;
+    // The intent is to drain since the drain began.
+    return verdict_since > intent_since ? Leaving::words : Leaving::everything;
 }
 
 Decision decide(const Inputs& inputs) {
@@ -92,7 +133,8 @@ Decision decide(const Inputs& inputs) {
         // RFC 8326 §4.1: what would be announced without the drain says for a while that it leaves.
         Inputs undrained = inputs;
         undrained.drain = nullptr;
-        const bool leaves = inputs.leaving && decide(undrained).announces();
+        if (inputs.leaving == Leaving::words) undrained.verdict = Verdict::down;
+        const bool leaves = inputs.leaving != Leaving::nothing && decide(undrained).announces();
         return {Intent::drain, Cause::drain, leaves ? Shown::draining : Shown::nothing};
     }
     if (has(OverrideKind::announce)) return announce(Cause::announce);

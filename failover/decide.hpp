@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,14 @@
 
 namespace swerve::failover {
 
+/// What of a service still stands with GRACEFUL_SHUTDOWN, because its drain is young. A verdict
+/// that changes meanwhile ends that for what stood by it, and not for what an operator announced.
+enum class Leaving : std::uint8_t { nothing, words, everything };
+
+/// `until`: the end of that stage of the drain, if it lasts.
+[[nodiscard]] Leaving leaving_of(const std::optional<TimePoint>& until, TimePoint verdict_since,
+                                 TimePoint intent_since);
+
 /// What bears on one service, or on one prefix when its override is given as well.
 struct Inputs {
     Verdict verdict = Verdict::unknown;
@@ -20,11 +29,8 @@ struct Inputs {
     const Override* drain = nullptr;   ///< on the service
     const Override* prefix = nullptr;  ///< announce or withdraw, on the prefix
     bool held = false;                 ///< after a series of crashes no verdict announces yet
-    bool leaving = false;  ///< the drain is young: its routes still stand, with GRACEFUL_SHUTDOWN
+    Leaving leaving = Leaving::nothing;
 };
-
-/// What the network sees of a prefix; `draining` is announced with GRACEFUL_SHUTDOWN.
-enum class Shown : std::uint8_t { nothing, draining, announced };
 
 /// What decided.
 enum class Cause : std::uint8_t { stopping, withdraw, drain, announce, held, verdict };

@@ -18,11 +18,10 @@ void Moves::add(Shown shown, std::optional<ServiceId> service, const bgp::BlockR
                 bgp::IdRange range) {
     if (range.begin == range.end) return;
     if (shown != Shown::nothing) {
-        const bool draining = shown == Shown::draining;
-        if (continues(announcements, block, range) && announcements.back().draining == draining) {
+        if (continues(announcements, block, range) && announcements.back().shown == shown) {
             announcements.back().range.end = range.end;
         } else {
-            announcements.push_back({service, block, range, draining});
+            announcements.push_back({service, block, range, shown});
         }
     } else if (continues(withdrawals, block, range)) {
         withdrawals.back().range.end = range.end;

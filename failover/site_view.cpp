@@ -4,6 +4,10 @@
 
 namespace swerve::failover {
 
+const std::deque<health::PastResult>& Site::history(CheckId check) const {
+    return parts_->checks[check].tracker.history();
+}
+
 SiteView Site::view() const {
     SiteView view{.site = parts_->policy.site,
                   .owned = parts_->policy.owned,
@@ -46,7 +50,7 @@ void Site::for_each_announced(const std::function<void(const Advertise&)>& visit
     for (ServiceId id = 0; id < parts_->services.size(); ++id) {
         parts_->services[id].routes.for_each_announced(
             [&](const bgp::BlockRef& block, bgp::IdRange range, Shown shown) {
-                visit({id, block, range, shown == Shown::draining});
+                visit({id, block, range, shown});
             });
     }
     for (const auto& [prefix, route] : parts_->manual) {

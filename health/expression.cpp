@@ -58,6 +58,21 @@ CheckState evaluate(const Expression& expression, const std::vector<CheckState>&
     return negation(evaluate(expression.of.front(), checks));
 }
 
+std::optional<Expression> restricted(const Expression& expression,
+                                     const std::vector<bool>& counted) {
+    if (expression.op == Expression::Op::check) {
+        return counted[expression.check] ? std::optional{expression} : std::nullopt;
+    }
+    Expression out = expression;
+    out.of.clear();
+    for (const Expression& member : expression.of) {
+        if (auto remains = restricted(member, counted)) out.of.push_back(*std::move(remains));
+    }
+    if (out.of.empty() && !expression.of.empty()) return std::nullopt;
+    out.count = std::min(out.count, static_cast<std::uint32_t>(out.of.size()));
+    return out;
+}
+
 std::vector<std::uint32_t> checks_of(const Expression& expression) {
     std::vector<std::uint32_t> checks;
     collect(expression, checks);

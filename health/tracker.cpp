@@ -56,6 +56,7 @@ void Tracker::handle(TimePoint now, const TrackerEvent& event, TrackerActions& o
     std::visit(Overloaded{
                    [&](const Begin& begin) {
                        earned_ = begin.earned;
+                       suspended_ = false;
                        refresh(now);
                        if (in_flight()) return;  // an event was faster
                        deadlines_.set(Timer::attempt, now + begin.splay);
@@ -68,7 +69,10 @@ void Tracker::handle(TimePoint now, const TrackerEvent& event, TrackerActions& o
                        conclude(now, finished.outcome, out);
                        schedule(now, out);
                    },
-                   [&](const SourceEvent& source) { source_event(now, source, out); },
+                   [&](const SourceEvent& source) {
+                       if (!suspended_) source_event(now, source, out);
+                   },
+                   [&](const Suspend& suspend) { this->suspend(now, suspend, out); },
                },
                event);
 }
@@ -149,9 +153,21 @@ void Tracker::source_event(TimePoint now, const SourceEvent& event, TrackerActio
     if (superseded) schedule(now, out);
 }
 
+/// An attempt in flight is not listened to any more.
+void Tracker::suspend(TimePoint now, const Suspend& suspend, TrackerActions& out) {
+    suspended_ = true;
+    deadlines_ = {};
+    passes_ = 0;
+    failures_ = 0;
+    window_.clear();
+    fast_ = false;
+    reason_ = suspend.reason;
+    if (state_ != CheckState::unknown) flip(CheckState::unknown, suspend.reason, now, out);
+}
+
 void Tracker::conclude(TimePoint now, const Outcome& outcome, TrackerActions& out) {
     last_ = outcome;
-    ++results_[static_cast<std::size_t>(outcome.result)];
+    note(now, outcome);
     switch (outcome.result) {
         case ProbeResult::pass:
             passed(time_of(outcome, now), outcome.reason, out);
@@ -164,6 +180,16 @@ void Tracker::conclude(TimePoint now, const Outcome& outcome, TrackerActions& ou
             break;
     }
     event_at_.reset();
+}
+
+void Tracker::note(TimePoint now, const Outcome& outcome) {
+    ++results_[static_cast<std::size_t>(outcome.result)];
+    auto reason = !history_.empty() && *history_.back().reason == outcome.reason
+                      ? history_.back().reason
+                      : std::make_shared<const std::string>(outcome.reason);
+    if (history_.size() == kept_results) history_.pop_front();
+    history_.push_back({time_of(outcome, now), outcome.finished - outcome.started, outcome.result,
+                        event_at_.has_value(), std::move(reason)});
 }
 
 void Tracker::passed(TimePoint finished, const std::string& reason, TrackerActions& out) {

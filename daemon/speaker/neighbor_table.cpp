@@ -17,20 +17,35 @@ bgp::PeerConfig collector_peer(const conf::Config& config, std::uint64_t seed) {
     return out;
 }
 
-Export make_export(const conf::Config& config, const conf::ExportAttributes& service,
+bgp::RouteRef shared(bgp::RouteAttributes attributes) {
+    return std::make_shared<const bgp::RouteAttributes>(std::move(attributes));
+}
+
+/// One of a range is told apart from the others by its address, and calls.
+bgp::PeerConfig peer_config(const conf::Config& config, const conf::Neighbor& from,
+                            const Address& address, std::uint64_t seed) {
+    bgp::PeerConfig out = conf::peer_config(config, from, seed);
+    out.remote_address = address;
+    out.passive = out.passive || from.range;
+    return out;
+}
+
+Export make_export(const conf::Config& config, const conf::Service& service,
                    const conf::Neighbor& neighbor) {
-    const bgp::RouteAttributes full = conf::merge(config, service, neighbor.attributes);
-    return {std::make_shared<const bgp::RouteAttributes>(full),
-            std::make_shared<const bgp::RouteAttributes>(conf::draining(full))};
+    const auto full = conf::merge(config, service.announce, neighbor.attributes);
+    const auto degraded = conf::degraded(full, service.degrade);
+    // Whoever does not honor GRACEFUL_SHUTDOWN is not to be drawn back by the second stage.
+    const bool in_stages = service.drain_degraded_for > Duration::zero();
+    return {shared(full), shared(degraded), shared(conf::draining(in_stages ? degraded : full))};
 }
 
 /// What the neighbor is to be sent of each service and of manual routes.
 void set_exports(Neighbor& to, const conf::Config& config) {
     to.exports.clear();
     for (const conf::Service& service : config.services) {
-        to.exports.push_back(make_export(config, service.announce, *to.config));
+        to.exports.push_back(make_export(config, service, *to.config));
     }
-    to.manual_export = make_export(config, {}, *to.config);
+    to.manual_export = make_export(config, conf::Service{}, *to.config);
 }
 
 /// With which attributes a route goes to this neighbor; null: not at all.
@@ -40,7 +55,16 @@ const bgp::RouteRef* route_for(const Neighbor& neighbor, const failover::Adverti
         return nullptr;
     }
     const Export& to = what.service ? neighbor.exports[*what.service] : neighbor.manual_export;
-    return what.draining ? &to.draining : &to.full;
+    switch (what.shown) {
+        case failover::Shown::draining:
+            return &to.draining;
+        case failover::Shown::degraded:
+            return &to.degraded;
+        case failover::Shown::nothing:
+        case failover::Shown::announced:
+            break;
+    }
+    return &to.full;
 }
 
 std::vector<bgp::Desired> desired_of(const Neighbor& neighbor, const failover::Site& site) {
@@ -76,13 +100,16 @@ NeighborTable::NeighborTable(const conf::Config& config, std::uint64_t seed, Tim
         const NeighborId id = add(config, neighbor, now);
         if (!vanished_at || !neighbor.restart_time) continue;
         if (now - *vanished_at >= *neighbor.restart_time) continue;  // it keeps nothing any more
-        // RFC 4724 §4.1: it is told that we are back, and not that this is all before it is.
-        Neighbor& made = *all_.at(id);
-        bgp::PeerConfig restarting = made.peer.config();
-        restarting.open.restarting = true;
-        restarting.hold_end_of_rib = true;
-        made.peer = bgp::Peer{restarting};
+        tell_restart(id, true);
     }
+}
+
+void NeighborTable::tell_restart(NeighborId id, bool hold_end_of_rib) {
+    Neighbor& neighbor = *all_.at(id);
+    bgp::PeerConfig restarting = neighbor.peer.config();
+    restarting.open.restarting = true;
+    restarting.hold_end_of_rib = hold_end_of_rib;
+    neighbor.peer = bgp::Peer{restarting};
 }
 
 Neighbor* NeighborTable::find(NeighborId id) {
@@ -127,9 +154,9 @@ NeighborId NeighborTable::insert(std::unique_ptr<Neighbor> neighbor) {
 
 NeighborId NeighborTable::add(const conf::Config& config, const conf::Neighbor& neighbor,
                               TimePoint now) {
-    auto made =
-        std::make_unique<Neighbor>(neighbor.name, neighbor.address,
-                                   conf::peer_config(config, neighbor, seed_ + next_id_), now);
+    auto made = std::make_unique<Neighbor>(
+        neighbor.name, neighbor.address,
+        peer_config(config, neighbor, neighbor.address, seed_ + next_id_), now);
     made->interface = neighbor.interface;
     return insert(config, neighbor, std::move(made));
 }
@@ -137,10 +164,9 @@ NeighborId NeighborTable::add(const conf::Config& config, const conf::Neighbor& 
 NeighborId NeighborTable::add_from_range(const conf::Config& config, const conf::Neighbor& range,
                                          const Address& address, const std::string& interface,
                                          TimePoint now) {
-    bgp::PeerConfig peer = conf::peer_config(config, range, seed_ + next_id_);
-    peer.passive = true;
-    auto made =
-        std::make_unique<Neighbor>(range.name + "-" + address.to_string(), address, peer, now);
+    auto made = std::make_unique<Neighbor>(
+        range.name + "-" + address.to_string(), address,
+        peer_config(config, range, address, seed_ + next_id_), now);
     made->interface = interface;
     return insert(config, range, std::move(made));
 }
@@ -164,8 +190,7 @@ void NeighborTable::reconfigure(NeighborId id, const conf::Config& config,
     Neighbor& changed = *all_.at(id);
     changed.config = &neighbor;
     const bgp::PeerConfig& was = changed.peer.config();
-    bgp::PeerConfig becomes = conf::peer_config(config, neighbor, was.seed);
-    becomes.passive = becomes.passive || neighbor.range;
+    bgp::PeerConfig becomes = peer_config(config, neighbor, changed.address, was.seed);
     becomes.open.restarting = was.open.restarting;
     becomes.hold_end_of_rib = was.hold_end_of_rib;
     changed.peer.reconfigure(becomes);

@@ -25,6 +25,7 @@ using failover::NeighborId;
 /// With which attributes a service's routes go to one neighbor.
 struct Export {
     bgp::RouteRef full;
+    bgp::RouteRef degraded;  ///< made less attractive (`degrade` of the service)
     bgp::RouteRef draining;  ///< while a drain asks traffic to leave (RFC 8326)
 };
 
@@ -99,6 +100,10 @@ public:
                               const Address& address, const std::string& interface, TimePoint now);
     NeighborId add_collected(const conf::Config& config, const Address& address, TimePoint now);
     void remove(NeighborId id) { all_.erase(id); }
+    /// RFC 4724 §4.1, of a neighbor without a session so far: its first OPEN says that we are back
+    /// from a planned restart, and with `hold_end_of_rib` nothing says that this is all before it
+    /// is.
+    void tell_restart(NeighborId id, bool hold_end_of_rib);
 
     /// Goes on under another configuration, of which `neighbor` is a part.
     void reconfigure(NeighborId id, const conf::Config& config, const conf::Neighbor& neighbor);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -45,26 +46,24 @@ public:
         for (const SiteAction& action : actions) {
             if (const auto* advertise = std::get_if<Advertise>(&action)) {
                 for_each(*advertise->block, advertise->range, [&](const Prefix& each) {
-                    auto& mine = advertise->draining ? draining_ : announced_;
-                    auto& other = advertise->draining ? announced_ : draining_;
-                    REQUIRE_MESSAGE(mine.insert(each).second, each.to_string());
-                    other.erase(each);
+                    const bool is_new =
+                        shown_.contains(each)
+                            ? std::exchange(shown_[each], advertise->shown) != advertise->shown
+                            : shown_.emplace(each, advertise->shown).second;
+                    REQUIRE_MESSAGE(is_new, each.to_string());
                 });
             } else if (const auto* withdraw = std::get_if<Withdraw>(&action)) {
                 for_each(*withdraw->block, withdraw->range, [&](const Prefix& each) {
-                    REQUIRE_MESSAGE(announced_.erase(each) + draining_.erase(each) == 1,
-                                    each.to_string());
+                    REQUIRE_MESSAGE(shown_.erase(each) == 1, each.to_string());
                 });
             }
         }
     }
-    [[nodiscard]] const std::set<Prefix>& announced() const { return announced_; }
+    [[nodiscard]] std::set<Prefix> announced() const { return all(Shown::announced); }
+    [[nodiscard]] std::set<Prefix> degraded() const { return all(Shown::degraded); }
     /// Announced with GRACEFUL_SHUTDOWN.
-    [[nodiscard]] const std::set<Prefix>& draining() const { return draining_; }
-    void clear() {
-        announced_.clear();
-        draining_.clear();
-    }
+    [[nodiscard]] std::set<Prefix> draining() const { return all(Shown::draining); }
+    void clear() { shown_.clear(); }
 
 private:
     template <class Visit>
@@ -73,8 +72,15 @@ private:
         for (std::uint32_t id = range.begin; id < range.end; ++id) visit(block.at(id));
     }
 
-    std::set<Prefix> announced_;
-    std::set<Prefix> draining_;
+    [[nodiscard]] std::set<Prefix> all(Shown shown) const {
+        std::set<Prefix> out;
+        for (const auto& [prefix, how] : shown_) {
+            if (how == shown) out.insert(prefix);
+        }
+        return out;
+    }
+
+    std::map<Prefix, Shown> shown_;
 };
 
 struct Rig {

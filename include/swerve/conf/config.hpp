@@ -5,8 +5,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -93,8 +95,50 @@ struct Check {
     std::string name;
     health::ProbeSpec probe;
     health::TrackerPolicy timing;
+    failover::Scope scope = failover::Scope::local;
+    failover::Effect effect = failover::Effect::withdraw;
+    std::optional<failover::CheckId> only_if{};
 
     friend bool operator==(const Check&, const Check&) = default;
+};
+
+/// Addresses that Swerve puts on an interface for a service.
+struct ServiceAddresses {
+    std::string interface;
+    std::vector<Prefix> add;  ///< host addresses with the length they are bound with
+    /// From the acknowledged withdraw to the removal.
+    Duration grace{std::chrono::seconds{1}};
+
+    friend bool operator==(const ServiceAddresses&, const ServiceAddresses&) = default;
+};
+
+/// On what a hook or a webhook is told.
+enum class Occasion : std::uint8_t { announce, degrade, drain, withdraw, alarm };
+[[nodiscard]] std::string_view to_string(Occasion occasion);
+
+/// A program that is run when something has changed, after the wire.
+struct Hook {
+    std::string name;
+    std::vector<std::string> argv;  ///< the first an absolute path; no shell
+    std::set<Occasion> on;
+    std::optional<std::vector<failover::ServiceId>> services{};  ///< absent: all
+    Duration timeout{std::chrono::seconds{10}};
+
+    friend bool operator==(const Hook&, const Hook&) = default;
+};
+
+/// A URL to which changes are posted as JSON.
+struct Webhook {
+    std::string name;
+    std::string url;  ///< http:// or https://
+    std::set<Occasion> on;
+    std::optional<std::vector<failover::ServiceId>> services{};  ///< absent: all
+    Duration timeout{std::chrono::seconds{5}};
+    unsigned attempts = 5;      ///< in all, with growing pauses between them
+    std::string bearer_file{};  ///< its content is sent as bearer token; empty: none
+    std::string bearer{};       ///< read from it; never printed
+
+    friend bool operator==(const Webhook&, const Webhook&) = default;
 };
 
 struct Service {
@@ -108,6 +152,13 @@ struct Service {
     /// `drain.graceful_shutdown_for`: how long the routes carry GRACEFUL_SHUTDOWN (RFC 8326) before
     /// an operator's drain withdraws them.
     Duration graceful_shutdown_for{};
+    std::optional<health::Expression> degraded_when{};
+    ExportAttributes degrade{};      ///< on top of `announce`: see degraded()
+    Duration drain_degraded_for{};   ///< `drain.degrade_for`
+    Duration return_degraded_for{};  ///< `return.degrade_for`
+    failover::DampingPolicy damping{};
+    std::optional<Duration> rto{};  ///< what the operator promises
+    std::optional<ServiceAddresses> addresses{};
 
     /// Blocks are equal when they hold the same prefixes.
     friend bool operator==(const Service& a, const Service& b);
@@ -137,6 +188,8 @@ struct Config {
     std::optional<Collector> collector;
     std::vector<Check> checks;
     std::vector<Service> services;
+    std::vector<Hook> hooks{};
+    std::vector<Webhook> webhooks{};
 
     friend bool operator==(const Config& a, const Config& b);
 };
@@ -151,6 +204,11 @@ struct Config {
 /// neighbor's wins. The community of the site goes with every route.
 [[nodiscard]] bgp::RouteAttributes merge(const Config& config, const ExportAttributes& service,
                                          const ExportAttributes& neighbor);
+
+/// The same made less attractive: `prepend` adds to what there is (32 at most), lists add up, other
+/// single values take the place of what there is, whoever gave it.
+[[nodiscard]] bgp::RouteAttributes degraded(const bgp::RouteAttributes& attributes,
+                                            const ExportAttributes& degrade);
 
 /// The same while a drain asks traffic to leave: GRACEFUL_SHUTDOWN and LOCAL_PREF 0 (RFC 8326 §4).
 [[nodiscard]] bgp::RouteAttributes draining(const bgp::RouteAttributes& attributes);

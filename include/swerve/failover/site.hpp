@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,12 +21,17 @@
 namespace swerve::failover {
 
 /// What a service's checks say together.
-enum class Verdict : std::uint8_t { unknown, up, down };
+enum class Verdict : std::uint8_t { unknown, up, degraded, down };
 [[nodiscard]] std::string_view to_string(Verdict verdict);
 
 /// What Swerve wants the network to see.
-enum class Intent : std::uint8_t { announce, drain, withdraw };
+enum class Intent : std::uint8_t { announce, degrade, drain, withdraw };
 [[nodiscard]] std::string_view to_string(Intent intent);
+
+/// What the network sees of a prefix: `degraded` with the attributes of `degrade`, `draining` with
+/// GRACEFUL_SHUTDOWN (RFC 8326).
+enum class Shown : std::uint8_t { nothing, draining, degraded, announced };
+[[nodiscard]] std::string_view to_string(Shown shown);
 
 /// An operator's word. Precedence: withdraw > drain > announce > verdict.
 enum class OverrideKind : std::uint8_t { announce, drain, withdraw };
@@ -88,7 +94,7 @@ struct Advertise {
     std::optional<ServiceId> service;
     bgp::BlockRef block;
     bgp::IdRange range;
-    bool draining = false;  ///< with GRACEFUL_SHUTDOWN (RFC 8326): traffic is asked to leave
+    Shown shown = Shown::announced;  ///< with which attributes; never `nothing`
 };
 struct Withdraw {
     bgp::BlockRef block;
@@ -164,6 +170,9 @@ struct SiteView {
         std::optional<health::Outcome> last;
         std::optional<TimePoint> held_until;
         std::array<std::uint64_t, 3> results;  ///< by health::ProbeResult, since start
+        Scope scope = Scope::local;
+        Effect effect = Effect::withdraw;
+        std::string only_if = {};  ///< name of the check it depends on; empty: none
     };
     struct Service {
         std::string name;
@@ -179,6 +188,15 @@ struct SiteView {
         /// First stage of the drain: until then the routes stand with GRACEFUL_SHUTDOWN, then they
         /// are withdrawn.
         std::optional<TimePoint> leaving_until = {};
+        std::optional<health::Expression> degraded_when = {};
+        /// What is shown of prefixes without a word of their own.
+        Shown shown = Shown::nothing;
+        /// First stage of a drain with `drain.degrade_for`, or of a return with
+        /// `return.degrade_for`: until then it is announced with its degraded attributes.
+        std::optional<TimePoint> degraded_until = {};
+        /// What holds back its announcement, or its full one, though the verdict is for it.
+        std::optional<Damping::Wait> damped = {};
+        Damping damping{DampingPolicy{}};  ///< what it has cost upstreams so far
     };
     std::string site;
     std::vector<Prefix> owned;
@@ -214,6 +232,8 @@ public:
     [[nodiscard]] bool decided() const;
 
     [[nodiscard]] SiteView view() const;
+    /// The last results of a check, oldest first.
+    [[nodiscard]] const std::deque<health::PastResult>& history(CheckId check) const;
     [[nodiscard]] const SitePolicy& policy() const;
     /// Overrides and check states for SavedState.
     void save(TimePoint now, WallTime wall, SavedState& into) const;

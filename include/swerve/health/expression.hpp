@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,12 @@ struct Expression {
 /// whatever the unknown ones are.
 [[nodiscard]] CheckState evaluate(const Expression& expression,
                                   const std::vector<CheckState>& checks);
+
+/// The expression over the checks that count (`counted`, by check) alone. The others are left out
+/// as though they had not been written; `at_least` then asks at most for as many as remain. Nothing
+/// if nothing remains; `always` remains what it is.
+[[nodiscard]] std::optional<Expression> restricted(const Expression& expression,
+                                                   const std::vector<bool>& counted);
 
 /// Indices of all checks that occur, ascending, each once.
 [[nodiscard]] std::vector<std::uint32_t> checks_of(const Expression& expression);

@@ -20,6 +20,9 @@ namespace swerve::health {
 struct ProbeContext {
     std::vector<Prefix>
         owned;  ///< a target inside must be an address of this host (DESIGN.md §4.5)
+    /// Told what the attempt has just done ("connected to 192.0.2.1:80"), for `probe run`; may be
+    /// empty. Called on the probes loop.
+    std::function<void(std::string)> step = {};
 };
 
 class Probe {

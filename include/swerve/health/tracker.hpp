@@ -2,7 +2,10 @@
 // One check as a pure machine: when to probe, and what the outcomes say together.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +23,15 @@ namespace swerve::health {
 /// finding flips it.
 enum class OnEvent : std::uint8_t { confirm, trust };
 
+/// How long the last verdict is held without evidence before `on_unknown` says what becomes of it
+/// (HEALTH.md §0).
+inline constexpr Duration unknown_hold = std::chrono::seconds{30};
+
+/// What becomes of a check that has shown no evidence for `unknown_hold`. `fail`: it is unknown
+/// again, which a service that was decided counts as failed; `hold`: its state stands, under an
+/// alarm, until there is evidence.
+enum class OnUnknown : std::uint8_t { fail, hold };
+
 struct TrackerPolicy {
     Duration interval{std::chrono::seconds{1}};  ///< start to start
     Duration fast_interval{std::chrono::milliseconds{
@@ -30,6 +42,8 @@ struct TrackerPolicy {
     unsigned window_failures = 5;                      ///< or this many failures …
     unsigned window_of = 10;                           ///< … among the last so many results
     OnEvent on_event = OnEvent::confirm;
+    OnUnknown on_unknown = OnUnknown::fail;
+    Duration hold_unknown = unknown_hold;  ///< `unknown_hold` of the configuration
 
     friend bool operator==(const TrackerPolicy&, const TrackerPolicy&) = default;
 };
@@ -58,7 +72,12 @@ struct ProbeFinished {
 struct SourceEvent {
     Outcome finding;
 };
-using TrackerEvent = std::variant<Begin, ProbeFinished, SourceEvent>;
+/// What the check depends on (`only_if`) does not pass: no attempt is made and the check is unknown
+/// at once, until Begin.
+struct Suspend {
+    std::string reason;  ///< one sentence
+};
+using TrackerEvent = std::variant<Begin, ProbeFinished, SourceEvent, Suspend>;
 
 // Actions.
 struct StartProbe {
@@ -85,8 +104,17 @@ using TrackerActions = std::vector<TrackerAction>;
 /// service, is at fault: the attempt is given up and counts as `unknown`.
 inline constexpr Duration answer_grace = std::chrono::milliseconds{250};
 
-/// How long the last verdict is held without evidence before it counts as a failure (HEALTH.md §0).
-inline constexpr Duration unknown_hold = std::chrono::seconds{30};
+/// One result of the past. Reasons that repeat are shared.
+struct PastResult {
+    TimePoint finished;
+    Duration took;
+    ProbeResult result;
+    bool by_event;  ///< brought by an event, or by an attempt that one started
+    std::shared_ptr<const std::string> reason;
+};
+
+/// How many results of each check are kept for `show checks NAME`.
+inline constexpr std::size_t kept_results = 60;
 
 class Tracker {
 public:
@@ -114,6 +142,8 @@ public:
 
     /// Accepted results since start, by ProbeResult; attempts that were given up are `unknown`.
     [[nodiscard]] const std::array<std::uint64_t, 3>& results() const { return results_; }
+    /// The last `kept_results` of them, oldest first.
+    [[nodiscard]] const std::deque<PastResult>& history() const { return history_; }
 
 private:
     enum class Timer : std::uint8_t { attempt, give_up, stale, hold, count_ };
@@ -127,6 +157,8 @@ private:
     void schedule(TimePoint now, TrackerActions& out);
     void source_event(TimePoint now, const SourceEvent& event, TrackerActions& out);
 
+    void suspend(TimePoint now, const Suspend& suspend, TrackerActions& out);
+    void note(TimePoint now, const Outcome& outcome);
     void conclude(TimePoint now, const Outcome& outcome, TrackerActions& out);
     void passed(TimePoint finished, const std::string& reason, TrackerActions& out);
     void failed(TimePoint finished, const std::string& reason, TrackerActions& out);
@@ -146,6 +178,7 @@ private:
     /// failure is decisive.
     std::optional<TimePoint> event_at_;
     bool fast_ = false;
+    bool suspended_ = false;
     bool earned_ = false;  ///< until the first flip
     CheckState state_ = CheckState::unknown;
     unsigned passes_ = 0;
@@ -155,6 +188,7 @@ private:
     std::vector<WindowEntry> window_;  ///< oldest first
     std::optional<Outcome> last_;
     std::array<std::uint64_t, 3> results_{};
+    std::deque<PastResult> history_;
     std::string reason_ = "no result yet";
     std::string lost_reason_;  ///< why the evidence was lost, while the verdict is held
 };
