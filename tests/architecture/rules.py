@@ -95,11 +95,9 @@ def marker_faults(path, text):
             for number, line in enumerate(text.splitlines(), 1) if (found := MARKERS.search(line))]
 
 
-def length_faults(path, text, reasons):
+def length_faults(path, text):
     count = text.count("\n")
-    if count <= LINES_AT_MOST:
-        return [f"{path}: has {count} lines and needs no exception any more"] if path in reasons else []
-    return [] if path in reasons else [f"{path}: {count} lines, more than {LINES_AT_MOST}"]
+    return [] if count <= LINES_AT_MOST else [f"{path}: {count} lines, more than {LINES_AT_MOST}"]
 
 
 def preset_faults(presets):
