@@ -19,6 +19,18 @@ HOLD_S = 9.0
 INNER_HOLD_S = 90.0
 AT_ONCE_S = 3.0
 
+# Both follow the same service.
+CHECKS_YAML = """\
+checks:
+  app:
+    process: {{pid_file: {directory}/service-site.pid}}
+    on_event: trust
+    interval: 200ms
+    timeout: 150ms
+    fall: 2
+    rise: 2
+"""
+
 SITE_YAML = """\
 site: site
 local_as: 4200000001
@@ -39,14 +51,6 @@ neighbors:
       communities: ["64500:100"]
       large_communities: ["64500:1:2", "4200000000:4294967295:0"]
       next_hop: {{ipv6: "2001:db8:a::2"}}
-checks:
-  app:
-    process: {{pid_file: {directory}/service-site.pid}}
-    on_event: trust
-    interval: 200ms
-    timeout: 150ms
-    fall: 2
-    rise: 2
 services:
   portal:
     prefixes: [198.51.100.0/24, "2001:db8:53::/48"]
@@ -71,14 +75,6 @@ neighbors:
     export:
       local_pref: 200
       next_hop: {{ipv4: 192.0.2.3}}
-checks:
-  app:
-    process: {{pid_file: {directory}/service-site.pid}}
-    on_event: trust
-    interval: 200ms
-    timeout: 150ms
-    fall: 2
-    rise: 2
 services:
   portal:
     prefixes: [203.0.113.0/24, "2001:db8:54::/48"]
@@ -145,7 +141,7 @@ class Outages(Part):
         ]
 
     def _daemon(self, name: str, yaml: str):
-        return self.world.daemon(name, yaml.format(directory=self.world.directory), self.net["s"])
+        return self.world.daemon(name, (yaml + CHECKS_YAML).format(directory=self.world.directory), self.net["s"])
 
     def start(self):
         self.router.start()
