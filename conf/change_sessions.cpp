@@ -39,8 +39,7 @@ void note(std::string& reasons, std::string_view key, const std::string& was,
     }
 }
 
-}  // namespace
-
+/// Why a session cannot live through the change; nothing where it does. Both are of the same name.
 std::optional<std::string> reset_reason(const Config& before, const Neighbor& was,
                                         const Config& after, const Neighbor& becomes) {
     std::string reasons;
@@ -64,6 +63,8 @@ std::optional<std::string> reset_reason(const Config& before, const Neighbor& wa
     if (reasons.empty()) return std::nullopt;
     return reasons;
 }
+
+}  // namespace
 
 std::vector<SessionReset> session_resets(const Config& before, const Config& after) {
     const NameIndex new_ids{after.neighbors};

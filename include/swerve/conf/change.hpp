@@ -68,9 +68,4 @@ struct Change {
 [[nodiscard]] Result<std::shared_ptr<const Change>, Diagnostics> compare(
     std::shared_ptr<const Config> before, std::shared_ptr<const Config> after);
 
-/// Whether a session of this neighbor lives through the change, and if not why. Both are of the
-/// same name.
-[[nodiscard]] std::optional<std::string> reset_reason(const Config& before, const Neighbor& was,
-                                                      const Config& after, const Neighbor& becomes);
-
 }  // namespace swerve::conf
