@@ -21,6 +21,7 @@
 #include "daemon/main_loop.hpp"
 #include "daemon/operations/operations.hpp"
 #include "daemon/state/posix_disk.hpp"
+#include "daemon/state/resume.hpp"
 #include "daemon/state/store.hpp"
 #include "daemon/state_lock.hpp"
 #include "daemon/watchdog.hpp"
@@ -139,7 +140,7 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     const failover::BootFacts boot{*boot_id, BootClock::now(), wall_now()};
     PosixDisk disk{config->state_dir};
     StateStore store{disk};
-    const failover::Restored restored = failover::restore(store.load(), boot);
+    const failover::Restored restored = resume(store, boot);
 
     Loops loops;
     PostedEvents events{loops.operations};
