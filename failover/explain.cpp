@@ -56,7 +56,9 @@ Facts facts_of(const SiteView& site, const Prefix& prefix,
     if (facts.service != nullptr) {
         facts.inputs.verdict = facts.service->verdict;
         if (facts.service->drain) facts.inputs.drain = &*facts.service->drain;
-        facts.inputs.leaving = facts.service->leaving_until.has_value();
+        facts.inputs.leaving =
+            leaving_of(facts.service->leaving_until, facts.service->verdict_since,
+                       facts.service->intent_since);
     }
     facts.decision = decide(facts.inputs);
     for (const NeighborFacts& neighbor : neighbors) {

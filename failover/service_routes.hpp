@@ -61,6 +61,12 @@ public:
         }
     }
 
+    [[nodiscard]] bool shows_any() const {
+        bool any = false;
+        for_each_announced([&](const auto&...) { any = true; });
+        return any;
+    }
+
     /// Compares all prefixes, or one, with what the service's inputs now ask for.
     void settle(const Inputs& service, Moves& moves);
     void settle(Place place, const Inputs& service, Moves& moves);

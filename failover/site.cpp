@@ -102,23 +102,21 @@ void Site::Parts::judge(TimePoint now, ServiceId id, TimePoint evidence, SiteAct
     out.emplace_back(VerdictChanged{id, service.verdict, verdict, service.verdict_reason});
     service.verdict = verdict;
     service.verdict_since = now;
-    // Only what was up has traffic to be asked to leave; up again, it is not shown anew.
-    leave(id, std::nullopt);
     settle(now, id, evidence, out);
 }
 
 /// Brings the intent and every prefix of a service to what its inputs ask for.
 void Site::Parts::settle(TimePoint now, ServiceId id, TimePoint evidence, SiteActions& out) {
     Service& service = services[id];
-    const Inputs known = inputs(id);
-    const Intent intent = decide(known).intent;
+    const Intent intent = decide(inputs(id)).intent;
     if (intent != service.intent) {
         out.emplace_back(IntentChanged{id, service.intent, intent, intent_reason(id)});
         service.intent = intent;
         service.intent_since = now;
     }
     Moves moves;
-    service.routes.settle(known, moves);
+    service.routes.settle(inputs(id), moves);
+    leave_no_longer_than_shown(id);
     emit({policy.services[id].name, intent_reason(id), evidence, now}, std::move(moves), out);
 }
 
@@ -130,6 +128,7 @@ void Site::Parts::settle(TimePoint now, const Prefix& prefix, const std::optiona
     if (place) {
         known = inputs(place->service);
         services[place->service].routes.settle(place->at, known, moves);
+        leave_no_longer_than_shown(place->service);
     }
     known.stopping = stopping;
     known.prefix = word_on(prefix);
@@ -167,11 +166,12 @@ void Site::Parts::stop(TimePoint now, const StopAnnouncing& event, SiteActions& 
 
 Inputs Site::Parts::inputs(ServiceId id) const {
     const Service& service = services[id];
-    return {.verdict = service.verdict,
-            .stopping = stopping,
-            .drain = service.drain ? &*service.drain : nullptr,
-            .held = hold_until.has_value(),
-            .leaving = service.leaving_until.has_value()};
+    return {
+        .verdict = service.verdict,
+        .stopping = stopping,
+        .drain = service.drain ? &*service.drain : nullptr,
+        .held = hold_until.has_value(),
+        .leaving = leaving_of(service.leaving_until, service.verdict_since, service.intent_since)};
 }
 
 std::string Site::Parts::sentence(ServiceId id) const {

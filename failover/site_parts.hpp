@@ -86,6 +86,7 @@ struct Site::Parts {
 
     void expire_words(TimePoint now, SiteActions& out);
     void leave(ServiceId service, std::optional<TimePoint> until);
+    void leave_no_longer_than_shown(ServiceId service);
     void drop_drain(ServiceId service, bool expired, const std::string& why, SiteActions& out);
     std::optional<Place> drop_word(const Prefix& prefix, bool expired, const std::string& why,
                                    SiteActions& out);

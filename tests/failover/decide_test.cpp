@@ -37,12 +37,13 @@ TEST_CASE("decide: a young drain shows what would be announced without it, as le
     const Override drain = word(OverrideKind::drain);
     const Override announce = word(OverrideKind::announce);
     const Override withdraw = word(OverrideKind::withdraw);
-    const auto shown = [&](Verdict verdict, const Override* prefix, bool held = false) {
+    const auto shown = [&](Verdict verdict, const Override* prefix, bool held = false,
+                           Leaving leaving = Leaving::everything) {
         return decide({.verdict = verdict,
                        .drain = &drain,
                        .prefix = prefix,
                        .held = held,
-                       .leaving = true})
+                       .leaving = leaving})
             .shown;
     };
     CHECK(shown(Verdict::up, nullptr) == Shown::draining);
@@ -51,7 +52,13 @@ TEST_CASE("decide: a young drain shows what would be announced without it, as le
     CHECK(shown(Verdict::down, nullptr) == Shown::nothing);
     CHECK(shown(Verdict::unknown, nullptr) == Shown::nothing);
     CHECK(shown(Verdict::down, &announce) == Shown::draining);
-    CHECK(decide({.verdict = Verdict::up, .stopping = true, .drain = &drain, .leaving = true})
+    CHECK(shown(Verdict::up, nullptr, false, Leaving::words) == Shown::nothing);
+    CHECK(shown(Verdict::up, &announce, false, Leaving::words) == Shown::draining);
+    CHECK(shown(Verdict::up, &announce, false, Leaving::nothing) == Shown::nothing);
+    CHECK(decide({.verdict = Verdict::up,
+                  .stopping = true,
+                  .drain = &drain,
+                  .leaving = Leaving::everything})
               .shown == Shown::nothing);
 }
 

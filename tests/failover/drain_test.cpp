@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "swerve/failover/explain.hpp"
 #include "tests/failover/rig.hpp"
 
 namespace swerve::failover {
@@ -140,6 +141,59 @@ TEST_CASE("drain: a service that is down, or one drained before a restart, shows
     CHECK(rig.network.draining().empty());
     CHECK(rig.network.announced().empty());
     CHECK_FALSE(rig.site.view().services[0].leaving_until.has_value());
+}
+
+TEST_CASE("drain: what an operator announced of a service that is down leaves by the same stages") {
+    Rig rig{draining_portal()};
+    rig.handle(Begin{});
+    rig.fail();
+    rig.set(prefix("198.51.100.0/24"), OverrideKind::announce);
+    REQUIRE(rig.network.announced().size() == 1);
+    rig.set(ServiceId{0}, OverrideKind::drain);
+    const TimePoint end = rig.now + notice;
+    CHECK(rig.network.draining() == std::set{prefix("198.51.100.0/24")});
+    CHECK(rig.all<FailoverBegan>().empty());
+    CHECK(rig.site.view().services[0].leaving_until == end);
+    rig.pass();  // up, which shows nothing anew
+    CHECK(rig.network.draining() == std::set{prefix("198.51.100.0/24")});
+    CHECK(rig.network.announced().empty());
+    rig.now = end;
+    rig.tick();
+    CHECK(rig.network.draining().empty());
+    CHECK(rig.all<FailoverBegan>().size() == 1);
+}
+
+TEST_CASE("drain: a verdict that falls meanwhile ends nothing for what an operator announced") {
+    Up rig;
+    rig.set(prefix("198.51.100.0/24"), OverrideKind::announce);
+    rig.drain();
+    const TimePoint end = rig.now + notice;
+    CHECK(rig.all_draining());
+    rig.fail();
+    CHECK(rig.network.draining() == std::set{prefix("198.51.100.0/24")});
+    CHECK(rig.site.view().services[0].leaving_until == end);
+    const auto shown = [&](std::string_view text) {
+        return explain(rig.site.view(), prefix(text), {}, {}, rig.now).steps.back().text;
+    };
+    rig.pass();
+    CHECK(rig.network.draining() == std::set{prefix("198.51.100.0/24")});
+    CHECK(shown("198.51.100.0/24").find("GRACEFUL_SHUTDOWN") != std::string::npos);
+    CHECK(shown("198.51.101.0/24").find("GRACEFUL_SHUTDOWN") == std::string::npos);
+    rig.now = end;
+    rig.tick();
+    CHECK(rig.all_withdrawn());
+}
+
+TEST_CASE("drain: a restart begins no stage for what an operator announced") {
+    Restored restored;
+    restored.overrides.push_back(
+        {std::string{"portal"}, {OverrideKind::drain, "", "root", WallTime{}, std::nullopt}});
+    restored.overrides.push_back({prefix("198.51.100.0/24"),
+                                  {OverrideKind::announce, "", "root", WallTime{}, std::nullopt}});
+    Rig rig{draining_portal(), restored};
+    rig.handle(Begin{});
+    CHECK(rig.network.draining().empty());
+    CHECK(rig.network.announced().empty());
 }
 
 TEST_CASE("drain: asked once more it goes on, and does not begin anew") {

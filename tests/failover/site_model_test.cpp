@@ -56,10 +56,10 @@ SitePolicy random_policy(Random& random) {
     for (ServiceId id = 0; id < services; ++id) {
         std::vector<Prefix> prefixes;
         for (unsigned i = 0; i < per_service; ++i) prefixes.push_back(nth(id, i));
-        policy.services.push_back({fmt::format("service-{}", id),
-                                   {std::make_shared<const bgp::PrefixBlock>(prefixes)},
-                                   random_expression(random, 2),
-                                   std::chrono::seconds{random.below(3)}});
+        policy.services.push_back({.name = fmt::format("service-{}", id),
+                                   .prefixes = {std::make_shared<const bgp::PrefixBlock>(prefixes)},
+                                   .healthy_when = random_expression(random, 2),
+                                   .graceful_shutdown_for = std::chrono::seconds{random.below(3)}});
     }
     return policy;
 }
@@ -80,7 +80,8 @@ public:
             if (const auto* changed = std::get_if<CheckChanged>(&action)) {
                 REQUIRE(states_[changed->check] == changed->from);
                 states_[changed->check] = changed->to;
-                std::erase_if(leaving_, [&](const auto& each) { return !up(each.first); });
+                std::erase_if(leaving_by_verdict_, [&](ServiceId each) { return !up(each); });
+                end_empty_stages();
             }
         }
     }
@@ -89,8 +90,9 @@ public:
         if (stopped) return;
         if (const auto* service = std::get_if<ServiceId>(&subject)) {
             const Duration notice = policy_.services[*service].graceful_shutdown_for;
-            if (!drains_.contains(*service) && up(*service) && notice > Duration{}) {
+            if (!drains_.contains(*service) && shows(*service) && notice > Duration{}) {
                 leaving_[*service] = now + notice;
+                if (up(*service)) leaving_by_verdict_.insert(*service);
             }
             drains_[*service] = expires;
             return;
@@ -98,6 +100,7 @@ public:
         const Prefix& of = std::get<Prefix>(subject);
         if (kind == OverrideKind::withdraw && !words_.contains(of) && !service_of(of)) return;
         words_[of] = {kind, expires};
+        end_empty_stages();
     }
     void clear(const std::variant<ServiceId, Prefix>& subject, std::optional<OverrideKind> only) {
         const auto meant = [&](OverrideKind kind) { return !only || *only == kind; };
@@ -111,6 +114,7 @@ public:
             drains_.erase(std::get<ServiceId>(subject));
             leaving_.erase(std::get<ServiceId>(subject));
         }
+        end_empty_stages();
     }
     void expire(TimePoint now) {
         std::erase_if(words_, [&](const auto& word) {
@@ -121,6 +125,7 @@ public:
         std::erase_if(leaving_, [&](const auto& each) {
             return each.second <= now || !drains_.contains(each.first);
         });
+        end_empty_stages();
     }
     [[nodiscard]] std::set<Prefix> desired(bool draining) const {
         std::set<Prefix> wanted;
@@ -142,9 +147,20 @@ private:
         const auto word = words_.find(of);
         if (stopped) return false;
         if (word != words_.end() && word->second.first == OverrideKind::withdraw) return false;
-        if (service && drains_.contains(*service) && !leaving_.contains(*service)) return false;
+        const bool drained = service && drains_.contains(*service);
+        if (drained && !leaving_.contains(*service)) return false;
         if (word != words_.end()) return true;
-        return service && up(*service);
+        return service && up(*service) && (!drained || leaving_by_verdict_.contains(*service));
+    }
+    [[nodiscard]] bool shows(ServiceId service) const {
+        return std::ranges::any_of(services_, [&](const auto& each) {
+            return each.second == service && announces(each.first);
+        });
+    }
+    void end_empty_stages() {
+        std::erase_if(leaving_, [&](const auto& each) { return !shows(each.first); });
+        std::erase_if(leaving_by_verdict_,
+                      [&](ServiceId each) { return !leaving_.contains(each); });
     }
     [[nodiscard]] bool up(ServiceId service) const {
         return health::evaluate(policy_.services[service].healthy_when, states_) ==
@@ -156,6 +172,7 @@ private:
     std::vector<CheckState> states_;
     std::map<ServiceId, std::optional<TimePoint>> drains_;
     std::map<ServiceId, TimePoint> leaving_;  ///< drained, shown with GRACEFUL_SHUTDOWN until then
+    std::set<ServiceId> leaving_by_verdict_;  ///< not only what an operator announced
     std::map<Prefix, std::pair<OverrideKind, std::optional<TimePoint>>> words_;
 };
 
