@@ -151,7 +151,7 @@ void RibIn::reconfigure(std::vector<Prefix> owned, Asn local_as, std::vector<Bes
     local_as_ = local_as;
     for (auto at = routes_.begin(); at != routes_.end();) {
         if (keeps(at->first)) {
-            ++at;
+            look_for_loops(at++, out);
             continue;
         }
         for (const ReceivedRoute& route : at->second) {
@@ -192,9 +192,7 @@ void RibIn::update(TimePoint now, NeighborId neighbor, const Update& update,
         }
     }
     if (update.reach.empty()) return;
-    const AsPath& path = update.attributes->as_path;
-    const auto& own_as = teller.rank.local_as;
-    const bool looped = path.contains(local_as_) || (own_as && path.contains(*own_as));
+    const bool has_own_as = looped(teller.rank, update.attributes->as_path);
     const bool leaked = is_leak(teller.rank, *update.attributes);
     for (const Reach& reach : update.reach) {
         for (std::size_t i = 0; i < reach.prefixes.size(); ++i) {
@@ -202,7 +200,8 @@ void RibIn::update(TimePoint now, NeighborId neighbor, const Update& update,
             const PathId id = path_id(reach.path_ids, i);
             if (keeps(prefix)) {
                 learn(prefix,
-                      {neighbor, reach.next_hop, update.attributes, now, looped, leaked, id}, out);
+                      {neighbor, reach.next_hop, update.attributes, now, has_own_as, leaked, id},
+                      out);
             } else {
                 teller.of(prefix.family()).not_kept.insert(hash_of(prefix, id));
             }
@@ -305,6 +304,21 @@ bool RibIn::keeps(const Prefix& prefix) const {
            (behind != owned_.begin() && (behind - 1)->contains(prefix));
 }
 
+bool RibIn::looped(const NeighborRank& rank, const AsPath& path) const {
+    return path.contains(local_as_) || (rank.local_as && path.contains(*rank.local_as));
+}
+
+void RibIn::look_for_loops(Table::iterator at, std::vector<BestChanged>& out) {
+    auto& [prefix, routes] = *at;
+    const auto before = chosen(routes);
+    for (ReceivedRoute& route : routes) {
+        route.own_as_in_path =
+            looped(neighbors_.at(route.neighbor).rank, route.attributes->as_path);
+    }
+    select(routes);
+    report(prefix, before, chosen(routes), out);
+}
+
 void RibIn::count_in(const Prefix& prefix, ReceivedRoute& route) {
     Told& told = neighbors_.at(route.neighbor).of(prefix.family());
     route.round = told.round;
@@ -333,6 +347,7 @@ void RibIn::learn(const Prefix& prefix, ReceivedRoute route, std::vector<BestCha
         count_in(prefix, routes.emplace_back(std::move(route)));
     } else {
         const bool same = known->next_hop == route.next_hop && known->leaked == route.leaked &&
+                          known->own_as_in_path == route.own_as_in_path &&
                           *known->attributes == *route.attributes;
         count_out(prefix, *known);
         // A repetition, as a route refresh brings it, does not make the route younger.

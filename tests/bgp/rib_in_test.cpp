@@ -63,6 +63,11 @@ public:
         for (const auto& each : ranks) rib_.neighbor_up(id++, each);
     }
 
+    Changes reconfigure(std::uint32_t local_as) {
+        std::vector<BestChanged> out;
+        rib_.reconfigure({}, asn(local_as), out);
+        return texts(out);
+    }
     Changes update(NeighborId neighbor, const Update& update, TimePoint now = start) {
         std::vector<BestChanged> out;
         rib_.update(now, neighbor, update, out);
@@ -223,6 +228,28 @@ TEST_CASE("rib-in: a route with our own AS in its path is kept and never best") 
     // The best route's own neighbor comes to send our AS.
     CHECK(collector.update(b, announce({"198.51.100.0/24"}, path({65001, 64500}))) ==
           Changes{{"198.51.100.0/24", b, std::nullopt}});
+}
+
+TEST_CASE("rib-in: with another AS of ours other routes have it in their path") {
+    Collector collector({rank(1), rank(2)});
+    collector.update(a, announce({"198.51.100.0/24"}, path({64500})));
+    collector.update(b, announce({"198.51.100.0/24"}, path({64501, 65001})));
+    REQUIRE(collector.best() == b);
+    CHECK(collector.reconfigure(64501) == Changes{{"198.51.100.0/24", b, a}});
+    CHECK(collector.best() == a);
+    // Told once more, it is what it was.
+    CHECK(collector.update(b, announce({"198.51.100.0/24"}, path({64501, 65001}))).empty());
+    CHECK(collector.reconfigure(64502) == Changes{});
+    CHECK(collector.reconfigure(64500) == Changes{{"198.51.100.0/24", a, b}});
+}
+
+TEST_CASE("rib-in: another AS of the site leaves a session's own as it was") {
+    NeighborRank own = rank(1);
+    own.local_as = asn(64510);
+    Collector collector({own});
+    collector.update(a, announce({"198.51.100.0/24"}, path({64510})));
+    CHECK(collector.reconfigure(64501).empty());
+    CHECK_FALSE(collector.best());
 }
 
 TEST_CASE("rib-in: a neighbor that goes takes all its routes along") {

@@ -56,7 +56,8 @@ public:
     /// Only prefixes that overlap `owned` are kept; with `keep_all` (collector) every one.
     RibIn(std::vector<Prefix> owned, bool keep_all, Asn local_as);
 
-    /// Another configuration; routes that concern it no more are forgotten.
+    /// Another configuration; routes that concern it no more are forgotten, and whether our AS
+    /// stands in the path of the others is looked at anew.
     void reconfigure(std::vector<Prefix> owned, Asn local_as, std::vector<BestChanged>& out);
     /// Stands before the first update() of a neighbor.
     void neighbor_up(NeighborId neighbor, const NeighborRank& rank);
@@ -113,6 +114,9 @@ private:
     template <class Value>
     [[nodiscard]] std::size_t sum(NeighborId neighbor, const Value& value) const;
     [[nodiscard]] bool keeps(const Prefix& prefix) const;
+    /// RFC 4271 §9.1.2: our AS, the site's or the one that this session speaks for, is in the path.
+    [[nodiscard]] bool looped(const NeighborRank& rank, const AsPath& path) const;
+    void look_for_loops(Table::iterator at, std::vector<BestChanged>& out);
     void learn(const Prefix& prefix, ReceivedRoute route, std::vector<BestChanged>& out);
     void forget(const Prefix& prefix, NeighborId neighbor, PathId path_id,
                 std::vector<BestChanged>& out);
