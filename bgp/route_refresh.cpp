@@ -49,11 +49,6 @@ Bytes encode(const RouteRefresh& refresh) {
     return message(body);
 }
 
-std::optional<Family> decode_route_refresh(ByteView body) {
-    const auto request = decode_route_refresh(body, false).value_or(std::nullopt);
-    return request ? std::optional{request->family} : std::nullopt;
-}
-
 Bytes encode_route_refresh(Family family) {
     return encode(RouteRefresh{family, RefreshSubtype::request});
 }

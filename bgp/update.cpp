@@ -238,6 +238,21 @@ Result<Update, Notification> decode_update(ByteView body, const UpdateContext& c
     return out;
 }
 
+std::optional<Family> family_of_routes(ByteView body) {
+    const auto sections = split(body);
+    if (!sections) return std::nullopt;
+    for (Reader list{sections->attributes}; !list.empty();) {
+        const auto attribute = next_attribute(list);
+        if (!attribute) return std::nullopt;
+        if (!is_mp(attribute->type)) continue;
+        Reader value{attribute->value};
+        const auto afi = value.u16();
+        const auto safi = value.u8();
+        return afi && safi ? unicast_family(*afi, *safi) : std::nullopt;
+    }
+    return Family::ipv4;
+}
+
 Bytes encode_end_of_rib(Family family) {
     Bytes out;
     const std::size_t begin = begin_message(out, MessageType::update);

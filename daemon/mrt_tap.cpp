@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "swerve/base/clock.hpp"
+#include "swerve/bgp/update.hpp"
 
 namespace swerve::daemon {
 namespace {
@@ -13,9 +14,6 @@ constexpr std::size_t marker_octets = 16;
 constexpr std::size_t header_octets = 19;
 constexpr std::uint8_t open_type = 1;
 constexpr std::uint8_t update_type = 2;
-constexpr std::uint8_t extended_length = 0x10;  // attribute flag, RFC 4271 §4.3
-constexpr std::uint8_t mp_reach_nlri = 14;
-constexpr std::uint8_t mp_unreach_nlri = 15;
 constexpr std::uint8_t last_type = 5;  // ROUTE-REFRESH
 
 /// What a record takes beside its message, roughly: its header, and itself while it waits.
@@ -23,35 +21,6 @@ constexpr std::size_t record_octets = 256;
 
 std::size_t length_of(ByteView message) {
     return static_cast<std::size_t>(message[marker_octets] << 8U) | message[marker_octets + 1];
-}
-
-/// Of the routes in an UPDATE: that of its MP_REACH_NLRI or MP_UNREACH_NLRI, else IPv4 (RFC 4760
-/// §3, §4). Nothing for other messages and for a family that is not known here.
-std::optional<Family> family_of(ByteView message) {
-    if (message[header_octets - 1] != update_type) return std::nullopt;
-    Reader reader{message.subspan(header_octets)};
-    const auto withdrawn = reader.u16();
-    if (!withdrawn || !reader.take(*withdrawn)) return std::nullopt;
-    const auto attributes = reader.u16();
-    const auto list = attributes ? reader.take(*attributes) : std::nullopt;
-    if (!list) return std::nullopt;
-    for (Reader rest{*list}; !rest.empty();) {
-        const auto flags = rest.u8();
-        const auto type = rest.u8();
-        std::optional<std::size_t> size;
-        if (flags && (*flags & extended_length) != 0) {
-            size = rest.u16();
-        } else {
-            size = rest.u8();
-        }
-        const auto value = size ? rest.take(*size) : std::nullopt;
-        if (!type || !value) return std::nullopt;
-        if (*type != mp_reach_nlri && *type != mp_unreach_nlri) continue;
-        const auto afi = Reader{*value}.u16();
-        if (!afi || (*afi != 1 && *afi != 2)) return std::nullopt;
-        return *afi == 1 ? Family::ipv4 : Family::ipv6;
-    }
-    return Family::ipv4;
 }
 
 }  // namespace
@@ -108,17 +77,21 @@ void MrtTap::take(ByteView octets, bool sent) {
     const WallTime now = wall_now();
     cutters_[sent ? 1 : 0].feed(octets, [&](ByteView message) {
         if (message[header_octets - 1] == open_type) note_open(message, sent);
-        MrtRecord record{.target = target_,
-                         .local = local_,
-                         .remote = remote_,
-                         .at = now,
-                         .sent = sent,
-                         .message = Bytes(message.begin(), message.end())};
-        record.four_octet_as = four_octet_as_;
-        const auto family = sent ? std::nullopt : family_of(message);
-        record.add_path = family && add_path_.contains(*family);
-        sink_(std::move(record));
+        sink_({.target = target_,
+               .local = local_,
+               .remote = remote_,
+               .at = now,
+               .sent = sent,
+               .four_octet_as = four_octet_as_,
+               .add_path = !sent && has_path_ids(message),
+               .message = Bytes(message.begin(), message.end())});
     });
+}
+
+bool MrtTap::has_path_ids(ByteView message) const {
+    if (message[header_octets - 1] != update_type) return false;
+    const auto family = bgp::family_of_routes(message.subspan(header_octets));
+    return family && add_path_.contains(*family);
 }
 
 void MrtTap::note_open(ByteView message, bool sent) {

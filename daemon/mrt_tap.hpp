@@ -83,6 +83,8 @@ public:
 
 private:
     void take(ByteView octets, bool sent);
+    /// Whether path identifiers stand before the prefixes of a message that was received.
+    [[nodiscard]] bool has_path_ids(ByteView message) const;
     /// What the two OPENs say decides how the messages after them are to be read.
     void note_open(ByteView message, bool sent);
 

@@ -71,35 +71,6 @@ const AttributeRow* find_row(std::uint8_t type) {
     return row != table.end() && row->type == type ? row : nullptr;
 }
 
-/// One attribute as it stands in the list.
-struct Attribute {
-    std::uint8_t flags;
-    std::uint8_t type;
-    ByteView value;
-    ByteView whole;
-};
-
-/// Nothing when what is left cannot hold the attribute that it begins.
-std::optional<Attribute> next_attribute(Reader& reader) {
-    const ByteView from = reader.rest();
-    const auto flags = reader.u8();
-    const auto type = reader.u8();
-    if (!flags || !type) return std::nullopt;
-    std::optional<std::size_t> size;
-    if ((*flags & extended_length) != 0) {
-        size = reader.u16();
-    } else {
-        size = reader.u8();
-    }
-    const auto value = size ? reader.take(*size) : std::nullopt;
-    if (!value) return std::nullopt;
-    return Attribute{*flags, *type, *value, from.first(from.size() - reader.remaining())};
-}
-
-bool is_mp(std::uint8_t type) {
-    return type == attribute_type::mp_reach_nlri || type == attribute_type::mp_unreach_nlri;
-}
-
 /// The attribute goes back as it came, never more octets than were received.
 Notification attribute_error(std::uint8_t sub, ByteView attribute) {
     return {ErrorCode::update_message, sub, Bytes(attribute.begin(), attribute.end())};
@@ -152,6 +123,26 @@ Result<void, Notification> decode_known(const AttributeRow& row, const Attribute
 }
 
 }  // namespace
+
+std::optional<Attribute> next_attribute(Reader& reader) {
+    const ByteView from = reader.rest();
+    const auto flags = reader.u8();
+    const auto type = reader.u8();
+    if (!flags || !type) return std::nullopt;
+    std::optional<std::size_t> size;
+    if ((*flags & extended_length) != 0) {
+        size = reader.u16();
+    } else {
+        size = reader.u8();
+    }
+    const auto value = size ? reader.take(*size) : std::nullopt;
+    if (!value) return std::nullopt;
+    return Attribute{*flags, *type, *value, from.first(from.size() - reader.remaining())};
+}
+
+bool is_mp(std::uint8_t type) {
+    return type == attribute_type::mp_reach_nlri || type == attribute_type::mp_unreach_nlri;
+}
 
 std::span<const AttributeRow> attribute_table() { return table; }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -11,6 +13,17 @@ namespace swerve::bgp {
 
 /// Every attribute this speaker knows, by ascending type code.
 [[nodiscard]] std::span<const AttributeRow> attribute_table();
+
+/// One attribute as it stands in the list.
+struct Attribute {
+    std::uint8_t flags;
+    std::uint8_t type;
+    ByteView value;
+    ByteView whole;
+};
+/// Nothing when what is left cannot hold the attribute that it begins.
+[[nodiscard]] std::optional<Attribute> next_attribute(Reader& reader);
+[[nodiscard]] bool is_mp(std::uint8_t type);
 
 /// The strongest consequence so far and what called for it.
 struct Damage {

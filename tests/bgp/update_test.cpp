@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bgp/route_refresh.hpp"
 #include "tests/support/hex.hpp"
 #include "tests/support/update_checks.hpp"
 
@@ -254,14 +255,35 @@ TEST_CASE("update: a packed one of 800 prefixes comes out complete and in order"
 TEST_CASE("route refresh: RFC 2918 §3: the families we know, subtype 0, and silence to all else") {
     CHECK(encode_route_refresh(Family::ipv4) == hex("ff*16 0017 05 0001 00 01"));
     CHECK(encode_route_refresh(Family::ipv6) == hex("ff*16 0017 05 0002 00 01"));
-    CHECK(decode_route_refresh(hex("0001 00 01")) == Family::ipv4);
-    CHECK(decode_route_refresh(hex("0002 00 01")) == Family::ipv6);
+    const auto asked_for = [](std::string_view body) -> std::optional<Family> {
+        const auto read = decode_route_refresh(hex(body), false);
+        REQUIRE(read);
+        if (!*read) return std::nullopt;
+        CHECK((*read)->subtype == RefreshSubtype::request);
+        return (*read)->family;
+    };
+    CHECK(asked_for("0001 00 01") == Family::ipv4);
+    CHECK(asked_for("0002 00 01") == Family::ipv6);
     // Malformed 54: AFI 0, foreign SAFI, the subtypes of RFC 7313, odd lengths.
     for (const std::string_view body :
          {"0000 00 01", "0003 00 01", "0001 00 02", "0001 01 01", "0002 02 01", "0001 ff 01",
           "0001 00", "0001 00 01 00", ""}) {
-        CHECK_FALSE(decode_route_refresh(hex(body)));
+        CHECK_FALSE(asked_for(body));
     }
+}
+
+TEST_CASE("update: RFC 4760 §3, §4: the family of its routes is told without decoding them") {
+    CHECK(family_of_routes(update_body("18 c63364", "", "")) == Family::ipv4);
+    CHECK(family_of_routes(update_body("", base + next_hop, "18 c63364")) == Family::ipv4);
+    CHECK(family_of_routes(update_body("", base + "80 0f 03 0002 01", "")) == Family::ipv6);
+    CHECK(family_of_routes(update_body("", "90 0e 0005 0001 01 00 00", "")) == Family::ipv4);
+    // Multicast, another AFI, no SAFI; attributes and fields that are cut off.
+    for (const std::string_view mp :
+         {"80 0f 03 0002 02", "80 0f 03 0003 01", "80 0f 02 0002", "80 0f 04 0002 01", "40"}) {
+        CHECK_FALSE(family_of_routes(update_body("", std::string{mp}, "")));
+    }
+    CHECK_FALSE(family_of_routes(hex("0001")));
+    CHECK_FALSE(family_of_routes(hex("0000 0001")));
 }
 
 }  // namespace

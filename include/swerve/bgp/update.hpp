@@ -60,11 +60,15 @@ struct UpdateContext {
 [[nodiscard]] Result<Update, Notification> decode_update(ByteView body,
                                                          const UpdateContext& context);
 
+/// Of which family the routes in the body of an UPDATE are: that of its MP_REACH_NLRI or
+/// MP_UNREACH_NLRI, else IPv4 (RFC 4760 §3, §4). For who only passes the message on; nothing where
+/// it cannot be cut into its parts or the family is not known here.
+[[nodiscard]] std::optional<Family> family_of_routes(ByteView body);
+
 /// The End-of-RIB marker of a family, whole message.
 [[nodiscard]] Bytes encode_end_of_rib(Family family);
 
-/// ROUTE-REFRESH (RFC 2918 §3). Nothing for a family this speaker does not know or another subtype.
-[[nodiscard]] std::optional<Family> decode_route_refresh(ByteView body);
+/// ROUTE-REFRESH (RFC 2918 §3).
 [[nodiscard]] Bytes encode_route_refresh(Family family);
 
 /// NLRI encoding (RFC 4271 §4.3): length octet and the octets that carry it.
