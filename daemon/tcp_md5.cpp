@@ -6,11 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <map>
-#include <sstream>
 #include <utility>
 
 namespace swerve::daemon {
@@ -111,37 +108,6 @@ Result<std::vector<Md5Key>, std::string> listener_keys(const conf::Config& confi
         }
     }
     return out;
-}
-
-std::optional<Md5Counters> parse_md5_counters(std::istream& netstat) {
-    // Two lines of each group: names, then values.
-    std::string names;
-    std::string values;
-    while (std::getline(netstat, names) && std::getline(netstat, values)) {
-        if (!names.starts_with("TcpExt:")) continue;
-        std::istringstream name_words{names};
-        std::istringstream value_words{values};
-        std::string name;
-        std::string value;
-        Md5Counters out;
-        int found = 0;
-        while (name_words >> name && value_words >> value) {
-            std::uint64_t* to = name == "TCPMD5NotFound"     ? &out.not_found
-                                : name == "TCPMD5Unexpected" ? &out.unexpected
-                                : name == "TCPMD5Failure"    ? &out.failure
-                                                             : nullptr;
-            if (to == nullptr) continue;
-            *to = std::strtoull(value.c_str(), nullptr, 10);
-            ++found;
-        }
-        if (found == 3) return out;
-    }
-    return std::nullopt;
-}
-
-std::optional<Md5Counters> read_md5_counters() {
-    std::ifstream netstat{"/proc/net/netstat"};
-    return parse_md5_counters(netstat);
 }
 
 }  // namespace swerve::daemon

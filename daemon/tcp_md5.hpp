@@ -1,9 +1,6 @@
 #pragma once
-// TCP-MD5 (RFC 2385): the keys a socket holds, and how often segments did not fit one.
+// TCP-MD5 (RFC 2385): the keys a socket holds.
 
-#include <cstdint>
-#include <istream>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,18 +27,5 @@ struct Md5Key {
 /// What listeners of both families must hold, sorted by prefix. The error is a sentence: Linux has
 /// one key for an address, whatever interface it is behind, and none that says "unsigned".
 [[nodiscard]] Result<std::vector<Md5Key>, std::string> listener_keys(const conf::Config& config);
-
-/// Segments dropped since the host started, of all sockets in this network namespace.
-struct Md5Counters {
-    std::uint64_t not_found = 0;   ///< unsigned, where a key was installed
-    std::uint64_t unexpected = 0;  ///< signed, where none was
-    std::uint64_t failure = 0;     ///< signed with another key
-
-    friend bool operator==(const Md5Counters&, const Md5Counters&) = default;
-};
-/// Nothing where the kernel does not count them.
-[[nodiscard]] std::optional<Md5Counters> read_md5_counters();
-/// The same from the text of /proc/net/netstat.
-[[nodiscard]] std::optional<Md5Counters> parse_md5_counters(std::istream& netstat);
 
 }  // namespace swerve::daemon

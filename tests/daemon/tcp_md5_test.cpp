@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -118,16 +117,4 @@ TEST_CASE("tcp md5: what cannot be set is a sentence, and never silence") {
         daemon::install_md5_key(socket.fd, key("192.0.2.1/32", std::string(81, 'k')));
     REQUIRE_FALSE(too_long.has_value());
     CHECK(too_long.error() == "the TCP-MD5 key for 192.0.2.1/32 is longer than 80 octets");
-}
-
-TEST_CASE("tcp md5: the kernel's counters are read by name") {
-    std::istringstream netstat{
-        "TcpExt: SyncookiesSent TCPMD5NotFound Other TCPMD5Unexpected TCPMD5Failure Last\n"
-        "TcpExt: 1 2 3 4 5 6\n"
-        "IpExt: InNoRoutes\n"
-        "IpExt: 7\n"};
-    CHECK(daemon::parse_md5_counters(netstat) == daemon::Md5Counters{2, 4, 5});
-    std::istringstream without{"TcpExt: SyncookiesSent\nTcpExt: 1\n"};
-    CHECK_FALSE(daemon::parse_md5_counters(without).has_value());
-    CHECK(daemon::read_md5_counters().has_value());
 }
