@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 #include <string_view>
 #include <utility>
 
@@ -41,20 +40,16 @@ const conf::Neighbor* entry_of(const conf::Config& config, const Neighbor& neigh
 
 void Speaker::Parts::reload(const conf::Change& change, Turn turn) {
     const std::shared_ptr<const conf::Config> before = std::exchange(config, change.after);
-    std::map<NeighborId, bool> kept_down;
-    for (const auto& [id, neighbor] : table) kept_down.emplace(id, neighbor->kept_down());
-    replace_neighbors(change, turn);
+    const std::vector<NeighborId> added = replace_neighbors(change, turn);
     std::vector<bgp::BestChanged> best;
     rib_in.reconfigure(config->owned, config->local_as, best);
     tell_best(best, turn);
     pending_hand_overs = change.hand_overs;
     decide(failover::Reconfigure{conf::site_policy(*config, seed), change.checks}, turn);
-    for (const auto& [id, neighbor] : table) {
-        const auto was = kept_down.find(id);
-        const bool was_down = was == kept_down.end() || was->second;
-        if (was_down && !neighbor->kept_down()) handle(id, bgp::Start{}, turn);
-        enforce_limit(id, turn);
+    for (const NeighborId id : added) {
+        if (!table.find(id)->kept_down()) handle(id, bgp::Start{}, turn);
     }
+    for (const auto& [id, neighbor] : table) enforce_limit(id, turn);
     if (config->owned != before->owned) {
         // What did not concern us before was not kept.
         for (const auto& [id, neighbor] : table) handle(id, bgp::AskForRoutes{}, turn);
@@ -62,13 +57,14 @@ void Speaker::Parts::reload(const conf::Change& change, Turn turn) {
     turn.out.save = true;
 }
 
-void Speaker::Parts::replace_neighbors(const conf::Change& change, Turn turn) {
+std::vector<NeighborId> Speaker::Parts::replace_neighbors(const conf::Change& change, Turn turn) {
     std::vector<NeighborId> existing;
     for (const auto& [id, neighbor] : table) {
         if (neighbor->config != nullptr)
             existing.push_back(id);  // a collector's OPEN cannot change
     }
     std::vector<std::string> disabled;
+    std::vector<UntoldRestart> untold;
     for (const NeighborId id : existing) {
         Neighbor& neighbor = *table.find(id);
         const conf::Neighbor* becomes = entry_of(*change.after, neighbor);
@@ -86,6 +82,7 @@ void Speaker::Parts::replace_neighbors(const conf::Change& change, Turn turn) {
         } else if (neighbor.disabled) {
             disabled.push_back(neighbor.name);
         }
+        if (auto restart = untold_restart(id)) untold.push_back(*std::move(restart));
         const bool shut = !removed && becomes->admin_down;
         remove(id,
                removed ? bgp::subcode::peer_deconfigured
@@ -93,12 +90,32 @@ void Speaker::Parts::replace_neighbors(const conf::Change& change, Turn turn) {
                        : bgp::subcode::other_configuration_change,
                turn);
     }
+    std::vector<NeighborId> added;
     for (const conf::Neighbor& neighbor : change.after->neighbors) {
         if (neighbor.range || table.find(neighbor.name)) continue;
         const NeighborId id = table.add(*change.after, neighbor, turn.at.now);
         turn.out.added.push_back(id);
+        added.push_back(id);
         table.find(id)->disabled = std::ranges::find(disabled, neighbor.name) != disabled.end();
+        const auto restart = std::ranges::find_if(untold, [&](const UntoldRestart& each) {
+            return each.address == neighbor.address && each.interface == neighbor.interface;
+        });
+        if (restart == untold.end() || !neighbor.restart_time) continue;
+        table.tell_restart(id, restart->held_until.has_value());
+        if (restart->held_until) held_end_of_ribs.emplace(*restart->held_until, id);
     }
+    return added;
+}
+
+std::optional<Speaker::Parts::UntoldRestart> Speaker::Parts::untold_restart(NeighborId id) const {
+    const Neighbor& neighbor = *table.find(id);
+    const bgp::Peer& peer = neighbor.peer;
+    if (!peer.config().open.restarting || peer.counters().established > 0) return std::nullopt;
+    UntoldRestart out{neighbor.address, neighbor.interface, std::nullopt};
+    for (const auto& [until, held] : held_end_of_ribs) {
+        if (held == id) out.held_until = until;
+    }
+    return out;
 }
 
 void Speaker::Parts::keep_neighbor(NeighborId id, const conf::Config& next,

@@ -70,7 +70,16 @@ struct Speaker::Parts {
     void release_end_of_ribs(Turn turn);
 
     void begin(Turn turn);
-    void replace_neighbors(const conf::Change& change, Turn turn);
+    /// Returns those that came.
+    std::vector<NeighborId> replace_neighbors(const conf::Change& change, Turn turn);
+    /// After a planned restart: what a neighbor that had no session yet is still to be told of it,
+    /// whatever becomes of its entry in the configuration.
+    struct UntoldRestart {
+        Address address;
+        std::string interface;
+        std::optional<TimePoint> held_until;  ///< absent: its End-of-RIB is held no more
+    };
+    [[nodiscard]] std::optional<UntoldRestart> untold_restart(NeighborId id) const;
     void keep_neighbor(NeighborId id, const conf::Config& next, const conf::Neighbor& becomes,
                        Turn turn);
     std::optional<NeighborId> add_from_range(const conf::Neighbor& range, const Address& address,

@@ -120,8 +120,50 @@ TEST_CASE("planned restart: a reload before the end of it resets no session") {
     std::string changed = site;
     changed.replace(changed.find("interval: 1s"), 12, "interval: 2s");
     (void)rig.reload(changed);
+    CHECK(rig.router("keeper").end_of_rib().empty());
     rig.run_for(19s);
     CHECK(rig.sessions["keeper"] == 1);
+    CHECK_FALSE(rig.router("keeper").end_of_rib().empty());
+}
+
+TEST_CASE("planned restart: a reload that resets a neighbor before its first session keeps it") {
+    const auto restarted = [](const std::string& from, const std::string& to) {
+        auto restored = after(5s);
+        restored.disabled_neighbors = {"keeper"};
+        Rig rig{site, restored};
+        rig.begin();
+        rig.run_for(500ms);
+        std::string changed = site;
+        changed.replace(changed.find(from), from.size(), to);
+        (void)rig.reload(changed);
+        const std::string name = to.ends_with(':') ? to.substr(0, to.size() - 1) : "keeper";
+        rig.handle(CommandNeighbor{name, NeighborCommand::enable, "root", ""});
+        rig.run_for(100ms);
+        REQUIRE(rig.router(name).peer().negotiated().has_value());
+        const bool told = rig.router(name).peer().negotiated()->remote_restart->restarting;
+        CHECK(rig.router(name).end_of_rib().empty() == told);
+        rig.run_for(10s);
+        CHECK(rig.holds(name, "198.51.100.0/24"));
+        CHECK_FALSE(rig.router(name).end_of_rib().empty());
+        return told;
+    };
+    CHECK(restarted("restart_time: 20s", "restart_time: 30s"));
+    CHECK(restarted("keeper:", "renamed:"));
+    // It is another router that answers there.
+    CHECK_FALSE(restarted("192.0.2.254", "192.0.2.252"));
+}
+
+TEST_CASE("planned restart: a reload that resets a neighbor after its first session ends it") {
+    Rig rig{site, after(5s)};
+    rig.begin();
+    rig.run_for(500ms);
+    CHECK(rig.router("keeper").end_of_rib().empty());
+    std::string changed = site;
+    changed.replace(changed.find("restart_time: 20s"), 17, "restart_time: 30s");
+    (void)rig.reload(changed);
+    rig.run_for(100ms);
+    REQUIRE(rig.router("keeper").peer().negotiated().has_value());
+    CHECK_FALSE(rig.router("keeper").peer().negotiated()->remote_restart->restarting);
     CHECK_FALSE(rig.router("keeper").end_of_rib().empty());
 }
 
