@@ -154,16 +154,41 @@ template <class State>
             detail};
 }
 
+[[nodiscard]] std::string_view word(PrefixLimitEvent::Of of) {
+    switch (of) {
+        case PrefixLimitEvent::Of::kept:
+            return "kept";
+        case PrefixLimitEvent::Of::kept_octets:
+            return "kept_octets";
+        case PrefixLimitEvent::Of::received:
+            break;
+    }
+    return "received";
+}
+
+[[nodiscard]] std::string_view limited(PrefixLimitEvent::Of of) {
+    switch (of) {
+        case PrefixLimitEvent::Of::kept:
+            return "routes that are kept";
+        case PrefixLimitEvent::Of::kept_octets:
+            return "octets of routes that are kept";
+        case PrefixLimitEvent::Of::received:
+            break;
+    }
+    return "routes";
+}
+
 [[nodiscard]] EventView view(const PrefixLimitEvent& event) {
-    return {"prefix_limit", Severity::critical, event.name,
-            fmt::format("neighbor {} has told {} routes{}, more than its limit of {}: its session "
-                        "ended and is tried again in {}",
-                        event.name, event.routes, event.kept ? " that are kept" : "", event.limit,
-                        span_text(event.idle)),
-            json::object{{"of", event.kept ? "kept" : "received"},
-                         {"routes", event.routes},
-                         {"limit", event.limit},
-                         {"idle_s", seconds(event.idle)}}};
+    return {
+        "prefix_limit", Severity::critical, event.name,
+        fmt::format("neighbor {} has told {} {}, more than its limit of {}: its session "
+                    "ended and is tried again in {}",
+                    event.name, event.told, limited(event.of), event.limit, span_text(event.idle)),
+        json::object{
+            {"of", json_string(word(event.of))},
+            {event.of == PrefixLimitEvent::Of::kept_octets ? "octets" : "routes", event.told},
+            {"limit", event.limit},
+            {"idle_s", seconds(event.idle)}}};
 }
 
 [[nodiscard]] EventView view(const NeighborCommandEvent& event) {

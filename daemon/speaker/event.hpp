@@ -29,10 +29,12 @@ struct SessionEvent {
 };
 /// A neighbor told more routes than it may; its session ends and `idle` passes before the next.
 struct PrefixLimitEvent {
+    /// Routes that are kept, the octets that they take, or all routes that were received.
+    enum class Of : std::uint8_t { kept, kept_octets, received };
     std::string name;
-    bool kept;  ///< the limit on routes that are kept; else on all that were received
-    std::size_t routes;
-    std::size_t limit;
+    Of of;
+    std::size_t told;   ///< routes or octets
+    std::size_t limit;  ///< the same
     Duration idle;
 };
 /// Collector: a prefix's best path moved to another neighbor, or went away. Names, for collector

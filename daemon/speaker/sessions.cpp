@@ -11,6 +11,15 @@ namespace {
 /// Best-path events of one UPDATE that are told one by one; a table dump would drown all others.
 constexpr std::size_t max_best_path_events = 64;
 
+/// The memory that the kept routes of a neighbor may take. One route may bring 64 KiB of attributes
+/// (RFC 8654), so that a number of routes is no bound; whoever allows more of them than usual gets
+/// room for theirs.
+std::size_t most_octets(const conf::PrefixLimit& limit) {
+    constexpr std::size_t least = std::size_t{64} << 20U;
+    constexpr std::size_t each = 1024;
+    return std::max(least, limit.kept * each);
+}
+
 /// RFC 4486 §4: the family and the limit that was reached.
 bgp::Notification too_many_prefixes(Family family, std::size_t limit) {
     Bytes data;
@@ -137,14 +146,19 @@ void Speaker::Parts::learn(NeighborId id, Neighbor& neighbor, const bgp::Update&
 std::optional<PrefixLimitEvent> Speaker::Parts::excess(NeighborId id,
                                                        const Neighbor& neighbor) const {
     if (neighbor.config == nullptr) return std::nullopt;
+    using Of = PrefixLimitEvent::Of;
     const conf::PrefixLimit& limit = neighbor.config->prefix_limit;
     if (const std::size_t kept = rib_in.kept(id); kept > limit.kept) {
-        return PrefixLimitEvent{neighbor.name, true, kept, limit.kept, limit.idle};
+        return PrefixLimitEvent{neighbor.name, Of::kept, kept, limit.kept, limit.idle};
+    }
+    const std::size_t most = most_octets(limit);
+    if (const std::size_t octets = rib_in.kept_octets(id); octets > most) {
+        return PrefixLimitEvent{neighbor.name, Of::kept_octets, octets, most, limit.idle};
     }
     if (!limit.received) return std::nullopt;
     const std::size_t received = rib_in.received(id);
     if (received <= *limit.received) return std::nullopt;
-    return PrefixLimitEvent{neighbor.name, false, received, *limit.received, limit.idle};
+    return PrefixLimitEvent{neighbor.name, Of::received, received, *limit.received, limit.idle};
 }
 
 void Speaker::Parts::enforce_limit(NeighborId id, Turn turn) {
@@ -153,10 +167,12 @@ void Speaker::Parts::enforce_limit(NeighborId id, Turn turn) {
     const auto found = excess(id, neighbor);
     if (!found) return;
     neighbor.over_limit = true;
-    // RFC 4486 §4: the data names a family, and the limit is on all of them together.
+    // RFC 4486 §4: the data names a family and a number of prefixes, and the limit is on all
+    // families together, or on what they take.
     const bgp::FamilySet& families = neighbor.peer.negotiated()->families;
     bgp::Notification words = bgp::cease(bgp::subcode::max_prefixes);
     for (const Family family : bgp::all_families) {
+        if (found->of == PrefixLimitEvent::Of::kept_octets) break;
         if (families == bgp::FamilySet{family}) words = too_many_prefixes(family, found->limit);
     }
     handle(id, bgp::Halt{words, found->idle}, turn);

@@ -86,7 +86,8 @@ TEST_CASE("events: each kind names its type, subject and severity") {
 }
 
 TEST_CASE("events: a limit on prefixes tells which one, and when the neighbor is tried again") {
-    const auto limit = view_of(daemon::PrefixLimitEvent{"upstream-a", true, 101, 100, 15min});
+    const auto limit = view_of(daemon::PrefixLimitEvent{
+        "upstream-a", daemon::PrefixLimitEvent::Of::kept, 101, 100, 15min});
     CHECK(limit.type == "prefix_limit");
     CHECK(limit.severity == daemon::Severity::critical);
     CHECK(limit.subject == "upstream-a");
@@ -95,6 +96,13 @@ TEST_CASE("events: a limit on prefixes tells which one, and when the neighbor is
           "session ended and is tried again in 15m00s");
     CHECK(limit.detail ==
           json::object{{"of", "kept"}, {"routes", 101}, {"limit", 100}, {"idle_s", 900.0}});
+    const auto octets = view_of(daemon::PrefixLimitEvent{
+        "upstream-a", daemon::PrefixLimitEvent::Of::kept_octets, 2001, 2000, 15min});
+    CHECK(octets.text.find("2001 octets of routes that are kept, more than its limit of 2000") !=
+          std::string::npos);
+    CHECK(
+        octets.detail ==
+        json::object{{"of", "kept_octets"}, {"octets", 2001}, {"limit", 2000}, {"idle_s", 900.0}});
 }
 
 TEST_CASE("events: an override names who set it, a cleared one has no kind") {

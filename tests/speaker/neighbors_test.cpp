@@ -67,6 +67,43 @@ TEST_CASE("speaker: what an operator disabled stays so when admin_down is lifted
     CHECK(rig.speaker.saved(rig.at).disabled_neighbors == std::vector<std::string>{"upstream-a"});
 }
 
+TEST_CASE("speaker: kept routes may take so many octets, however few they are") {
+    std::string text = site(", prefix_limit: {kept: 60000, idle: 60s}");
+    text.replace(text.find("198.51.100.0/23"), 15, "198.51.0.0/16");
+    Rig rig{text};
+    rig.begin();
+    rig.run_for(1s);
+    bgp::RouteAttributes large;
+    for (std::uint32_t i = 0; i < 300; ++i) large.large_communities.push_back({1, 2, i});
+    const auto route = std::make_shared<const bgp::RouteAttributes>(large);
+    const auto tell = [&](std::uint32_t first, std::uint32_t count) {
+        std::vector<Prefix> prefixes;
+        for (std::uint32_t i = first; i < first + count; ++i) {
+            prefixes.push_back(*Prefix::masked(Address::v4(0xc6330000U + i), 32));
+        }
+        const auto block = std::make_shared<const bgp::PrefixBlock>(prefixes);
+        rig.router("upstream-a").peer().rib_out().advertise(block, block->all(), route);
+        rig.settle();
+    };
+    const NeighborId id = *rig.speaker.neighbors().find("upstream-a");
+    tell(0, 1000);
+    const std::size_t each = rig.speaker.rib_in().kept_octets(id) / 1000;
+    REQUIRE(each > 300 * 12);
+    const auto most = static_cast<std::uint32_t>((std::size_t{64} << 20U) / each);
+    tell(1000, most - 1000);
+    CHECK(rig.told<PrefixLimitEvent>().empty());
+    tell(most, 1);
+    const auto events = rig.told<PrefixLimitEvent>();
+    REQUIRE(events.size() == 1);
+    CHECK(events[0].of == PrefixLimitEvent::Of::kept_octets);
+    CHECK(events[0].told == (most + 1) * each);
+    CHECK(events[0].limit == std::size_t{64} << 20U);
+    const Neighbor& neighbor = *rig.speaker.neighbors().find(id);
+    CHECK(neighbor.over_limit);
+    CHECK(neighbor.peer.state() == bgp::State::idle);
+    CHECK(neighbor.last_notification->notification == bgp::cease(bgp::subcode::max_prefixes));
+}
+
 TEST_CASE("speaker: too many prefixes end the session with Cease 6/1 and a pause (RFC 4486)") {
     for (const std::string limit : {"kept: 2", "received: 2"}) {
         CAPTURE(limit);
@@ -81,8 +118,8 @@ TEST_CASE("speaker: too many prefixes end the session with Cease 6/1 and a pause
         const auto events = rig.told<PrefixLimitEvent>();
         REQUIRE(events.size() == 1);
         CHECK(events[0].name == "upstream-a");
-        CHECK(events[0].kept == limit.starts_with("kept"));
-        CHECK(events[0].routes == 3);
+        CHECK((events[0].of == PrefixLimitEvent::Of::kept) == limit.starts_with("kept"));
+        CHECK(events[0].told == 3);
         CHECK(events[0].limit == 2);
         const auto& last = rig.neighbor("upstream-a").last_notification;
         REQUIRE(last.has_value());
