@@ -319,6 +319,10 @@ void AdjRibOut::for_each(
     }
 }
 
+bool AdjRibOut::withholds(const RouteRef& route, Family family) const {
+    return parts_->encoder && !parts_->encoder->encode(route, family);
+}
+
 void AdjRibOut::for_each_sent(const std::function<void(const BlockRef&, IdRange)>& visit) const {
     for (const auto& [id, entry] : parts_->entries) {
         for (const Segment& segment : entry.list.segments()) {

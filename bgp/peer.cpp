@@ -141,17 +141,19 @@ std::optional<Notification> Peer::Parts::refusal() const {
 
 std::optional<Address> Peer::Parts::next_hop(Family family) const {
     const auto& given = family == Family::ipv4 ? config.next_hop_ipv4 : config.next_hop_ipv6;
+    const Address own = given.value_or(at(*session).tcp()->local_address);
+    // RFC 4271 §5.1.3: a router takes no route that leads to itself.
+    if (own == config.remote_address) return std::nullopt;
     if (given) return given;
-    const Address& own = at(*session).tcp()->local_address;
     // RFC 8950 §4: an IPv6 address leads to IPv4 prefixes where both sides said so.
     const bool leads_there =
         own.family() == family || (family == Family::ipv4 && negotiated->ipv4_over_ipv6);
     return leads_there ? std::optional{own} : std::nullopt;
 }
 
-/// RFC 2545 §3: only a neighbor on the same link can use it.
+/// RFC 2545 §3: only a neighbor on the same link can use it, and it is that of whom the global
+/// address names: another's we do not know.
 std::optional<Address> Peer::Parts::link_local() const {
-    // RFC 2545 §3: it is the one of whom the global address names, and another's we do not know.
     if (!config.shared_link || config.next_hop_ipv6) return std::nullopt;
     const TcpUp& tcp = *at(*session).tcp();
     if (tcp.link_local) return tcp.link_local;

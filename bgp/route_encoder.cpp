@@ -1,5 +1,6 @@
 #include "bgp/route_encoder.hpp"
 
+#include "bgp/attributes/next_hop.hpp"
 #include "bgp/pack.hpp"
 
 namespace swerve::bgp {
@@ -13,7 +14,8 @@ RouteEncoder::RouteEncoder(const SessionEncoding& session) : session_(session) {
 std::optional<Address> RouteEncoder::next_hop(Family family) const {
     const auto& configured =
         family == Family::ipv4 ? session_.next_hop_ipv4 : session_.next_hop_ipv6;
-    if (!configured || configured->is_unspecified()) return std::nullopt;
+    // Where the session's own address is a loopback one, nobody could send traffic to it.
+    if (!configured || !usable_next_hop(*configured)) return std::nullopt;
     if (configured->family() == Family::ipv4) {
         return family == Family::ipv4 ? configured : std::nullopt;
     }

@@ -80,14 +80,16 @@ void describe_received(const Speaker& speaker, const SnapshotRequest& request, S
 void describe_adj_out(const Speaker& speaker, const SnapshotRequest& request, Snapshot& out) {
     for (const auto& [id, neighbor] : speaker.neighbors()) {
         if (request.adj_out_neighbor && *request.adj_out_neighbor != neighbor->name) continue;
-        neighbor->peer.rib_out().for_each(
+        const bgp::AdjRibOut& rib_out = neighbor->peer.rib_out();
+        rib_out.for_each(
             [&](const Prefix& prefix, const bgp::RouteRef& desired, const bgp::RouteRef& sent) {
                 if (request.prefix && !request.prefix->overlaps(prefix)) return;
                 if (out.adj_out.size() >= request.adj_out_limit) {
                     out.adj_out_cut = true;
                     return;
                 }
-                out.adj_out.push_back({prefix, neighbor->name, desired, sent});
+                const bool withheld = desired && rib_out.withholds(desired, prefix.family());
+                out.adj_out.push_back({prefix, neighbor->name, desired, sent, withheld});
             });
     }
 }
@@ -118,6 +120,8 @@ std::vector<Prefix> own_prefixes(const SnapshotRequest& request, Snapshot& out) 
 }
 
 void describe_observed(const Speaker& speaker, const SnapshotRequest& request, Snapshot& out) {
+    const std::vector<Prefix> own = own_prefixes(request, out);
+    if (out.observed_cut && request.observed_whole) return;
     std::vector<bgp::Observer> observers;
     std::map<NeighborId, const NeighborView*> views;
     for (const NeighborView& each : out.neighbors) {
@@ -132,7 +136,6 @@ void describe_observed(const Speaker& speaker, const SnapshotRequest& request, S
             return at && sent.range.begin <= *at && *at < sent.range.end;
         });
     };
-    const std::vector<Prefix> own = own_prefixes(request, out);
     out.observed = bgp::observe(own, {.rib = speaker.rib_in(),
                                       .observers = observers,
                                       .is_sent = is_sent,

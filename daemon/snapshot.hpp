@@ -74,6 +74,7 @@ struct AdjOutView {
     std::string neighbor;
     bgp::RouteRef desired;  ///< null: not to be there
     bgp::RouteRef sent;     ///< null: not there
+    bool withheld = false;  ///< the session cannot carry what is desired
 };
 
 struct LoopView {
@@ -109,6 +110,7 @@ struct SnapshotRequest {
     std::size_t adj_out_limit = 1000;
     bool observed = false;  ///< of the site's prefixes that overlap `prefix`
     std::size_t observed_limit = 1000;
+    bool observed_whole = false;  ///< where there are more, none at all
 };
 
 }  // namespace swerve::daemon

@@ -31,6 +31,7 @@ namespace {
 /// What is still to be done about the prefix. An Adj-RIB-Out takes routes that say the same for one
 /// and the same, so objects need not be looked into.
 [[nodiscard]] std::string_view state_of(const AdjOutView& view) {
+    if (view.desired && view.withheld) return view.sent ? "to_withdraw" : "withheld";
     if (view.desired == view.sent) return "sent";
     if (!view.sent) return "to_announce";
     return view.desired ? "to_change" : "to_withdraw";

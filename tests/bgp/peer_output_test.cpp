@@ -116,6 +116,13 @@ TEST_CASE("peer: the next hop is the configured one, else the session's own addr
         Bench bench(config);
         bench.establish();
         advertise(bench.peer, block({"198.51.100.0/24"}));
+        const auto withheld = [&] {
+            bool out = false;
+            bench.peer.rib_out().for_each([&](const Prefix&, const RouteRef& route, const auto&) {
+                out = bench.peer.rib_out().withholds(route, Family::ipv4);
+            });
+            return out;
+        };
         const Bytes sent = bench.drain(Side::dialled);
         Framer framer;
         framer.feed(sent);
@@ -125,12 +132,24 @@ TEST_CASE("peer: the next hop is the configured one, else the session's own addr
             REQUIRE(update);
             if (!update->reach.empty()) return update->reach[0].next_hop.to_string();
         }
+        CHECK(withheld());
         return std::string{"none"};
     };
     PeerConfig config = local_config();
     CHECK(next_hop(config) == "192.0.2.1");
     config.next_hop_ipv4 = *Address::parse("192.0.2.77");
     CHECK(next_hop(config) == "192.0.2.77");
+    // RFC 4271 §5.1.3: not the neighbor's own address, configured or because it is here.
+    config.remote_address = *Address::parse("192.0.2.77");
+    CHECK(next_hop(config) == "none");
+    config.next_hop_ipv4.reset();
+    CHECK(next_hop(config) == "192.0.2.1");
+    config.remote_address = *Address::parse("192.0.2.1");
+    CHECK(next_hop(config) == "none");
+    // Nor one that leads nowhere.
+    config.remote_address.reset();
+    config.next_hop_ipv4 = *Address::parse("127.0.0.2");
+    CHECK(next_hop(config) == "none");
 }
 
 TEST_CASE("peer: routes reach the other side through a narrow and bumpy link") {

@@ -367,10 +367,10 @@ TEST_CASE("views: adj-out says what was sent, what is to be sent and what is to 
     const auto longer = std::make_shared<const bgp::RouteAttributes>(bgp::RouteAttributes{
         .prepend = 2, .med = 5, .communities = {*Community::parse("64500:1")}});
     const Prefix subject = prefix("198.51.100.0/24");
-    snapshot.adj_out = {{subject, "upstream-a", plain, plain},
-                        {subject, "upstream-a", plain, nullptr},
-                        {subject, "upstream-a", longer, plain},
-                        {subject, "upstream-a", nullptr, plain}};
+    snapshot.adj_out = {
+        {subject, "upstream-a", plain, plain},         {subject, "upstream-a", plain, nullptr},
+        {subject, "upstream-a", longer, plain},        {subject, "upstream-a", nullptr, plain},
+        {subject, "upstream-a", plain, nullptr, true}, {subject, "upstream-a", plain, plain, true}};
     snapshot.adj_out_cut = true;
     const json::object answer = views::adj_out(snapshot);
     CHECK(answer.at("cut") == true);
@@ -378,7 +378,8 @@ TEST_CASE("views: adj-out says what was sent, what is to be sent and what is to 
     for (const auto& route : answer.at("adj_out").as_array()) {
         states.push_back(text(route.as_object(), "state"));
     }
-    CHECK(states == std::vector<std::string>{"sent", "to_announce", "to_change", "to_withdraw"});
+    CHECK(states == std::vector<std::string>{"sent", "to_announce", "to_change", "to_withdraw",
+                                             "withheld", "to_withdraw"});
     const json::object changed = answer.at("adj_out").as_array().at(2).as_object();
     CHECK(changed.at("sent").as_object().at("med").is_null());
     CHECK(changed.at("desired") == json::object{{"origin", "igp"},

@@ -184,6 +184,7 @@ TEST_CASE("range: its limit counts sessions; a neighbor without one makes room")
     const auto third = world.admit("10.2.0.3");
     REQUIRE(third.has_value());
     CHECK(world.removed == std::vector{*second});
+    CHECK(world.speaker.peer(*third).config().remote_address == *Address::parse("10.2.0.3"));
     const Caller three{world, *third, 64496};
     CHECK_FALSE(world.admit("10.2.0.4").has_value());
     CHECK(world.admit("10.1.0.4").has_value());  // of the other range

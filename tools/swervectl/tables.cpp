@@ -192,11 +192,12 @@ std::string adj_out_table(const json::object& answer, const Palette& palette) {
         std::string_view text;
         Style style;
     };
-    static constexpr std::array<State, 4> states{
+    static constexpr std::array<State, 5> states{
         {{"sent", "sent", Style::good},
          {"to_announce", "to be announced", Style::warning},
          {"to_change", "to be changed", Style::warning},
-         {"to_withdraw", "to be withdrawn", Style::bad}}};
+         {"to_withdraw", "to be withdrawn", Style::bad},
+         {"withheld", "cannot be carried", Style::bad}}};
     Table table{{"PREFIX", "NEIGHBOR", "STATE", "SENT", "TO BE SENT"}};
     for (const json::object& route : objects_at(answer, "adj_out")) {
         const std::string given = text_at(route, "state");

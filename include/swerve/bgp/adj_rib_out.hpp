@@ -126,6 +126,9 @@ public:
     void for_each(
         const std::function<void(const Prefix&, const RouteRef&, const RouteRef&)>& visit) const;
 
+    /// Whether the session that is up cannot carry the route: see advertise().
+    [[nodiscard]] bool withholds(const RouteRef& route, Family family) const;
+
     /// Calls `visit(block, range)` for what the neighbor holds from us; ranges do not overlap.
     void for_each_sent(const std::function<void(const BlockRef&, IdRange)>& visit) const;
 

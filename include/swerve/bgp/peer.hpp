@@ -32,6 +32,9 @@ struct PeerConfig {
     /// Absent: the session's own address, which may be IPv6 where RFC 8950 was negotiated.
     std::optional<Address> next_hop_ipv4;
     std::optional<Address> next_hop_ipv6;  ///< absent: the session's own address if it is IPv6
+    /// The neighbor's, which is never told as a next hop to it (RFC 4271 §5.1.3); absent: not
+    /// known.
+    std::optional<Address> remote_address{};
     bool shared_link = false;  ///< directly connected: a link-local next hop may go along
     /// No End-of-RIB is sent before release_end_of_rib() (RFC 4724 §4.1, after a planned restart).
     bool hold_end_of_rib = false;
