@@ -276,7 +276,9 @@ Answer config(ApiContextRef context, ApiCall /*call*/) {
 }
 
 Answer metrics(ApiContextRef context, ApiCall /*call*/) {
-    const SnapshotRef snapshot = co_await take_snapshot(context, {});
+    const SnapshotRequest request{
+        .observed = true, .observed_limit = most_prefix_series, .observed_whole = true};
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
     if (!snapshot) co_return main_silent(*context);
     const MetricSources sources{.snapshot = *snapshot,
                                 .counters = *context->counters,

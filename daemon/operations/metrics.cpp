@@ -228,6 +228,22 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
     move_all(out, healthy, drained, draining, count, holding, announced);
 }
 
+constexpr std::array visibilities{bgp::Visibility::seen, bgp::Visibility::not_seen,
+                                  bgp::Visibility::not_observable};
+
+void add_observed(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
+    auto visible = gauge("swerve_prefix_visible",
+                         "1 for what the neighbors' routes say of the prefix at other sites.");
+    for (const bgp::Observation& each : snapshot.observed) {
+        for (const bgp::Visibility state : visibilities) {
+            visible.add({{"prefix", each.prefix.to_string()},
+                         {"state", std::string{bgp::to_string(state)}}},
+                        state == each.visibility ? 1 : 0);
+        }
+    }
+    visible.move_to(out);
+}
+
 constexpr std::array check_states{health::CheckState::unknown, health::CheckState::pass,
                                   health::CheckState::fail};
 constexpr std::array probe_results{health::ProbeResult::pass, health::ProbeResult::fail,
@@ -351,6 +367,7 @@ std::vector<MetricFamily> collect(const MetricSources& sources) {
     add_sessions(sources.snapshot, out);
     add_traffic(sources.snapshot, out);
     add_services(sources.snapshot, out);
+    add_observed(sources.snapshot, out);
     add_checks(sources.snapshot, out);
     add_events(sources.counters, out);
     add_reloads(sources.reloads, out);

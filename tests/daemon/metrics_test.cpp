@@ -148,6 +148,24 @@ TEST_CASE("metrics: a prefix that nobody holds is not announced, whatever is wan
                    R"(swerve_prefix_announced{service="portal",prefix="198.51.100.0/24"} 0)"));
 }
 
+TEST_CASE("metrics: what is seen of a prefix elsewhere has three answers") {
+    auto snapshot = sample_snapshot();
+    CHECK(scrape(snapshot).find("swerve_prefix_visible") == std::string::npos);
+    snapshot.observed = {
+        {prefix("198.51.100.0/24"), bgp::Visibility::not_seen, {}, {}, {}},
+        {prefix("2001:db8::/32"), bgp::Visibility::not_observable, {}, {}, {}},
+    };
+    const std::string text = scrape(snapshot);
+    lint(text);
+    for (const auto* line :
+         {R"(swerve_prefix_visible{prefix="198.51.100.0/24",state="seen"} 0)",
+          R"(swerve_prefix_visible{prefix="198.51.100.0/24",state="not_seen"} 1)",
+          R"(swerve_prefix_visible{prefix="198.51.100.0/24",state="not_observable"} 0)",
+          R"(swerve_prefix_visible{prefix="2001:db8::/32",state="not_observable"} 1)"}) {
+        CHECK_MESSAGE(has_line(text, line), line);
+    }
+}
+
 TEST_CASE("metrics: series per prefix up to a thousand prefixes, none above") {
     const auto with = [](std::uint32_t count) {
         auto snapshot = sample_snapshot();
