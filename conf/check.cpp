@@ -33,7 +33,7 @@ void check_checks(const Draft& draft, Faults& faults) {
                           "failures is 5 and of is 10 where they are not given");
         }
         const auto* type = health::find_probe_type(check.probe.type);
-        if (type != nullptr && !type->has_events && subject.has({"on_event"})) {
+        if (type != nullptr && !type->has_events(check.probe.fields) && subject.has({"on_event"})) {
             subject.fault({"on_event"}, "a " + check.probe.type + " probe sees no events",
                           "remove it");
         }

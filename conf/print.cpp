@@ -235,7 +235,7 @@ void print_check(Page& page, const Check& check) {
     page.open(2, "window");
     page.line(3, "failures", timing.window_failures);
     page.line(3, "of", timing.window_of);
-    if (type->has_events) {
+    if (type->has_events(check.probe.fields)) {
         page.line(
             2, "on_event",
             std::string_view{timing.on_event == health::OnEvent::trust ? "trust" : "confirm"});

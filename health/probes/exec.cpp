@@ -176,7 +176,7 @@ ProbeType exec_probe() {
                 "At most 64 run at once. A daemon that runs as root refuses files that do not "
                 "belong to root or that others can write.",
             .fields = fields,
-            .has_events = false,
+            .has_events = sees_no_events,
             .asks_scope = true,
             .make = make,
             .caveat = caveat,

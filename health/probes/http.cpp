@@ -294,7 +294,7 @@ ProbeType http_probe() {
     return {.name = "http",
             .help = "GETs a page over http or https and looks at status and body.",
             .fields = http_fields(),
-            .has_events = false,
+            .has_events = sees_no_events,
             .make = make,
             .caveat = caveat,
             .target = target};

@@ -188,7 +188,7 @@ ProbeType process_probe() {
     return {.name = "process",
             .help = "Watches the process that a pid file names.",
             .fields = fields,
-            .has_events = true,
+            .has_events = sees_events,
             .make = make,
             .caveat = caveat,
             .target = target};

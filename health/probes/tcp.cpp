@@ -134,7 +134,7 @@ ProbeType tcp_probe() {
     return {.name = "tcp",
             .help = "Connects to a TCP port, and optionally sends and expects text.",
             .fields = fields,
-            .has_events = false,
+            .has_events = sees_no_events,
             .make = make,
             .caveat = caveat,
             .target = target};

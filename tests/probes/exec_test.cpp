@@ -492,5 +492,5 @@ TEST_CASE("exec: what explain and the tables say") {
     const ProbeType& type = *find_probe_type("exec");
     CHECK(type.target(command({"/usr/lib/x", "a b"})) == "/usr/lib/x a b");
     CHECK(type.asks_scope);
-    CHECK_FALSE(type.has_events);
+    CHECK_FALSE(type.has_events({}));
 }

@@ -176,7 +176,7 @@ TEST_CASE("registry: every probe is found by its name and describes its keys") {
         }
     }
     CHECK(find_probe_type("tpc") == nullptr);
-    CHECK(find_probe_type("process")->has_events);
-    CHECK_FALSE(find_probe_type("tcp")->has_events);
-    CHECK_FALSE(find_probe_type("http")->has_events);
+    CHECK(find_probe_type("process")->has_events({}));
+    CHECK_FALSE(find_probe_type("tcp")->has_events({}));
+    CHECK_FALSE(find_probe_type("http")->has_events({}));
 }

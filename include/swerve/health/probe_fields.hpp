@@ -75,7 +75,9 @@ struct ProbeType {
     std::string_view name;
     std::string_view help;
     std::span<const Field> fields;
-    bool has_events;          ///< whether `on_event` means anything
+    /// Whether a probe with these values sees events, so that `on_event` means anything; with no
+    /// values at all: whether it always does.
+    bool (*has_events)(const FieldMap& fields);
     bool asks_scope = false;  ///< nothing tells what it looks at, so `scope` must be given
     /// Checks the values and makes the probe.
     Result<std::unique_ptr<Probe>, FieldFault> (*make)(const FieldMap& fields);
@@ -84,6 +86,10 @@ struct ProbeType {
     /// "http://198.51.100.1/healthz": the target for tables.
     std::string (*target)(const FieldMap& fields);
 };
+
+/// ProbeType::has_events of probes that always see events, and of those that never do.
+[[nodiscard]] inline bool sees_events(const FieldMap& /*fields*/) { return true; }
+[[nodiscard]] inline bool sees_no_events(const FieldMap& /*fields*/) { return false; }
 
 [[nodiscard]] std::span<const ProbeType> probe_types();
 [[nodiscard]] const ProbeType* find_probe_type(std::string_view name);
