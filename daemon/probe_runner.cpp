@@ -1,12 +1,12 @@
 #include "daemon/probe_runner.hpp"
 
-#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <cassert>
 #include <exception>
 #include <iterator>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -15,6 +15,15 @@
 
 namespace swerve::daemon {
 namespace {
+
+/// Of attempts by hand, which belong to no check.
+constexpr std::uint64_t by_hand = std::numeric_limits<std::uint64_t>::max();
+
+std::unique_ptr<health::Probe> make_probe(const conf::Check& check) {
+    auto made = health::find_probe_type(check.probe.type)->make(check.probe.fields);
+    assert(made.has_value());  // the loader made it once already
+    return std::move(*made);
+}
 
 health::Outcome broken(const std::exception_ptr& error) {
     const TimePoint now = BootClock::now();
@@ -34,21 +43,21 @@ health::Outcome broken(const std::exception_ptr& error) {
 ProbeRunner::ProbeRunner(boost::asio::io_context& probes, boost::asio::io_context& main,
                          const conf::Config& config, Hooks hooks)
     : probes_io_(probes), main_(main), hooks_(std::move(hooks)), context_{config.owned} {
-    for (const conf::Check& check : config.checks) tokens_.push_back(add(check));
+    for (failover::CheckId id = 0; id < config.checks.size(); ++id) {
+        tokens_.push_back(add(config.checks[id], id));
+    }
 }
 
-ProbeRunner::Token ProbeRunner::add(const conf::Check& check) {
-    auto made = health::find_probe_type(check.probe.type)->make(check.probe.fields);
-    assert(made.has_value());  // the loader made it once already
+ProbeRunner::Token ProbeRunner::add(const conf::Check& check, failover::CheckId id) {
     const Token token = next_token_++;
-    probes_.emplace(token, std::move(*made));
+    probes_.emplace(token, Known{make_probe(check), id});
     return token;
 }
 
 std::optional<failover::CheckId> ProbeRunner::check_of(Token token) const {
-    const auto found = std::ranges::find(tokens_, token);
-    if (found == tokens_.end()) return std::nullopt;
-    return static_cast<failover::CheckId>(found - tokens_.begin());
+    const auto found = probes_.find(token);
+    if (found == probes_.end()) return std::nullopt;
+    return found->second.check;
 }
 
 template <class Result, class Done>
@@ -66,7 +75,7 @@ void ProbeRunner::spawn(Token token, boost::asio::awaitable<Result> work, Done d
 
 void ProbeRunner::start() {
     boost::asio::post(probes_io_, [this, all = probes_] {
-        for (const auto& [token, probe] : all) watch(token, probe);
+        for (const auto& [token, known] : all) watch(token, known.probe);
     });
 }
 
@@ -85,7 +94,7 @@ void ProbeRunner::watch(Token token, const ProbePtr& probe) {
 
 void ProbeRunner::attempt(failover::CheckId check, std::uint64_t attempt, Duration timeout) {
     const Token token = tokens_[check];
-    const ProbePtr probe = probes_.at(token);
+    const ProbePtr probe = probes_.at(token).probe;
     boost::asio::post(probes_io_, [this, token, probe, attempt, timeout] {
         if (stopped_) return;
         auto finished = [this, token, probe, attempt](const std::exception_ptr& error,
@@ -102,6 +111,40 @@ void ProbeRunner::attempt(failover::CheckId check, std::uint64_t attempt, Durati
     });
 }
 
+void ProbeRunner::run_once(const conf::Check& check, boost::asio::io_context& answer_on,
+                           std::function<void(ProbeTrial)> done) {
+    struct Trial {
+        std::unique_ptr<health::Probe> probe;
+        health::ProbeContext context;
+        ProbeTrial found;
+    };
+    auto trial = std::make_shared<Trial>(Trial{make_probe(check), {}, {}});
+    boost::asio::post(probes_io_, [this, trial = std::move(trial), timeout = check.timing.timeout,
+                                   &answer_on, done = std::move(done)]() mutable {
+        auto finished = [&answer_on, trial, done = std::move(done)](const std::exception_ptr& error,
+                                                                    health::Outcome outcome) {
+            trial->found.outcome = error ? broken(error) : std::move(outcome);
+            // The probe stays behind: it belongs to this loop.
+            boost::asio::post(answer_on, [done, found = std::move(trial->found)]() mutable {
+                done(std::move(found));
+            });
+        };
+        if (stopped_) {
+            const TimePoint now = BootClock::now();
+            return finished(
+                nullptr, {health::ProbeResult::unknown, "the daemon is about to stop", now, now});
+        }
+        const TimePoint began = BootClock::now();
+        trial->context = context_;
+        // The attempt keeps the trial, so the trial must not keep itself by its own step.
+        trial->context.step = [&steps = trial->found.steps, began](std::string text) {
+            steps.push_back({BootClock::now() - began, std::move(text)});
+        };
+        spawn(by_hand, health::attempt(*trial->probe, trial->context, timeout),
+              std::move(finished));
+    });
+}
+
 void ProbeRunner::reconfigure(const conf::Config& config,
                               const std::vector<std::optional<failover::CheckId>>& from) {
     const std::vector<Token> before = std::exchange(tokens_, {});
@@ -109,9 +152,10 @@ void ProbeRunner::reconfigure(const conf::Config& config,
     for (failover::CheckId id = 0; id < config.checks.size(); ++id) {
         if (from[id]) {
             tokens_.push_back(before[*from[id]]);
+            probes_.at(tokens_.back()).check = id;
         } else {
-            tokens_.push_back(add(config.checks[id]));
-            fresh.emplace(tokens_.back(), probes_.at(tokens_.back()));
+            tokens_.push_back(add(config.checks[id], id));
+            fresh.emplace(tokens_.back(), probes_.at(tokens_.back()).probe);
         }
     }
     const std::set<Token> kept{tokens_.begin(), tokens_.end()};
@@ -119,7 +163,7 @@ void ProbeRunner::reconfigure(const conf::Config& config,
     boost::asio::post(probes_io_, [this, kept, fresh, owned = config.owned] {
         if (stopped_) return;
         context_.owned = owned;
-        end([&](Token token) { return !kept.contains(token); });
+        end([&](Token token) { return token != by_hand && !kept.contains(token); });
         for (const auto& [token, probe] : fresh) watch(token, probe);
     });
 }

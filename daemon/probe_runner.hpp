@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "swerve/conf/config.hpp"
@@ -16,6 +17,17 @@
 #include "swerve/health/probe.hpp"
 
 namespace swerve::daemon {
+
+/// What an attempt said it had done, so long after it began.
+struct ProbeStep {
+    Duration at;
+    std::string text;
+};
+/// One attempt made by hand (`probe run NAME`).
+struct ProbeTrial {
+    health::Outcome outcome;
+    std::vector<ProbeStep> steps;
+};
 
 /// Runs attempts and event sources on the probes loop and hands what they find to main. Holds no
 /// verdict: the trackers live on main, so that a probes loop that hangs shows as stale evidence.
@@ -33,6 +45,11 @@ public:
     void start();
     /// Starts one attempt; called on the main loop.
     void attempt(failover::CheckId check, std::uint64_t attempt, Duration timeout);
+    /// One attempt by a probe of its own, which no tracker hears of and which disturbs nothing that
+    /// runs. `done` is posted to `answer_on`, once, within the check's timeout and a little; the
+    /// attempt goes on whatever a reload does meanwhile. From any thread.
+    void run_once(const conf::Check& check, boost::asio::io_context& answer_on,
+                  std::function<void(ProbeTrial)> done);
     /// Goes on with the checks of another configuration; `from` as in failover::Reconfigure. What
     /// runs for a check that stays is not disturbed. Called on the main loop.
     void reconfigure(const conf::Config& config,
@@ -45,12 +62,16 @@ private:
     /// Names a probe for good; the number of its check may change with the configuration.
     using Token = std::uint64_t;
     using ProbePtr = std::shared_ptr<health::Probe>;
+    struct Known {
+        ProbePtr probe;
+        failover::CheckId check;
+    };
     struct Running {
         Token token;
         boost::asio::cancellation_signal signal;
     };
 
-    [[nodiscard]] Token add(const conf::Check& check);
+    [[nodiscard]] Token add(const conf::Check& check, failover::CheckId id);
     void watch(Token token, const ProbePtr& probe);
     void end(const std::function<bool(Token)>& which);
     [[nodiscard]] std::optional<failover::CheckId> check_of(Token token) const;
@@ -64,8 +85,8 @@ private:
     Hooks hooks_;
 
     // Of the main loop.
-    std::vector<Token> tokens_;         ///< by CheckId
-    std::map<Token, ProbePtr> probes_;  ///< those of checks that exist
+    std::vector<Token> tokens_;      ///< by CheckId
+    std::map<Token, Known> probes_;  ///< those of checks that exist
     Token next_token_ = 0;
 
     // Of the probes loop.
