@@ -18,6 +18,8 @@ from swervelab.routers import MAKES, Peering, Route
 ROUTER_ASN, SITE_ASN, SHORT_ASN, AS_TRANS = 4_200_000_002, 4_200_000_001, 64510, 23456
 PREFIX, PREFIX6, DRAINED = "198.51.100.0/24", "2001:db8:53::/48", "203.0.113.0/24"
 OWN = "198.18.99.0/24"  # what the router announces
+LEAVING = "203.0.114.0/24"  # is not announced after the planned restart any more
+KEPT_S = 60  # longer than anything here takes
 GSHUT = "65535:0"
 GSHUT_S = 2
 USUAL_PREF = 100
@@ -31,12 +33,13 @@ router_id: 192.0.2.101
 state_dir: {directory}/state-features
 control: {{socket: {directory}/features.sock}}
 bgp: {{listen: ["{called}:179"]}}
-owned: [198.51.100.0/24, 203.0.113.0/24, "2001:db8:53::/48"]
+owned: [198.51.100.0/24, 203.0.113.0/24, 203.0.114.0/24, "2001:db8:53::/48"]
 neighbors:
 """
 
 SERVICES = {
     "portal": f"prefixes: [{PREFIX}]",
+    "leaving": f"prefixes: [{LEAVING}]",
     "portal6": f'prefixes: ["{PREFIX6}"]',
     "drained": f"prefixes: [{DRAINED}], drain: {{graceful_shutdown_for: {GSHUT_S}s}}",
 }
@@ -66,6 +69,10 @@ SESSIONS = {
     "rival": ({"role": "provider"}, {"role": "provider"}),
     "zone": ({"interface": "to-s"}, {"interface": "to-r", "services": "portal6"}),
     "drained": ({"honour_gshut": True}, {"services": "drained"}),
+    "keeper": (
+        {"graceful_restart": True},
+        {"services": "portal, leaving", "graceful_restart": f"{{restart_time: {KEPT_S}s}}"},
+    ),
 }
 # What more a session needs of the router than its fields tell.
 NEEDS = {"secret": ("key_when_called",), "secret6": ("key_when_called",)}
@@ -128,9 +135,9 @@ class Features(Part):
         self.net.ip("r", "route", "add", "198.18.1.0/24", "via", "198.18.0.254")
         self.net.ip("s", "route", "add", "198.18.0.0/24", "via", "198.18.1.254")
 
-    def _yaml(self) -> str:
+    def _yaml(self, without: str = "") -> str:
         text = SITE_YAML.format(asn=SITE_ASN, directory=self.world.directory, called=addresses("called")[1])
-        services = {SESSIONS[name][1].get("services", "portal") for name in self.sessions}
+        services = set()
         for name in self.sessions:
             at, local = addresses(name)
             keys = {
@@ -140,7 +147,9 @@ class Features(Part):
                 "connect_retry": "500ms",
                 **SESSIONS[name][1],
             }
-            keys["services"] = f"[{keys.get('services', 'portal')}]"
+            listed = [service for service in keys.get("services", "portal").split(", ") if service != without]
+            services.update(listed)
+            keys["services"] = f"[{', '.join(listed)}]"
             text += f"  {name}: {{{', '.join(f'{key}: {value}' for key, value in keys.items())}}}\n"
         text += "services:\n"
         for service in sorted(services):
@@ -184,11 +193,12 @@ class Features(Part):
                 ("shutdown message from us", ("be_told",), self.shutdown_message_from_us),
                 ("drain: GSHUT, then withdrawn", (), self.drain),
                 ("GSHUT honoured", ("honour_gshut",), self.gshut_honoured),
-                ("roles that fit", ("role",), lambda: self.arrives("upstream")),
+                ("roles that fit", ("role",), self.fitting_roles),
                 ("roles that do not fit", ("role",), self.wrong_roles),
                 ("MD5, key changed, IPv4", ("key_when_called",), lambda: self.key_changed("secret", PREFIX)),
                 ("MD5, key changed, IPv6", ("key_when_called",), lambda: self.key_changed("secret6", PREFIX6)),
                 ("called: MD5, key changed, GTSM", (), lambda: self.key_changed("called", PREFIX)),
+                ("planned restart: routes kept", ("graceful_restart",), self.planned_restart),
                 ("GTSM", ("ttl_security",), lambda: self.arrives("near")),
                 ("GTSM: no session from afar", ("ttl_security",), self.gtsm_from_afar),
             )
@@ -357,6 +367,12 @@ class Features(Part):
 
         wait_until(holds, PATIENCE_S, "GSHUT at the router", poll_s=0.01)
 
+    def fitting_roles(self):
+        self.arrives("upstream")
+        seen = self.site.control.neighbor("upstream")["negotiated"]["remote_role"]
+        if seen != "provider":
+            raise Wrong(f"the router's role is {seen} to Swerve")
+
     def wrong_roles(self):
         def refused() -> bool:
             error = self.site.control.neighbor("rival")["last_error"] or ""
@@ -381,6 +397,37 @@ class Features(Part):
         self.await_session(name)
         self.has(prefix, name)
         return ms_since(start)
+
+    def planned_restart(self):
+        """RFC 4724: the router keeps the routes while nobody answers; End-of-RIB, and not the end of the time, makes it
+        give up what it was not told again."""
+        self.await_session("keeper")
+        for prefix in (PREFIX, LEAVING):
+            self.has(prefix, "keeper")
+        pathlib.Path(self.site.config).write_text(self._yaml(without="leaving"), encoding="utf-8")
+        start = boottime_ns()
+        self.site.control.post("/v1/stop", planned_restart=True, reason="interop")
+        if self.site.process.wait(PATIENCE_S) != 0:
+            raise Wrong("Swerve did not end well")
+        try:
+            wait_until(
+                lambda: not self.router.session_is_up("keeper"), PATIENCE_S, "the router sees the end", poll_s=0.05
+            )
+            self.still_has(PREFIX, LEAVING)
+        finally:
+            self.site.start()
+        wait_until(lambda: self.still_has(PREFIX) and self.is_up("keeper"), PATIENCE_S, "the session", poll_s=0.05)
+        self.gone(LEAVING, "keeper")
+        self.still_has(PREFIX)
+        if boottime_ns() - start >= KEPT_S * 1e9:
+            raise Wrong("nothing went before the time was over")
+        return ms_since(start)
+
+    def still_has(self, *prefixes: str) -> bool:
+        for prefix in prefixes:
+            if not self.router.route(prefix, "keeper"):
+                raise Wrong(f"the router gave {prefix} up")
+        return True
 
     def md5_failures(self) -> int:
         return self.kernel_count("r", "TCPMD5Failure") + self.kernel_count("s", "TCPMD5Failure")

@@ -34,6 +34,7 @@ class Peering:
     interface: "str | None" = None  # with link-local addresses
     extended_next_hop: bool = False  # RFC 8950
     two_octet: bool = False  # no four-octet AS capability (RFC 6793)
+    graceful_restart: bool = False  # RFC 4724: keeps the routes of a neighbor that restarts
     honour_gshut: bool = False  # RFC 8326: LOCAL_PREF 0 for routes with the community
 
 

@@ -120,6 +120,8 @@ def _options(peering: Peering):
         yield f"local role {peering.role}"
     if peering.two_octet:
         yield "enable as4 off"
+    if peering.graceful_restart:
+        yield "graceful restart aware"
 
 
 def _next_hop(hops: list) -> str:

@@ -52,6 +52,7 @@ class ExaBgp(Router):
         "role": "ExaBGP 4.2 does not know RFC 9234",
         "interface": "ExaBGP 4.2 has no zones of link-local addresses",
         "honour_gshut": "ExaBGP has no policy",
+        "graceful_restart": "ExaBGP keeps no routes, of whatever neighbor",
         "answer_refresh": "ExaBGP 4.2 closes the session when it is asked, whoever asks",
         "be_told": "ExaBGP 4.2 cannot decode a NOTIFICATION, whoever sends it",
         "shut": "its teardown command takes no message",

@@ -167,6 +167,8 @@ def _options(peering: Peering):
         yield f"local-role {peering.role}"
     if peering.extended_next_hop:
         yield "capability extended-nexthop"
+    if peering.graceful_restart:
+        yield "graceful-restart-helper"
     if peering.two_octet:
         yield "dont-capability-negotiate"
 

@@ -74,6 +74,11 @@ TTL_SECURITY = """\
     ttl-min = 255
 """
 
+GRACEFUL_RESTART = """\
+  [neighbors.graceful-restart.config]
+    enabled = true
+"""
+
 ORIGINS = ("igp", "egp", "incomplete")
 SUBTYPES = {2: "rt", 3: "ro"}
 NEXT_HOP, MED, LOCAL_PREF, COMMUNITIES, MP_REACH, EXTENDED, LARGE_COMMUNITIES = 3, 4, 5, 8, 14, 16, 32
@@ -104,6 +109,7 @@ class GoBgp(Router):
         for peering in peerings:
             options = MULTIHOP.format(multihop=peering.multihop) if peering.multihop else ""
             options += TTL_SECURITY if peering.ttl_security else ""
+            options += GRACEFUL_RESTART if peering.graceful_restart else ""
             text += PEERING.format(
                 **vars(peering),
                 neighbor=_with_zone(peering, peering.remote),
