@@ -11,6 +11,7 @@
 #include "daemon/operations/client_input.hpp"
 #include "daemon/operations/command.hpp"
 #include "daemon/operations/json_text.hpp"
+#include "daemon/operations/state_keeper.hpp"
 #include "swerve/base/clock.hpp"
 #include "swerve/base/escape.hpp"
 
@@ -257,6 +258,19 @@ Answer stop(ApiContextRef context, ApiCall call) {
         *planned ? "stop --planned-restart" : "stop", call.who, context->config->site, {}, *reason};
     const StopRequest request{
         *planned, fmt::format("stopped by {}{}{}", call.who, reason->empty() ? "" : ": ", *reason)};
+    if (*planned) {
+        // The next process learns from the state file alone that neighbors keep routes for it.
+        const auto saved = co_await context->keeper->save();
+        if (!saved) {
+            co_return fault_response(
+                *context, command,
+                {ApiError::not_applied,
+                 fmt::format("the state cannot be saved, so that the next start would not know of "
+                             "this one's promise: {}",
+                             saved.error()),
+                 "make room in state_dir, or stop without planned_restart, which withdraws"});
+        }
+    }
     using Done = std::function<void(std::optional<std::string>)>;
     const std::function<void(Done)> start = [&](Done done) {
         context->main.stop(request, std::move(done));

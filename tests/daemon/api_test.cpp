@@ -179,6 +179,24 @@ TEST_CASE("api: stop reaches main as it was asked for, and is refused with its s
     CHECK(running.audit().find("stop --planned-restart") != std::string::npos);
 }
 
+TEST_CASE("api: a planned restart is refused while the state cannot be saved") {
+    RunningOperations running;
+    const auto blocked = std::filesystem::path{running.directory.path()} / "state.tmp";
+    std::filesystem::create_directory(blocked);
+    const auto planned = [&] {
+        return ask_http(running.socket(), "POST", "/v1/stop", R"({"planned_restart":true})");
+    };
+    const auto refused = planned();
+    check_error(refused, 409, "not_applied");
+    CHECK(refused.body.find("the state cannot be saved") != std::string::npos);
+    CHECK(refused.body.find("Is a directory") != std::string::npos);
+    running.on_loop([&] { CHECK(running.main->stops.empty()); });
+    CHECK(ask_http(running.socket(), "POST", "/v1/stop").status == 200);
+    std::filesystem::remove(blocked);
+    CHECK(planned().status == 200);
+    running.on_loop([&] { CHECK(running.main->stops.size() == 2); });
+}
+
 TEST_CASE("api: observed asks main for what neighbors say about own prefixes") {
     RunningOperations running;
     const auto answer =

@@ -1,5 +1,6 @@
 """Ends that somebody asked for, at the real daemon: the stages of a drain (RFC 8326), and a planned restart (RFC 4724)."""
 
+import resource
 import struct
 import unittest
 
@@ -108,6 +109,17 @@ class PlannedRestart(Speaker):
         peer = self.establish_good()  # without the capability
         with self.assertRaises(Refused):
             self.daemon.control.post("/v1/stop", planned_restart=True)
+        self.assert_good_still_served(peer)
+
+    def test_it_is_refused_while_its_promise_cannot_be_saved(self):
+        self.keep_routes()
+        peer, _ = self.open_session()
+        self.assertEqual(next_change(peer), ([], [PREFIX]))
+        resource.prlimit(self.daemon.process.pid, resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))
+        with self.assertRaises(Refused) as refused:
+            self.daemon.control.post("/v1/stop", planned_restart=True)
+        self.assertEqual(refused.exception.code, "not_applied")
+        self.assertIn("the state cannot be saved", str(refused.exception))
         self.assert_good_still_served(peer)
 
     def test_without_it_stop_is_what_sigterm_is(self):

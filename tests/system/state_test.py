@@ -139,6 +139,31 @@ class Disk(Restarted):
 
 
 class CrashLoop(Restarted):
+    RISE = 15
+
+    def start_with_full_disk(self):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # which the daemon inherits
+        try:
+            self.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    def test_on_a_full_disk_which_counts_no_crashes_every_start_needs_its_full_rise(self):
+        self.edit("rise: 1}", f"rise: {self.RISE}}}")
+        self.daemon.control.post("/v1/reload")
+        self.establish_good()
+        self.kill()
+        for _ in range(2):
+            self.start_with_full_disk()
+            again = self.establish()
+            self.assertEqual(next_change(again), ([], [PREFIX]))
+            results = self.daemon.control.get("/v1/checks/app")["checks"][0]["results"]
+            self.assertGreaterEqual(results["pass"], self.RISE)
+            self.assertTrue(self.event_texts("File too large; this start is not counted"))
+            self.daemon.process.signal(signal.SIGKILL)
+            self.daemon.process.wait(10.0)
+
     def test_after_three_crashes_no_verdict_announces_for_a_while(self):
         for _ in range(3):
             self.restart()
