@@ -14,4 +14,10 @@ std::string Diagnostic::to_string() const {
     return out;
 }
 
+std::size_t fault_count(const Diagnostics& faults) {
+    std::size_t sum = 0;
+    for (const Diagnostic& fault : faults) sum += fault.count;
+    return sum;
+}
+
 }  // namespace swerve::conf

@@ -82,7 +82,13 @@ Diagnostics Faults::take() {
         out.push_back(std::move(fault.diagnostic));
     }
     const std::size_t more = faults_.size() - out.size() + unlisted_;
-    if (more > 0) out.push_back({file_, 0, 0, {}, "and " + std::to_string(more) + " more", {}});
+    if (more > 0) {
+        out.push_back({.file = file_,
+                       .path = {},
+                       .message = "and " + std::to_string(more) + " more",
+                       .hint = {},
+                       .count = more});
+    }
     faults_.clear();
     return out;
 }

@@ -35,7 +35,8 @@ std::string summary(const conf::Config& config) {
 }
 
 void print_faults(const conf::Diagnostics& faults, const std::string& file) {
-    fmt::print("{}{}: {}\n", faults_text(faults), file, plural(faults.size(), "error", "errors"));
+    fmt::print("{}{}: {}\n", faults_text(faults), file,
+               plural(conf::fault_count(faults), "error", "errors"));
 }
 
 }  // namespace

@@ -52,6 +52,11 @@ std::string excerpt(std::string line, int column) {
     return fmt::format("    {}\n    {}^\n", escape(line), std::string(columns, ' '));
 }
 
+/// Of an answer that does not say how many faults a line stands for, each is one.
+std::size_t count_at(const json::object& fault) {
+    return static_cast<std::size_t>(std::clamp(number_at(fault, "count").value_or(1), 1.0, 1e9));
+}
+
 int place_at(const json::object& fault, std::string_view key) {
     return static_cast<int>(std::clamp(number_at(fault, key).value_or(0), 0.0, 1e9));
 }
@@ -77,7 +82,8 @@ json::array to_json(const conf::Diagnostics& faults) {
                        {"column", fault.column},
                        {"path", fault.path},
                        {"message", fault.message},
-                       {"hint", fault.hint}});
+                       {"hint", fault.hint},
+                       {"count", fault.count}});
     }
     return out;
 }
@@ -90,7 +96,8 @@ conf::Diagnostics faults_from(const json::object& error) {
                        .column = place_at(fault, "column"),
                        .path = raw_at(fault, "path"),
                        .message = raw_at(fault, "message"),
-                       .hint = raw_at(fault, "hint")});
+                       .hint = raw_at(fault, "hint"),
+                       .count = count_at(fault)});
     }
     return out;
 }

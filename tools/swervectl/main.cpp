@@ -56,7 +56,8 @@ int end(bool json, const Failure& failure) {
         print_json(boost::json::serialize(out));
     } else if (!failure.faults.empty()) {
         fmt::print(stderr, "{}swervectl: {}; the configuration in force is what it was\n",
-                   faults_text(failure.faults), plural(failure.faults.size(), "error", "errors"));
+                   faults_text(failure.faults),
+                   plural(conf::fault_count(failure.faults), "error", "errors"));
     } else {
         fmt::print(stderr, "swervectl: {}{}{}\n", escape(failure.message, 4096),
                    failure.hint.empty() ? "" : ": ", escape(failure.hint, 4096));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,8 @@ struct Diagnostic {
     int column = 0;
     std::string path;  ///< "neighbors.upstream-a.remote_as"
     std::string message;
-    std::string hint;  ///< what to do; may be empty
+    std::string hint;       ///< what to do; may be empty
+    std::size_t count = 1;  ///< faults that it stands for; of "and N more" N, else 1
 
     /// "swerve.yaml:14:10: neighbors.upstream-a.remote_as: '70000x' is not an AS number (hint: …)",
     /// one line.
@@ -22,5 +24,8 @@ struct Diagnostic {
 };
 
 using Diagnostics = std::vector<Diagnostic>;
+
+/// How many faults there are, those that are only counted included.
+[[nodiscard]] std::size_t fault_count(const Diagnostics& faults);
 
 }  // namespace swerve::conf
