@@ -8,6 +8,7 @@
 #include "daemon/operations/change_view.hpp"
 #include "daemon/operations/command.hpp"
 #include "daemon/operations/json_text.hpp"
+#include "daemon/operations/reload_disabled.hpp"
 #include "daemon/operations/reloader.hpp"
 #include "daemon/operations/route_state.hpp"
 #include "daemon/operations/views.hpp"
@@ -33,8 +34,8 @@ namespace {
     });
 }
 
-/// The change with what it meets: sessions that are up and services that neighbors hold, as they
-/// were before it.
+/// The change with what it meets: sessions that are up, services that neighbors hold and neighbors
+/// that are disabled, as they were before it.
 [[nodiscard]] json::object met_by(const conf::Change& change, const Snapshot& snapshot) {
     json::object out = to_json(change);
     json::array& resets = out["resets"].as_array();
@@ -45,6 +46,12 @@ namespace {
     for (std::size_t i = 0; i < routes.size(); ++i) {
         routes[i].as_object()["announced"] = is_announced(snapshot, change.routes[i].service);
     }
+    json::array enabled;
+    for (const Reenabled& each : reenabled(*change.after, snapshot.neighbors)) {
+        enabled.push_back(
+            json::object{{"neighbor", json_string(each.neighbor)}, {"was", json_string(each.was)}});
+    }
+    out["enabled"] = std::move(enabled);
     return out;
 }
 
@@ -56,7 +63,8 @@ namespace {
                                            {"column", fault.column},
                                            {"path", json_string(fault.path)},
                                            {"message", json_string(fault.message)},
-                                           {"hint", json_string(fault.hint)}});
+                                           {"hint", json_string(fault.hint)},
+                                           {"count", fault.count}});
     }
     return error_response(failure.code, failure.message, failure.hint,
                           {{"diagnostics", std::move(diagnostics)}});

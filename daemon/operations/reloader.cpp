@@ -22,9 +22,18 @@ namespace {
     ReloadFailure out{ApiError::invalid_configuration, faults.front().to_string(),
                       "swervectl config check FILE shows every fault; the configuration in force "
                       "is what it was"};
-    if (faults.size() > 1) out.message += fmt::format(" (and {} more)", faults.size() - 1);
+    const std::size_t count = conf::fault_count(faults);
+    if (count > 1) out.message += fmt::format(" (and {} more)", count - 1);
     out.faults = std::move(faults);
     return fail(std::move(out));
+}
+
+/// The file is good, but this process cannot take it over.
+[[nodiscard]] std::unexpected<ReloadFailure> needs_restart(conf::Diagnostics faults) {
+    auto out = invalid(std::move(faults));
+    out.error().hint =
+        "restart swerved, or put the old value back; the configuration in force is what it was";
+    return out;
 }
 
 [[nodiscard]] std::unexpected<ReloadFailure> not_applied(std::string why) {
@@ -80,7 +89,7 @@ asio::awaitable<Reloader::Outcome> Reloader::preview() {
     auto loaded = co_await load_settled(context_.config->file, files_of(*context_.config), pause);
     if (!loaded) co_return invalid(std::move(loaded.error()));
     auto change = conf::compare(context_.config, std::move(*loaded));
-    if (!change) co_return invalid(std::move(change.error()));
+    if (!change) co_return needs_restart(std::move(change.error()));
     co_return std::move(*change);
 }
 
@@ -88,12 +97,17 @@ asio::awaitable<Reloader::Outcome> Reloader::attempt() {
     auto loaded = co_await load_settled(context_.config->file, files_of(*context_.config), pause_);
     if (!loaded) co_return invalid(std::move(loaded.error()));
     auto change = conf::compare(context_.config, std::move(*loaded));
-    if (!change) co_return invalid(std::move(change.error()));
+    if (!change) co_return needs_restart(std::move(change.error()));
     if ((*change)->empty()) co_return std::move(*change);
     co_return co_await apply(std::move(*change));
 }
 
 asio::awaitable<Reloader::Outcome> Reloader::apply(std::shared_ptr<const conf::Change> change) {
+    const std::function<void(std::function<void(std::shared_ptr<const Snapshot>)>)> look =
+        [&](auto done) { context_.main.snapshot({}, std::move(done)); };
+    const auto seen = co_await ask<std::shared_ptr<const Snapshot>>(context_.main_deadline, look);
+    reenabled_.clear();
+    if (seen && *seen) reenabled_ = reenabled(*change->after, (*seen)->neighbors);
     if (const auto ready = prepare_http(*change); !ready) co_return not_applied(ready.error());
     using Done = std::function<void(std::optional<std::string>)>;
     const std::function<void(Done)> start = [&](Done done) {
@@ -132,6 +146,12 @@ void Reloader::in_force(const conf::Change& change) {
     context_.counters->forget_all_but(*change.after);
     context_.reloads.succeeded(wall_now());
     if (next_http_) http_.serve_tcp(*std::exchange(next_http_, std::nullopt));
+    for (const Reenabled& each : std::exchange(reenabled_, {})) {
+        context_.alarm(fmt::format(
+            "neighbor {} is enabled: its address was disabled under the name of {}, which is gone; "
+            "swervectl neighbor {} disable keeps it down",
+            each.neighbor, each.was, each.neighbor));
+    }
 }
 
 void Reloader::stop() {

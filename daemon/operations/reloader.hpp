@@ -7,10 +7,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daemon/operations/api.hpp"
 #include "daemon/operations/api_error.hpp"
 #include "daemon/operations/http_server.hpp"
+#include "daemon/operations/reload_disabled.hpp"
 #include "daemon/operations/reload_facts.hpp"
 #include "swerve/base/result.hpp"
 #include "swerve/conf/change.hpp"
@@ -69,6 +71,7 @@ private:
     bool stopped_ = false;
     /// Bound before main is asked, serving once it has agreed; null: none from then on.
     std::optional<HttpServer::TcpListenerRef> next_http_;
+    std::vector<Reenabled> reenabled_;  ///< by the change that main is asked to take over
 };
 
 }  // namespace swerve::daemon

@@ -145,6 +145,7 @@ TEST_CASE("reload: what needs a restart, a missing file and a body that is none 
     const auto restart = running.reload();
     CHECK(restart.error_code() == "invalid_configuration");
     CHECK(has(restart.message(), "while the daemon runs"));
+    CHECK(has(restart.body, "restart swerved"));
     std::filesystem::remove(running.file());
     CHECK(running.reload().status == 422);
     for (const auto* body : {"[]", "{", R"({"dry_run": 1})", R"({"force": true})"}) {

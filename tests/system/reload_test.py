@@ -83,6 +83,22 @@ class Edits(Reload):
         self.assertEqual(self.in_force(), before)
         self.assert_good_still_served(good)
 
+    def test_a_disabled_neighbor_that_is_renamed_does_not_come_up_silently(self):
+        good, bad = self.establish_good(), self.dial(BAD)
+        bad.establish(my_as=64497)
+        self.daemon.control.post("/v1/neighbor", neighbor="bad", command="disable")
+        self.edit("  bad: {", "  worse: {")
+        enabled = [{"neighbor": "worse", "was": "bad"}]
+        self.assertEqual(self.reload(dry_run=True)["change"]["enabled"], enabled)
+        self.assertEqual(self.event_texts("worse is enabled"), [])
+        self.assertEqual(self.reload()["change"]["enabled"], enabled)
+        wait_until(lambda: self.event_texts("worse is enabled: its address was disabled under the name of bad"), 10.0, "the event")
+        again = self.dial(BAD)
+        again.establish(my_as=64497)
+        self.assertEqual(next_change(again), ([], [PREFIX]))
+        self.assertEqual(self.reload()["change"]["enabled"], [])
+        self.assert_good_still_served(good)
+
     def test_sighup_applies_a_change_and_keeps_the_session(self):
         good = self.establish_good()
         self.edit("site: test", "site: renamed")
@@ -106,6 +122,14 @@ class BadFiles(Reload):
         self.assertIn("swerve_config_last_reload_successful 1", self.metrics())
         self.assertEqual(next_change(good), ([], [SECOND]))
         self.assert_good_still_served(good, [PREFIX, SECOND])
+
+    def test_what_only_a_restart_can_change_says_so(self):
+        good = self.establish_good()
+        self.edit("/state\n", "/elsewhere\n")
+        for dry_run in (True, False):
+            with self.assertRaisesRegex(Refused, "invalid_configuration: .*state_dir.*restart the daemon"):
+                self.reload(dry_run=dry_run)
+        self.assert_good_still_served(good)
 
     def test_sighup_with_a_bad_file_is_an_alarm(self):
         good = self.establish_good()

@@ -16,7 +16,8 @@ CHANGE = {
     "resets": [{"neighbor": "a", "reason": "hold_time changes from 9s to 30s", "removed": False, "established": True},
                {"neighbor": "b", "reason": "is removed", "removed": True, "established": False}],
     "routes": [{"service": "portal", "added": 1, "removed": 2, "kept": 3, "attributes": ["a", "b"], "announced": True},
-               {"service": "old", "added": 0, "removed": 4, "kept": 0, "attributes": [], "announced": False}]}
+               {"service": "old", "added": 0, "removed": 4, "kept": 0, "attributes": [], "announced": False}],
+    "enabled": [{"neighbor": "c", "was": "b"}]}
 CHANGED_KEYS = ("changed keys\n"
                 "  neighbors.a.hold_time      9s      ->  30s\n"
                 "  checks.web.window          (none)  ->  {failures: 1, of: 2}\n"
@@ -37,6 +38,8 @@ class Reload(Case):
                     "reset sessions\n"
                     f"  a  hold_time changes from 9s to 30s  {tense} established\n"
                     f"  b  is removed                        {tense} not established\n\n"
+                    "enabled neighbors\n"
+                    "  c  was disabled as b\n\n"
                     "changed routes\n"
                     f"  portal  1 added, 2 removed, 3 kept  changed for a, b  {tense} announced\n"
                     f"  old     0 added, 4 removed, 0 kept                    {tense} not announced\n", self.ok(*words, daemon=daemon))
@@ -54,8 +57,8 @@ class Reload(Case):
             path = directory + "/swerve.yaml"
             with open(path, "w", encoding="utf-8") as file:
                 file.write("site: fra1\nlocal_as: x\n")
-            faults = [{"file": path, "line": 2, "column": 11, "path": "local_as", "message": "'x' is no AS\u001b[2J", "hint": ""},
-                      {"file": "/gone.txt", "line": 7, "column": 1, "path": "", "message": "is no prefix", "hint": "write one"}]
+            faults = [{"file": path, "line": 2, "column": 11, "path": "local_as", "message": "'x' is no AS\u001b[2J", "hint": "", "count": 1},
+                      {"file": "/gone.txt", "line": 7, "column": 1, "path": "", "message": "is no prefix", "hint": "write one", "count": 1}]
             answer = document("error", error={"code": "invalid_configuration", "message": "the first", "hint": "so",
                                               "diagnostics": faults})
             with FakeDaemon({"/v1/reload": (422, answer)}) as daemon:
@@ -69,6 +72,9 @@ class Reload(Case):
                 ran = self.ctl("reload", "--json", daemon=daemon)
                 self.assertEqual((4, ""), (ran.returncode, ran.stderr))
                 self.assertEqual(answer["error"], json.loads(ran.stdout)["error"])
+            faults.append({"file": path, "line": 0, "column": 0, "path": "", "message": "and 7 more", "hint": "", "count": 7})
+            with FakeDaemon({"/v1/reload": (422, answer)}) as daemon:
+                self.assertIn("and 7 more\nswervectl: 9 errors; ", self.ctl("reload", daemon=daemon).stderr)
 
 
 VALID = """site: fra1
@@ -114,6 +120,11 @@ class Configuration(Case):
         answer = json.loads(ran.stdout)
         self.assertFalse(answer["valid"])
         self.assertIn((path, 2, 1), [(fault["file"], fault["line"], fault["column"]) for fault in answer["diagnostics"]])
+
+    def test_the_sum_counts_faults_that_are_not_listed(self):
+        path, ran = self.check(VALID + "".join(f"nonsense{i}: 1\n" for i in range(130)))
+        self.assertIn(": and 30 more\n", ran.stdout)
+        self.assertTrue(ran.stdout.endswith(f"\n{path}: 130 errors\n"), ran.stdout[-200:])
 
     def diff(self, running, text, *words):
         with tempfile.TemporaryDirectory() as directory:

@@ -49,6 +49,16 @@ std::string resets(const json::object& change, std::string_view when, const Pale
     return section("reset sessions", table, palette);
 }
 
+std::string enabled(const json::object& change, const Palette& palette) {
+    Table table{{"", "", ""}};
+    for (const json::object& each : objects_at(change, "enabled")) {
+        table.add({{""},
+                   {text_at(each, "neighbor"), Style::bad},
+                   {"was disabled as " + text_at(each, "was")}});
+    }
+    return section("enabled neighbors", table, palette);
+}
+
 std::string routes(const json::object& change, std::string_view when, const Palette& palette) {
     Table table{{"", "", "", "", ""}};
     for (const json::object& route : objects_at(change, "routes")) {
@@ -69,8 +79,8 @@ std::string routes(const json::object& change, std::string_view when, const Pale
 std::string change_text(const json::object& change, bool applied, const Palette& palette) {
     const std::string_view when = applied ? "was" : "is";
     std::string out;
-    for (const std::string& part :
-         {keys(change, palette), resets(change, when, palette), routes(change, when, palette)}) {
+    for (const std::string& part : {keys(change, palette), resets(change, when, palette),
+                                    enabled(change, palette), routes(change, when, palette)}) {
         out += (out.empty() || part.empty() ? "" : "\n") + part;
     }
     return out;
