@@ -36,7 +36,13 @@ inline std::shared_ptr<const conf::Config> load(const std::string& text) {
 class Router {
 public:
     explicit Router(const conf::Config& config, const conf::Neighbor& neighbor)
-        : peer_(passive(config, neighbor)) {}
+        : ours(neighbor.range ? Side::accepted : Side::dialled), peer_(peer(config, neighbor)) {}
+
+    /// What the connection is to the speaker. A router of a range dials, any other is dialled.
+    const Side ours;
+    [[nodiscard]] Side theirs() const {
+        return ours == Side::dialled ? Side::accepted : Side::dialled;
+    }
 
     [[nodiscard]] const std::map<Prefix, std::shared_ptr<const bgp::PathAttributes>>& table()
         const {
@@ -82,13 +88,13 @@ public:
     }
 
 private:
-    static bgp::PeerConfig passive(const conf::Config& config, const conf::Neighbor& neighbor) {
+    static bgp::PeerConfig peer(const conf::Config& config, const conf::Neighbor& neighbor) {
         bgp::PeerConfig out{.open = {.local_as = neighbor.remote_as,
                                      .router_id = *RouterId::parse("192.0.2.254"),
                                      .remote_as = conf::local_as(config, neighbor),
                                      .hold_time = 9s,
                                      .families = {Family::ipv4, Family::ipv6}}};
-        out.passive = true;
+        out.passive = !neighbor.range.has_value();
         out.open.restart_time = neighbor.restart_time;
         return out;
     }
@@ -116,6 +122,16 @@ public:
         SpeakerOutput out;
         speaker.handle(at, event, out);
         carry_out(out);
+        pump();
+    }
+    /// A router at an address of a range calls, unless its session is up. Nothing comes of it where
+    /// it is not admitted.
+    void call(const std::string& address) {
+        SpeakerOutput out;
+        const auto id = speaker.admit(at, *Address::parse(address), {}, out);
+        carry_out(out);
+        if (!id || speaker.peer(*id).state() == bgp::State::established) return;
+        meet(*id);
         pump();
     }
     /// Applies another text, as the daemon does.
@@ -255,8 +271,9 @@ private:
         if (std::holds_alternative<bgp::Dial>(action)) dials_.push_back(id);
         const auto* close = std::get_if<bgp::CloseTcp>(&action);
         if (close == nullptr) return;
-        at_router(id, bgp::BytesReceived{Side::accepted, close->last_words});
-        at_router(id, bgp::TcpFailed{Side::accepted, "closed"});
+        const Side side = routers_.at(id).theirs();
+        at_router(id, bgp::BytesReceived{side, close->last_words});
+        at_router(id, bgp::TcpFailed{side, "closed"});
     }
     void at_router(NeighborId id, const bgp::PeerEvent& event) {
         bgp::PeerActions actions;
@@ -268,10 +285,7 @@ private:
     }
     void pump() {
         for (const NeighborId id : std::exchange(dials_, {})) {
-            if (!routers_.contains(id)) continue;
-            at_router(id, bgp::TcpConnected{Side::accepted, *Address::parse("192.0.2.254")});
-            handle_quietly(
-                PeerInput{id, bgp::TcpConnected{Side::dialled, *Address::parse("192.0.2.1")}});
+            if (routers_.contains(id)) meet(id);
         }
         for (bool moved = true; moved;) {
             moved = false;
@@ -280,13 +294,18 @@ private:
             for (const NeighborId id : ids) moved = exchange_octets(id) || moved;
         }
     }
+    /// The connection is there, at both ends.
+    void meet(NeighborId id) {
+        const Router& router = routers_.at(id);
+        at_router(id, bgp::TcpConnected{router.theirs(), *Address::parse("192.0.2.254")});
+        handle_quietly(PeerInput{id, bgp::TcpConnected{router.ours, *Address::parse("192.0.2.1")}});
+    }
     bool exchange_octets(NeighborId id) {
-        const Bytes ours = take(speaker.peer(id), Side::dialled);
-        if (!ours.empty()) at_router(id, bgp::BytesReceived{Side::accepted, ours});
-        const Bytes theirs = take(routers_.at(id).peer(), Side::accepted);
-        if (!theirs.empty()) {
-            handle_quietly(PeerInput{id, bgp::BytesReceived{Side::dialled, theirs}});
-        }
+        const Side side = routers_.at(id).ours;
+        const Bytes ours = take(speaker.peer(id), side);
+        if (!ours.empty()) at_router(id, bgp::BytesReceived{routers_.at(id).theirs(), ours});
+        const Bytes theirs = take(routers_.at(id).peer(), routers_.at(id).theirs());
+        if (!theirs.empty()) handle_quietly(PeerInput{id, bgp::BytesReceived{side, theirs}});
         return !ours.empty() || !theirs.empty();
     }
     void handle_quietly(const SpeakerEvent& event) {
