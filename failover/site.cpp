@@ -78,7 +78,7 @@ void Site::Parts::tracked(TimePoint now, CheckId check, SiteActions& out) {
                     }
                 },
                 [&](const health::EvidenceLost& lost) {
-                    out.emplace_back(EvidenceLost{check, lost.reason, lost.until});
+                    out.emplace_back(EvidenceLost{check, lost.reason, lost.until, lost.then});
                 },
             },
             action);

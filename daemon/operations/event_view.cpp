@@ -100,6 +100,22 @@ template <class State>
             json::object{{"reason", json_string(event.reason)}, {"held_until_s", held}}};
 }
 
+[[nodiscard]] EventView view(const CheckAlarmEvent& event) {
+    return {"check_alarm", event.raised ? Severity::critical : Severity::info, event.name,
+            fmt::format("check {}: alarm {}: {}", event.name, event.raised ? "raised" : "ended",
+                        event.reason),
+            json::object{{"raised", event.raised}, {"reason", json_string(event.reason)}}};
+}
+
+[[nodiscard]] EventView view(const DampingEvent& event, TimePoint at) {
+    json::object detail{{"wait_s", nullptr}, {"reason", json_string(event.reason)}};
+    if (event.wait) detail["wait_s"] = seconds(std::max(Duration{}, event.wait->until - at));
+    const bool flaps =
+        event.wait && event.wait->cause == failover::Damping::Cause::changes_per_hour;
+    return {"damping", flaps ? Severity::critical : Severity::info, event.name,
+            fmt::format("service {}: {}", event.name, event.reason), std::move(detail)};
+}
+
 [[nodiscard]] EventView view(const VerdictEvent& event) {
     const std::string& name = event.name;
     const bool good = event.to == failover::Verdict::up;
@@ -227,6 +243,7 @@ EventView view_of(const Event& event, const conf::Config& config) {
     return std::visit(
         Overloaded{[&](const DaemonEvent& what) { return view(what, config); },
                    [&](const EvidenceEvent& what) { return view(what, event.at); },
+                   [&](const DampingEvent& what) { return view(what, event.at); },
                    [&](const failover::OverrideChanged& what) { return view(what, event.at); },
                    [](const auto& what) { return view(what); }},
         event.what);

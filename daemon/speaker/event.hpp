@@ -57,6 +57,13 @@ struct EvidenceEvent {
     std::string name;
     std::string reason;
     TimePoint until;
+    health::OnUnknown then = health::OnUnknown::fail;
+};
+/// See failover::CheckAlarm.
+struct CheckAlarmEvent {
+    std::string name;
+    bool raised;
+    std::string reason;
 };
 struct VerdictEvent {
     std::string name;
@@ -68,6 +75,13 @@ struct IntentEvent {
     std::string name;
     failover::Intent from;
     failover::Intent to;
+    std::string reason;
+};
+/// The announcement of a service waits for the sake of upstreams that damp, or (`wait` absent) waits
+/// no more. A wait for `changes_per_hour` is an alarm: something flaps.
+struct DampingEvent {
+    std::string name;
+    std::optional<failover::Damping::Wait> wait;
     std::string reason;
 };
 /// What a neighbor was sent has differed for long from what it is to hold, or does so no more.
@@ -97,8 +111,8 @@ struct Event {
     TimePoint at;
     WallTime wall;
     std::variant<SessionEvent, BestPathEvent, FailoverCompleted, DaemonEvent, CheckEvent,
-                 EvidenceEvent, VerdictEvent, IntentEvent, failover::OverrideChanged,
-                 OutOfSyncEvent, PrefixLimitEvent, NeighborCommandEvent, Reloaded>
+                 EvidenceEvent, CheckAlarmEvent, VerdictEvent, IntentEvent, DampingEvent,
+                 failover::OverrideChanged, OutOfSyncEvent, PrefixLimitEvent, NeighborCommandEvent, Reloaded>
         what;
 };
 

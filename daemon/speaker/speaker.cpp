@@ -130,22 +130,29 @@ void Speaker::Parts::tell(const failover::SiteActions& actions, Turn turn) {
         std::visit(
             Overloaded{
                 [&](const failover::StartProbe& start) { turn.out.probes.push_back(start); },
-                [](const failover::Advertise&) {},
-                [](const failover::Withdraw&) {},
+                // What upstreams were shown is what damping counts.
+                [&](const failover::Advertise&) { turn.out.save = true; },
+                [&](const failover::Withdraw&) { turn.out.save = true; },
                 [](const failover::FailoverBegan&) {},
-                [](const failover::RoutesReplaced&) {},
+                [&](const failover::RoutesReplaced&) { turn.out.save = true; },
                 [&](const failover::CheckChanged& what) {
                     turn.tell(CheckEvent{check(what.check), what.from, what.to, what.reason});
                     turn.out.save = true;
                 },
                 [&](const failover::EvidenceLost& what) {
-                    turn.tell(EvidenceEvent{check(what.check), what.reason, what.until});
+                    turn.tell(EvidenceEvent{check(what.check), what.reason, what.until, what.then});
+                },
+                [&](const failover::CheckAlarm& what) {
+                    turn.tell(CheckAlarmEvent{check(what.check), what.raised, what.reason});
                 },
                 [&](const failover::VerdictChanged& what) {
                     turn.tell(VerdictEvent{service(what.service), what.from, what.to, what.reason});
                 },
                 [&](const failover::IntentChanged& what) {
                     turn.tell(IntentEvent{service(what.service), what.from, what.to, what.reason});
+                },
+                [&](const failover::DampingChanged& what) {
+                    turn.tell(DampingEvent{service(what.service), what.wait, what.reason});
                 },
                 [&](const failover::OverrideChanged& what) {
                     turn.tell(what);

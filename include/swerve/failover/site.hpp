@@ -118,6 +118,15 @@ struct EvidenceLost {
     CheckId check;
     std::string reason;
     TimePoint until;
+    health::OnUnknown then = health::OnUnknown::fail;
+};
+/// What a check shows calls for somebody, though it changes no verdict: a gate does not pass while
+/// a service that uses it is announced, a check of effect `alarm` does not pass, or the state of a
+/// check stands without evidence (`on_unknown: hold`). Taken back when that is over.
+struct CheckAlarm {
+    CheckId check;
+    bool raised;
+    std::string reason;
 };
 struct VerdictChanged {
     ServiceId service;
@@ -137,14 +146,21 @@ struct OverrideChanged {
     bool expired = false;
     std::string why = {};  ///< of the daemon's own accord; empty: an operator's doing, or expired
 };
+/// The announcement of a service, or its better attributes, begins to wait for the sake of
+/// upstreams that damp; the reason to wait becomes another one; or (`wait` absent) it is over.
+struct DampingChanged {
+    ServiceId service;
+    std::optional<Damping::Wait> wait;
+    std::string reason;
+};
 /// What is to be announced has to be asked anew (Site::for_each_announced), after these hand-overs
 /// between manual routes and services; follows a Reconfigure in place of Advertise and Withdraw.
 struct RoutesReplaced {
     std::vector<bgp::Handover> hand_overs;
 };
-using SiteAction =
-    std::variant<StartProbe, Advertise, Withdraw, FailoverBegan, CheckChanged, EvidenceLost,
-                 VerdictChanged, IntentChanged, OverrideChanged, RoutesReplaced>;
+using SiteAction = std::variant<StartProbe, Advertise, Withdraw, FailoverBegan, CheckChanged,
+                                EvidenceLost, CheckAlarm, VerdictChanged, IntentChanged,
+                                OverrideChanged, DampingChanged, RoutesReplaced>;
 using SiteActions = std::vector<SiteAction>;
 
 struct Restored;
@@ -173,6 +189,9 @@ struct SiteView {
         Scope scope = Scope::local;
         Effect effect = Effect::withdraw;
         std::string only_if = {};  ///< name of the check it depends on; empty: none
+        /// Its state stands though `held_until` has passed (`on_unknown: hold`).
+        bool without_evidence = false;
+        std::string alarm = {};  ///< of the CheckAlarm in force; empty: none
     };
     struct Service {
         std::string name;
@@ -185,8 +204,8 @@ struct SiteView {
         std::string intent_reason;
         TimePoint intent_since;
         std::optional<Override> drain;
-        /// First stage of the drain: until then the routes stand with GRACEFUL_SHUTDOWN, then they
-        /// are withdrawn.
+        /// End of the stages of the drain: until then the routes stand with GRACEFUL_SHUTDOWN (or,
+        /// until `degraded_until`, with their degraded attributes), then they are withdrawn.
         std::optional<TimePoint> leaving_until = {};
         std::optional<health::Expression> degraded_when = {};
         /// What is shown of prefixes without a word of their own.

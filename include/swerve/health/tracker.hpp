@@ -92,10 +92,11 @@ struct CheckChanged {
     TimePoint first_evidence;  ///< when the first outcome of the streak that led here was known
 };
 /// Results say nothing (or none arrive) while the last verdict is still held; `until` is when it
-/// stops being held.
+/// stops being held, and `then` what becomes of it.
 struct EvidenceLost {
     std::string reason;
     TimePoint until;
+    OnUnknown then = OnUnknown::fail;
 };
 using TrackerAction = std::variant<StartProbe, CheckChanged, EvidenceLost>;
 using TrackerActions = std::vector<TrackerAction>;
