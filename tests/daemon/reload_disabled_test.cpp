@@ -59,6 +59,13 @@ TEST_CASE("reload: nothing comes up that keeps its name, is gone or is kept down
     CHECK(after("  upstream-x: {address: 192.0.2.254, remote_as: 64496, admin_down: true}\n")
               .empty());
     CHECK(after("  all: {range: 192.0.2.0/24, remote_as: 64496}\n", "all-192.0.2.254").empty());
+    // One that takes over the address and was disabled itself stays so.
+    daemon::NeighborView gone = sample_neighbor_view(sample_neighbor("a", "192.0.2.254"));
+    daemon::NeighborView heir = sample_neighbor_view(sample_neighbor("b", "192.0.2.253"));
+    gone.disabled = heir.disabled = true;
+    CHECK(daemon::reenabled(with("  b: {address: 192.0.2.254, remote_as: 64496}\n"),
+                            std::vector{gone, heir})
+              .empty());
     const daemon::NeighborView up = sample_neighbor_view(sample_neighbor("a", "192.0.2.254"));
     CHECK(
         daemon::reenabled(with("  b: {address: 192.0.2.254, remote_as: 64496}\n"), {{up}}).empty());
