@@ -34,7 +34,7 @@ struct DampingFigures {
     double ceiling;    ///< the penalty never exceeds this
     Duration half_life;
 };
-/// Of every profile but `none`.
+/// Those of `none` are cisco's: it counts, and lets everything pass.
 [[nodiscard]] DampingFigures figures_of(DampingProfile profile);
 
 /// What one service has cost so far.
@@ -42,23 +42,28 @@ class Damping {
 public:
     explicit Damping(DampingPolicy policy) : policy_(policy) {}
 
-    // What was shown to the network.
+    // What was shown to the network. A withdraw of what is withdrawn, or an announcement of what is
+    // not, changes nothing there and costs nothing.
     void withdrawn(TimePoint now);
     void announced(TimePoint now);
     void changed(TimePoint now);  ///< other attributes
 
+    /// Of this moment; at least 0, at most the profile's ceiling.
     [[nodiscard]] double penalty(TimePoint now) const;
 
     /// What holds an announcement back.
     enum class Cause : std::uint8_t { penalty, hold_down, changes_per_hour };
     struct Wait {
-        TimePoint until;
+        TimePoint until;  ///< always later than the moment of the question
         Cause cause;
+
+        friend bool operator==(const Wait&, const Wait&) = default;
     };
     /// Until when an announcement must wait so that it, and one more emergency withdraw behind it,
-    /// stay below the threshold; nothing: it may go now.
+    /// stay below the threshold; nothing: it may go now. Of several causes the one that ends last.
     [[nodiscard]] std::optional<Wait> wait_to_announce(TimePoint now) const;
-    /// The same for better attributes of what is announced already.
+    /// The same for better attributes of what is announced already, for which only the penalty
+    /// counts.
     [[nodiscard]] std::optional<Wait> wait_to_change(TimePoint now) const;
 
     [[nodiscard]] const DampingPolicy& policy() const { return policy_; }
@@ -68,9 +73,9 @@ public:
     /// What must survive a restart; `wall` is not needed, for the caller saves both clocks.
     struct Saved {
         double penalty = 0;
-        TimePoint at;  ///< of `penalty`
-        std::optional<TimePoint> withdrawn_at{};
-        std::deque<TimePoint> withdrawals{};  ///< of the last hour, oldest first
+        TimePoint at;                             ///< of `penalty`
+        std::optional<TimePoint> withdrawn_at{};  ///< while it is withdrawn
+        std::deque<TimePoint> withdrawals{};      ///< of the last hour, oldest first
 
         friend bool operator==(const Saved&, const Saved&) = default;
     };
@@ -79,6 +84,9 @@ public:
     void restore(const Saved& saved);
 
 private:
+    void add(TimePoint now, double cost);
+    [[nodiscard]] std::optional<Wait> wait_for(TimePoint now, double cost) const;
+
     DampingPolicy policy_;
     Saved state_{};
 };
