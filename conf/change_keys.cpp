@@ -48,11 +48,12 @@ std::string contents(const Service& service) {
 }
 
 /// A file may hold something else under the same name: prefixes, which are too many to be printed,
-/// or a password, which never is.
+/// or a secret, which never is.
 std::optional<ChangedKey> changed_contents(const KeyTable::Row& was, const KeyTable::Row& becomes) {
     if (was.key->secret != nullptr && becomes.key->secret != nullptr &&
-        was.key->secret->password != becomes.key->secret->password) {
-        return ChangedKey{becomes.path, "a password", "another password"};
+        *was.key->secret != *becomes.key->secret) {
+        const std::string kind = becomes.key->key == "password_file" ? "password" : "token";
+        return ChangedKey{becomes.path, "a " + kind, "another " + kind};
     }
     if (was.key->contents == nullptr || becomes.key->contents == nullptr ||
         same_prefixes(*was.key->contents, *becomes.key->contents)) {
@@ -124,6 +125,8 @@ std::vector<ChangedKey> changed_keys(const Config& before, const Config& after) 
     add_order(out, "neighbors", before.neighbors, after.neighbors);
     add_order(out, "checks", before.checks, after.checks);
     add_order(out, "services", before.services, after.services);
+    add_order(out, "hooks", before.hooks, after.hooks);
+    add_order(out, "webhooks", before.webhooks, after.webhooks);
     return out;
 }
 

@@ -11,64 +11,9 @@ namespace swerve::conf {
 
 namespace {
 
-void check_checks(const Draft& draft, Faults& faults) {
-    for (std::size_t i = 0; i < draft.checks.size(); ++i) {
-        const Subject subject{draft.checks[i], faults};
-        const Check& check = draft.config.checks[i];
-        const auto& timing = check.timing;
-        if (check.name == "always") {
-            subject.fault({}, "'always' is a word of expressions", "choose another name");
-        }
-        const bool both = subject.sound("interval") && subject.sound("fast_interval");
-        if (both && timing.fast_interval > timing.interval) {
-            subject.fault({"fast_interval"}, quote(format_duration(timing.fast_interval)) +
-                                                 " is longer than interval (" +
-                                                 format_duration(timing.interval) + ")");
-        }
-        const bool window = subject.sound("window.failures") && subject.sound("window.of");
-        if (window && timing.window_failures > timing.window_of) {
-            subject.fault({"window"},
-                          std::to_string(timing.window_failures) + " failures of " +
-                              std::to_string(timing.window_of) + " results can never be reached",
-                          "failures is 5 and of is 10 where they are not given");
-        }
-        const auto* type = health::find_probe_type(check.probe.type);
-        if (type != nullptr && !type->has_events(check.probe.fields) && subject.has({"on_event"})) {
-            subject.fault({"on_event"}, "a " + check.probe.type + " probe sees no events",
-                          "remove it");
-        }
-    }
-}
-
-void check_services(const Draft& draft, Faults& faults) {
-    const Config& config = draft.config;
-    const Subject root{draft.root, faults};
-    const bool need_checks = !std::ranges::all_of(
-        config.services, [](const Service& service) { return is_always(service.healthy_when); });
-    if (need_checks && config.checks.empty() && root.sound("checks")) {
-        root.fault({"services"}, "need checks, and there are none",
-                   "add a section checks, or announce them with healthy_when: always");
-    }
-    const bool lists_known =
-        root.sound("neighbors") && std::ranges::all_of(draft.neighbors, [&](const Origin& origin) {
-            return Subject(origin, faults).sound("services");
-        });
-    if (!lists_known || config.neighbors.empty()) return;
-    for (std::size_t id = 0; id < config.services.size(); ++id) {
-        const bool taken = std::ranges::any_of(config.neighbors, [&](const Neighbor& neighbor) {
-            return !neighbor.services ||
-                   std::ranges::find(*neighbor.services, id) != neighbor.services->end();
-        });
-        if (taken) continue;
-        const Subject subject{draft.services[id], faults};
-        subject.fault({}, "no neighbor is sent this service",
-                      "name it in services of a neighbor, or remove it");
-    }
-}
-
 void check_collector(const Collector& collector, const Subject& root) {
-    for (const std::string_view section :
-         {"groups", "neighbors", "checks", "services", "site_community"}) {
+    for (const std::string_view section : {"groups", "neighbors", "templates", "checks", "services",
+                                           "site_community", "damping", "hooks", "webhooks"}) {
         if (!root.has({section})) continue;
         root.fault({section}, "cannot stand beside collector",
                    "a collector announces nothing and takes every neighbor");

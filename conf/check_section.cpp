@@ -16,17 +16,28 @@ using health::FieldValue;
 
 constexpr Duration fast_interval_limit = std::chrono::milliseconds{200};
 
-FieldMap read_fields(const Section& section, std::span<const Field> fields);
+/// Of a template nothing is required: what it lacks, its checks may say.
+enum class Whole : std::uint8_t { yes, no };
 
-std::optional<FieldValue> read_group(const Section& section, const Field& field) {
+std::vector<Key> keys_of(std::span<const Field> fields, Whole whole) {
+    std::vector<Key> keys = swerve::conf::keys_of(fields);
+    if (whole == Whole::no) {
+        for (Key& key : keys) key.required = false;
+    }
+    return keys;
+}
+
+FieldMap read_fields(const Section& section, std::span<const Field> fields, Whole whole);
+
+std::optional<FieldValue> read_group(const Section& section, const Field& field, Whole whole) {
     const YamlNode* given = section.find(field.name);
     const bool needs_words = std::ranges::any_of(field.members, &Field::required);
     if (given == nullptr && needs_words) return std::nullopt;
     static const YamlNode none{.kind = YamlNode::Kind::map};
-    const auto keys = keys_of(field.members);
+    const auto keys = keys_of(field.members, whole);
     const Section group{section.faults(), given == nullptr ? none : *given,
                         section.path_of(field.name), keys};
-    FieldMap members = read_fields(group, field.members);
+    FieldMap members = read_fields(group, field.members, whole);
     if (given == nullptr && members.empty()) return std::nullopt;
     return FieldValue{std::move(members)};
 }
@@ -37,7 +48,7 @@ std::optional<FieldValue> boxed(std::optional<T> value) {
     return FieldValue{*std::move(value)};
 }
 
-std::optional<FieldValue> read_field(const Section& section, const Field& field) {
+std::optional<FieldValue> read_field(const Section& section, const Field& field, Whole whole) {
     switch (field.kind) {
         case FieldKind::boolean:
             return boxed(section.get<bool>(field.name));
@@ -52,7 +63,7 @@ std::optional<FieldValue> read_field(const Section& section, const Field& field)
         case FieldKind::endpoint:
             return boxed(section.get<Endpoint>(field.name));
         case FieldKind::group:
-            return read_group(section, field);
+            return read_group(section, field, whole);
         case FieldKind::string:
         case FieldKind::absolute_path:
             break;
@@ -60,10 +71,10 @@ std::optional<FieldValue> read_field(const Section& section, const Field& field)
     return boxed(section.get<std::string>(field.name));
 }
 
-FieldMap read_fields(const Section& section, std::span<const Field> fields) {
+FieldMap read_fields(const Section& section, std::span<const Field> fields, Whole whole) {
     FieldMap out;
     for (const Field& field : fields) {
-        if (auto value = read_field(section, field)) {
+        if (auto value = read_field(section, field, whole)) {
             out.emplace(field.name, *std::move(value));
         }
     }
@@ -86,11 +97,11 @@ void report(const health::FieldFault& fault, const YamlNode& node, const std::st
 }
 
 health::ProbeSpec read_probe(Faults& faults, const YamlNode& node, const std::string& path,
-                             const health::ProbeType& type) {
-    const auto keys = keys_of(type.fields);
+                             const health::ProbeType& type, Whole whole) {
+    const auto keys = keys_of(type.fields, whole);
     const Section section{faults, node, path, keys};
-    health::ProbeSpec spec{std::string{type.name}, read_fields(section, type.fields)};
-    if (!faults.sound_throughout(path)) return spec;
+    health::ProbeSpec spec{std::string{type.name}, read_fields(section, type.fields, whole)};
+    if (whole == Whole::no || !faults.sound_throughout(path)) return spec;
     if (const auto made = type.make(spec.fields); !made) report(made.error(), node, path, faults);
     return spec;
 }
@@ -102,7 +113,8 @@ std::string probe_names() {
 }
 
 /// The entry that names the probe; a fault where there is none, two, or one of a later version.
-const YamlNode::Entry* find_probe(Faults& faults, const Section& section, const Origin& origin) {
+const YamlNode::Entry* find_probe(Faults& faults, const Section& section, const Origin& origin,
+                                  Whole whole) {
     const YamlNode::Entry* first = nullptr;
     bool is_later = false;
     for (const auto& entry : section.node().entries) {
@@ -122,6 +134,7 @@ const YamlNode::Entry* find_probe(Faults& faults, const Section& section, const 
         }
         if (first == nullptr) first = &entry;
     }
+    if (whole == Whole::no) return first;
     const bool named_badly = std::ranges::any_of(health::probe_types(), [&](const auto& type) {
         return !faults.sound(section.path_of(type.name));
     });
@@ -131,15 +144,33 @@ const YamlNode::Entry* find_probe(Faults& faults, const Section& section, const 
     return first;
 }
 
-/// `local` is all there is yet, so nothing of it is kept.
-void check_scope(const Section& section, const health::ProbeType& type) {
-    const auto scope = section.get<std::string>("scope");
-    if (scope == "shared") {
-        section.fault("scope", quote(*scope) + " is not in this version");
-    } else if (type.asks_scope && !section.has("scope")) {
-        section.missing("scope", "nothing tells what an " + std::string{type.name} +
-                                     " probe looks at; local: a failure means this site alone");
+failover::Effect effect_of(std::string_view word) {
+    using failover::Effect;
+    for (const Effect effect : {Effect::degrade, Effect::gate, Effect::alarm}) {
+        if (word == to_string(effect)) return effect;
     }
+    return Effect::withdraw;
+}
+
+/// What a failure means, and what it may do; the defaults of the one follow from the other.
+void read_meaning(const Section& section, Check& out) {
+    const bool is_shared = section.get<std::string>("scope") == "shared";
+    out.scope = is_shared ? failover::Scope::shared : failover::Scope::local;
+    out.effect = is_shared ? failover::Effect::gate : failover::Effect::withdraw;
+    if (const auto effect = section.get<std::string>("effect")) out.effect = effect_of(*effect);
+    const auto on_unknown = section.get<std::string>("on_unknown");
+    const bool holds = on_unknown ? *on_unknown == "hold" : is_shared;
+    out.timing.on_unknown = holds ? health::OnUnknown::hold : health::OnUnknown::fail;
+    out.timing.hold_unknown =
+        section.get<Duration>("unknown_hold").value_or(out.timing.hold_unknown);
+}
+
+void require_scope(const Section& section, const health::ProbeType& type) {
+    if (!type.asks_scope || section.has("scope")) return;
+    section.missing("scope",
+                    "nothing tells what an " + std::string{type.name} +
+                        " probe looks at; local: a failure means this site alone; shared: it may "
+                        "strike others at the same time");
 }
 
 health::TrackerPolicy read_timing(const Section& section) {
@@ -158,23 +189,94 @@ health::TrackerPolicy read_timing(const Section& section) {
     return timing;
 }
 
-}  // namespace
-
-Check read_check(Faults& faults, const Section::Entry& entry) {
-    std::vector<std::string_view> probes;
-    for (const auto& type : health::probe_types()) probes.push_back(type.name);
+/// Without `checks` (their section cannot be trusted) `only_if` is not looked up.
+Check read_check(Faults& faults, const std::string& name, const Origin& origin, const Names* checks,
+                 Whole whole) {
+    std::vector<std::string_view> known;
+    for (const auto& type : health::probe_types()) known.push_back(type.name);
     const auto later = later_probes();
-    std::vector<std::string_view> known = probes;
     known.insert(known.end(), later.begin(), later.end());
-    const Section section{faults, *entry.origin.node, entry.origin.path,
-                          find_key(schema(), "checks")->members, known};
-    Check check{entry.name, {}, read_timing(section)};
-    if (const auto* probe = find_probe(faults, section, entry.origin)) {
+    const auto keys = whole == Whole::yes ? find_key(schema(), "checks")->members : template_keys();
+    const Section section{faults, *origin.node, origin.path, keys, known};
+    Check check{name, {}, read_timing(section)};
+    read_meaning(section, check);
+    if (const auto only_if = section.get<std::string>("only_if"); only_if && checks != nullptr) {
+        check.only_if = resolve(faults, *checks, *only_if, section.find("only_if")->place,
+                                section.path_of("only_if"), "check");
+    }
+    if (const auto* probe = find_probe(faults, section, origin, whole)) {
         const auto* type = health::find_probe_type(probe->key);
-        check_scope(section, *type);
-        check.probe = read_probe(faults, probe->value, section.path_of(probe->key), *type);
+        if (whole == Whole::yes) require_scope(section, *type);
+        check.probe = read_probe(faults, probe->value, section.path_of(probe->key), *type, whole);
     }
     return check;
+}
+
+YamlNode* find(YamlNode& map, std::string_view key) {
+    const auto found = std::ranges::find(map.entries, key, &YamlNode::Entry::key);
+    return found == map.entries.end() ? nullptr : &found->value;
+}
+
+/// Adds what `given` says of `key` to a map that does not say it; maps key by key.
+void merge(YamlNode& own, const std::string& key, const YamlNode& given) {
+    YamlNode* said = find(own, key);
+    if (said == nullptr) {
+        own.entries.push_back({given.named_at, key, given});
+    } else if (said->kind == YamlNode::Kind::map && given.kind == YamlNode::Kind::map) {
+        for (const YamlNode::Entry& entry : given.entries) merge(*said, entry.key, entry.value);
+    }
+}
+
+/// Adds to a check's map what its template says of keys that the check does not have. Of what is
+/// faulty in the template the check's rules keep silent, too. A template of null is one of which
+/// nothing is known.
+void inherit(YamlNode& own, const std::string& path, const Origin* of_template, Faults& faults) {
+    const auto is_probe = [](const YamlNode::Entry& entry) {
+        return health::find_probe_type(entry.key) != nullptr;
+    };
+    const auto probe = std::ranges::find_if(own.entries, is_probe);
+    const std::string own_probe = probe == own.entries.end() ? "" : probe->key;
+    const auto take = [&](std::string_view key) {
+        const YamlNode* said = own.find(key);
+        const bool is_known =
+            of_template != nullptr && faults.sound_throughout(dotted(of_template->path, key));
+        if (!is_known) {
+            const bool matters = said == nullptr || said->kind == YamlNode::Kind::map;
+            if (matters) faults.distrust(dotted(path, key));
+        } else if (const YamlNode* given = of_template->node->find(key)) {
+            merge(own, std::string{key}, *given);
+        }
+    };
+    for (const Key& key : template_keys()) take(key.name);
+    for (const auto& type : health::probe_types()) {
+        if (own_probe.empty() || own_probe == type.name) take(type.name);
+    }
+}
+
+}  // namespace
+
+void read_checks(Draft& draft, Faults& faults, const Section& root, const Names* checks) {
+    const auto templates = root.entries("templates");
+    const Names names = names_of(templates);
+    for (const auto& [name, origin] : templates) {
+        static_cast<void>(read_check(faults, name, origin, checks, Whole::no));
+    }
+    for (const auto& [name, origin] : root.entries("checks")) {
+        YamlNode& node = draft.completed.emplace_back(*origin.node);
+        const YamlNode* word = node.find("template");
+        const Origin* of_template = nullptr;
+        if (word != nullptr && word->kind == YamlNode::Kind::scalar && faults.sound("templates")) {
+            const std::string path = dotted(origin.path, "template");
+            const auto id = resolve(faults, names, word->text, word->place, path, "template");
+            if (id) of_template = &templates[*id].origin;
+        }
+        if (word != nullptr && node.kind == YamlNode::Kind::map) {
+            inherit(node, origin.path, of_template, faults);
+        }
+        const Origin completed{&node, origin.path};
+        draft.config.checks.push_back(read_check(faults, name, completed, checks, Whole::yes));
+        draft.checks.push_back(completed);
+    }
 }
 
 }  // namespace swerve::conf

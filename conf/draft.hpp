@@ -30,7 +30,8 @@ struct Draft {
     std::vector<Origin> checks;
     std::vector<Origin> services;
     PrefixTable prefixes;
-    std::deque<YamlNode> completed{};  ///< neighbors, with what their groups say of them
+    /// Neighbors and checks, with what their groups and templates say of them.
+    std::deque<YamlNode> completed{};
 };
 
 [[nodiscard]] Names names_of(const std::vector<Section::Entry>& entries);
@@ -45,8 +46,30 @@ struct Draft {
 /// looked up.
 void read_neighbors(Draft& draft, Faults& faults, const Section& root, const Names* services);
 
-/// One check: its probe from the registry, and its timing.
-[[nodiscard]] Check read_check(Faults& faults, const Section::Entry& entry);
+/// `templates` and `checks`: of each its probe from the registry, its timing and its effect.
+/// Without `checks` (their section cannot be trusted) names are not looked up.
+void read_checks(Draft& draft, Faults& faults, const Section& root, const Names* checks);
+
+/// `services`, and `damping` of the file; the prefixes are left to the table. Likewise.
+void read_services(Draft& draft, Faults& faults, const Section& root, const Names* checks);
+
+/// `hooks` and `webhooks`. Likewise, of services.
+void read_actions(Draft& draft, const Section& root, const Names* services);
+
+/// A list of services behind the key `services`; nothing if it is not there.
+[[nodiscard]] std::optional<std::vector<failover::ServiceId>> read_service_names(
+    const Section& section, const Names* services);
+
+/// A secret, in one line of the file that `key` names, and the path of that file. `most`: octets,
+/// as many as `of` takes. Nothing where there is no such key, or a fault, which never says what the
+/// file holds.
+struct Secret {
+    std::string file;
+    std::string text;
+};
+[[nodiscard]] std::optional<Secret> read_secret(const Section& section, std::string_view key,
+                                                const std::string& directory, std::size_t most,
+                                                std::string_view of);
 
 /// `healthy_when`. Without `checks` (their section cannot be trusted) names are not looked up.
 [[nodiscard]] std::optional<health::Expression> read_expression(Faults& faults,
@@ -66,6 +89,9 @@ void read_neighbors(Draft& draft, Faults& faults, const Section& root, const Nam
 
 /// The rules that look at more than one key.
 void check_rules(const Draft& draft, Faults& faults);
+/// Those about checks, and about services.
+void check_checks(const Draft& draft, Faults& faults);
+void check_services(const Draft& draft, Faults& faults);
 /// Those about neighbors.
 void check_neighbors(const Draft& draft, Faults& faults);
 

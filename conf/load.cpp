@@ -35,25 +35,6 @@ Config blank(const std::string& file) {
             .services = {}};
 }
 
-void read_service(Draft& draft, Faults& faults, const Section::Entry& entry, const Names* checks) {
-    const Section section{faults, *entry.origin.node, entry.origin.path,
-                          find_key(schema(), "services")->members};
-    Service service{
-        .name = entry.name,
-        .prefixes = {},
-        .prefixes_file = draft.prefixes.read(section),
-        .healthy_when = {},
-        .announce = read_attributes(section.child("announce")),
-        .graceful_shutdown_for =
-            section.child("drain").get<Duration>("graceful_shutdown_for").value_or(Duration{})};
-    if (const YamlNode* expression = section.find("healthy_when")) {
-        auto read = read_expression(faults, *expression, section.path_of("healthy_when"), checks);
-        if (read) service.healthy_when = *std::move(read);
-    }
-    draft.config.services.push_back(std::move(service));
-    draft.services.push_back(entry.origin);
-}
-
 void read_globals(const Section& root, Config& config) {
     config.site = root.get<std::string>("site").value_or("");
     config.local_as = root.get<Asn>("local_as").value_or(config.local_as);
@@ -72,21 +53,15 @@ void read_globals(const Section& root, Config& config) {
 
 void read_everything(const Section& root, Draft& draft, Faults& faults) {
     read_globals(root, draft.config);
-    const auto checks = root.entries("checks");
-    const auto services = root.entries("services");
-    const Names check_names = names_of(checks);
-    const Names service_names = names_of(services);
-    for (const auto& entry : checks) {
-        draft.config.checks.push_back(read_check(faults, entry));
-        draft.checks.push_back(entry.origin);
-    }
-    const bool services_known = faults.sound("services");
-    read_neighbors(draft, faults, root, services_known ? &service_names : nullptr);
+    const Names check_names = names_of(root.entries("checks"));
+    const Names service_names = names_of(root.entries("services"));
     // One line says that there are no checks at all; a line for each name would only repeat it.
-    const bool checks_known = faults.sound("checks") && !checks.empty();
-    for (const auto& entry : services) {
-        read_service(draft, faults, entry, checks_known ? &check_names : nullptr);
-    }
+    const bool checks_known = faults.sound("checks") && !check_names.empty();
+    read_checks(draft, faults, root, checks_known ? &check_names : nullptr);
+    const Names* services = faults.sound("services") ? &service_names : nullptr;
+    read_neighbors(draft, faults, root, services);
+    read_services(draft, faults, root, checks_known ? &check_names : nullptr);
+    read_actions(draft, root, services);
     const bool owned_known = faults.sound("owned");
     draft.prefixes.settle(owned_known ? draft.config.owned : std::vector<Prefix>{},
                           draft.config.services);

@@ -111,6 +111,11 @@ std::string yaml(const Config& config, const health::Expression& node) {
     return yaml(config.checks[node.check].name);
 }
 
+std::string service_names(const Config& config, const std::vector<failover::ServiceId>& services) {
+    return yaml_list(services,
+                     [&](failover::ServiceId id) { return yaml(config.services[id].name); });
+}
+
 /// Collects keys in block style.
 class Page {
 public:
@@ -167,7 +172,8 @@ void print_session(Page& page, unsigned level, const Neighbor& neighbor) {
     page.line(level, "multihop", neighbor.multihop);
     page.line(level, "ttl_security", neighbor.ttl_security);
     if (!neighbor.password_file.empty()) {
-        page.add({level, "password_file", yaml(neighbor.password_file), nullptr, &neighbor});
+        page.add(
+            {level, "password_file", yaml(neighbor.password_file), nullptr, &neighbor.password});
     }
     page.line(level, "hold_time", neighbor.hold_time);
     if (!neighbor.range) page.line(level, "connect_retry", neighbor.connect_retry);
@@ -200,9 +206,7 @@ void print_neighbor(Page& page, unsigned level, const Config& config, const Neig
     }
     page.line(level, "families", families);
     if (neighbor.services) {
-        page.add({level, "services", yaml_list(*neighbor.services, [&](failover::ServiceId id) {
-                      return yaml(config.services[id].name);
-                  })});
+        page.add({level, "services", service_names(config, *neighbor.services)});
     }
     page.open(level, "export");
     print_attributes(page, level + 1, neighbor.attributes);
@@ -222,11 +226,13 @@ void print_field(Page& page, unsigned level, const std::string& name,
     std::visit([&](const auto& value) { page.line(level, name, value); }, field.value);
 }
 
-void print_check(Page& page, const Check& check) {
+void print_check(Page& page, const Config& config, const Check& check) {
     const auto* type = health::find_probe_type(check.probe.type);
     const auto& timing = check.timing;
     print_field(page, 2, check.probe.type, {check.probe.fields});
-    page.line(2, "scope", std::string_view{"local"});
+    page.line(2, "scope", to_string(check.scope));
+    page.line(2, "effect", to_string(check.effect));
+    if (check.only_if) page.line(2, "only_if", config.checks[*check.only_if].name);
     page.line(2, "interval", timing.interval);
     page.line(2, "fast_interval", timing.fast_interval);
     page.line(2, "timeout", timing.timeout);
@@ -240,6 +246,9 @@ void print_check(Page& page, const Check& check) {
             2, "on_event",
             std::string_view{timing.on_event == health::OnEvent::trust ? "trust" : "confirm"});
     }
+    page.line(2, "on_unknown",
+              std::string_view{timing.on_unknown == health::OnUnknown::hold ? "hold" : "fail"});
+    page.line(2, "unknown_hold", timing.hold_unknown);
 }
 
 void print_service(Page& page, const Config& config, const Service& service) {
@@ -249,10 +258,51 @@ void print_service(Page& page, const Config& config, const Service& service) {
         page.add({2, "prefixes_file", yaml(service.prefixes_file), &service});
     }
     page.add({2, "healthy_when", yaml(config, service.healthy_when)});
+    if (service.degraded_when) {
+        page.add({2, "degraded_when", yaml(config, *service.degraded_when)});
+    }
     page.open(2, "announce");
     print_attributes(page, 3, service.announce);
+    page.open(2, "degrade");
+    print_attributes(page, 3, service.degrade);
     page.open(2, "drain");
+    page.line(3, "degrade_for", service.drain_degraded_for);
     page.line(3, "graceful_shutdown_for", service.graceful_shutdown_for);
+    page.open(2, "return");
+    page.line(3, "degrade_for", service.return_degraded_for);
+    page.open(2, "damping");
+    page.line(3, "profile", to_string(service.damping.profile));
+    page.line(3, "hold_down", service.damping.hold_down);
+    page.line(3, "changes_per_hour", service.damping.changes_per_hour);
+    page.line(2, "rto", service.rto);
+    if (!service.addresses) return;
+    page.open(2, "addresses");
+    page.line(3, "interface", service.addresses->interface);
+    page.line(3, "add", service.addresses->add);
+    page.line(3, "grace", service.addresses->grace);
+}
+
+/// What hooks and webhooks say alike.
+template <class Action>
+void print_audience(Page& page, const Config& config, const Action& action) {
+    page.add({2, "on", yaml_list(action.on, [](Occasion occasion) {
+                  return std::string{to_string(occasion)};
+              })});
+    if (action.services) page.add({2, "services", service_names(config, *action.services)});
+    page.line(2, "timeout", action.timeout);
+}
+
+void print_hook(Page& page, const Config& config, const Hook& hook) {
+    page.line(2, "run", hook.argv);
+    print_audience(page, config, hook);
+}
+
+void print_webhook(Page& page, const Config& config, const Webhook& webhook) {
+    page.line(2, "url", webhook.url);
+    print_audience(page, config, webhook);
+    page.line(2, "attempts", webhook.attempts);
+    if (webhook.bearer_file.empty()) return;
+    page.add({2, "bearer_file", yaml(webhook.bearer_file), nullptr, &webhook.bearer});
 }
 
 void print_globals(Page& page, const Config& config) {
@@ -307,9 +357,13 @@ std::vector<PrintedKey> print_keys(const Config& config) {
     print_section(page, "neighbors", config.neighbors,
                   [&](const Neighbor& each) { print_neighbor(page, 2, config, each); });
     print_section(page, "checks", config.checks,
-                  [&](const Check& each) { print_check(page, each); });
+                  [&](const Check& each) { print_check(page, config, each); });
     print_section(page, "services", config.services,
                   [&](const Service& each) { print_service(page, config, each); });
+    print_section(page, "hooks", config.hooks,
+                  [&](const Hook& each) { print_hook(page, config, each); });
+    print_section(page, "webhooks", config.webhooks,
+                  [&](const Webhook& each) { print_webhook(page, config, each); });
     return page.take();
 }
 

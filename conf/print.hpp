@@ -15,8 +15,8 @@ struct PrintedKey {
     std::string value;  ///< as YAML; empty where keys of its own follow
     /// Of `prefixes_file`: whose prefixes the file holds, since they are not printed.
     const Service* contents = nullptr;
-    /// Of `password_file`: whose password the file holds, since it is not printed either.
-    const Neighbor* secret = nullptr;
+    /// Of `password_file` and the like: what the file holds, since it is not printed either.
+    const std::string* secret = nullptr;
 };
 
 [[nodiscard]] std::vector<PrintedKey> print_keys(const Config& config);

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 
 #include "conf/draft.hpp"
-#include "conf/files.hpp"
 #include "conf/sum.hpp"
 
 namespace swerve::conf {
@@ -36,67 +34,12 @@ std::optional<Address> read_next_hop(const Section& section, std::string_view fa
     return std::get<Address>(*value);
 }
 
-std::optional<std::vector<failover::ServiceId>> read_services(const Section& section,
-                                                              const Names* services) {
-    const YamlNode* given = section.find("services");
-    const auto words = section.list<std::string>("services");
-    if (!words) return std::nullopt;
-    std::vector<failover::ServiceId> out;
-    if (services == nullptr || words->size() != given->items.size()) return out;
-    const std::string path = section.path_of("services");
-    for (std::size_t i = 0; i < words->size(); ++i) {
-        const std::string item = path + "[" + std::to_string(i) + "]";
-        const Place place = given->items[i].place;
-        const auto id = resolve(section.faults(), *services, (*words)[i], place, item, "service");
-        if (!id) {
-            section.faults().distrust(path);
-        } else if (std::ranges::find(out, *id) != out.end()) {
-            section.faults().add(place, item, quote((*words)[i]) + " is given twice");
-        } else {
-            out.push_back(*id);
-        }
-    }
-    return out;
-}
-
-/// Why the text of a password file is no password; nothing if it is one. Never says what it holds.
-std::optional<Refusal> refuse_password(std::string_view text) {
-    constexpr std::size_t most = 80;  // TCP_MD5SIG_MAXKEYLEN
-    if (text.empty()) return Refusal{"holds no password", {}};
-    if (text.size() > most) {
-        return Refusal{"holds " + std::to_string(text.size()) + " octets, more than the " +
-                           std::to_string(most) + " of TCP-MD5",
-                       {}};
-    }
-    const bool is_printable =
-        std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
-    if (!is_printable) {
-        return Refusal{"holds an octet that is not printable ASCII", "one line, nothing else"};
-    }
-    if (text.front() == ' ' || text.back() == ' ') {
-        return Refusal{"begins or ends with a blank, which nobody would see", "remove it"};
-    }
-    return std::nullopt;
-}
-
 void read_password(const Section& section, const std::string& directory, Neighbor& out) {
-    constexpr std::size_t most = 4096;
-    const auto given = section.get<std::string>("password_file");
-    if (!given) return;
-    const std::filesystem::path path = std::filesystem::path{directory} / *given;
-    out.password_file = path.lexically_normal().string();
-    const auto text = read_private(out.password_file, most);
-    if (!text) {
-        return section.fault("password_file", quote(out.password_file) + " " + text.error());
-    }
-    std::string_view line = *text;
-    if (line.ends_with('\n')) line.remove_suffix(1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (auto refusal = refuse_password(line)) {
-        return section.fault("password_file", quote(out.password_file) + " " + refusal->message,
-                             std::move(refusal->hint));
-    }
-    out.password = line;
+    constexpr std::size_t most = 80;  // TCP_MD5SIG_MAXKEYLEN
+    auto secret = read_secret(section, "password_file", directory, most, "TCP-MD5");
+    if (!secret) return;
+    out.password_file = std::move(secret->file);
+    out.password = std::move(secret->text);
 }
 
 PrefixLimit read_prefix_limit(const Section& section) {
@@ -121,7 +64,7 @@ void read_terms(const Section& section, const Surroundings& around, Neighbor& ou
     read_password(section, around.directory, out);
     out.hold_time = section.get<Duration>("hold_time").value_or(Duration{});
     out.connect_retry = section.get<Duration>("connect_retry").value_or(Duration{});
-    out.services = read_services(section, around.services);
+    out.services = read_service_names(section, around.services);
     if (const auto role = section.get<std::string>("role")) out.role = bgp::parse_role(*role);
     out.role_strict = section.get<bool>("role_strict").value_or(false);
     out.prefix_limit = read_prefix_limit(section.child("prefix_limit"));

@@ -128,7 +128,8 @@ std::string probes() {
     std::string out;
     for (const auto& type : health::probe_types()) {
         out += "\n### Probe `" + std::string{type.name} + "`\n\n" + std::string{type.help} + "\n";
-        out += type.has_events({}) ? "\nIt sees events between attempts: `on_event` applies.\n" : "";
+        out +=
+            type.has_events({}) ? "\nIt sees events between attempts: `on_event` applies.\n" : "";
         out += type.asks_scope ? "\nNothing tells what it looks at: `scope` must be given.\n" : "";
         out += std::string{head} + field_rows(type.fields, std::string{type.name});
     }

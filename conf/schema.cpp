@@ -4,140 +4,14 @@
 #include <array>
 #include <utility>
 
+#include "conf/check_keys.hpp"
 #include "conf/neighbor_keys.hpp"
+#include "conf/service_keys.hpp"
 #include "conf/values.hpp"
 
 namespace swerve::conf {
 
 namespace {
-
-constexpr Key window_keys[] = {
-    {.name = "failures",
-     .type = Type::integer,
-     .help = "This many failures …",
-     .fallback = "5",
-     .least = 1,
-     .most = 64},
-    {.name = "of",
-     .type = Type::integer,
-     .help = "… among this many results, whatever their order, make the check fail.",
-     .fallback = "10",
-     .least = 1,
-     .most = 64},
-};
-
-constexpr Key check_keys[] = {
-    {.name = "interval",
-     .type = Type::duration,
-     .help = "From the start of one attempt to the start of the next.",
-     .fallback = "1s",
-     .least = 10,
-     .most = hour},
-    {.name = "fast_interval",
-     .type = Type::duration,
-     .help = "The same from a first failure until the check flips or its window is clean; at most "
-             "`interval`.",
-     .otherwise = "the smaller of 200ms and `interval`",
-     .least = 10,
-     .most = hour},
-    {.name = "timeout",
-     .type = Type::duration,
-     .help = "Limit of one attempt as a whole.",
-     .fallback = "800ms",
-     .least = 10,
-     .most = hour},
-    {.name = "rise",
-     .type = Type::integer,
-     .help =
-         "Passes in a row that make the check pass, once fewer than `window.failures` of the last "
-         "`window.of` results failed.",
-     .fallback = "5",
-     .least = 1,
-     .most = 100},
-    {.name = "fall",
-     .type = Type::integer,
-     .help = "Failures in a row that make the check fail.",
-     .fallback = "3",
-     .least = 1,
-     .most = 100},
-    {.name = "window",
-     .type = Type::map,
-     .help = "Makes the check fail when many results fail, though not in a row.",
-     .members = window_keys},
-    {.name = "on_event",
-     .type = Type::choice,
-     .help = "What an event between attempts means: `confirm` starts an attempt whose failure "
-             "flips the check, `trust` flips it at once.",
-     .otherwise = "confirm",
-     .choices = "confirm|trust"},
-    {.name = "scope",
-     .type = Type::choice,
-     .help =
-         "Whether a failure means that this site alone is broken (`local`), or may mean something "
-         "that strikes other sites at the same time (`shared`, not in this version). Required "
-         "where a probe says so.",
-     .otherwise = "local",
-     .choices = "local|shared"},
-    later("effect"),
-    later("on_unknown"),
-    later("unknown_hold"),
-    later("only_if"),
-    later("template"),
-};
-
-constexpr Key drain_keys[] = {
-    {.name = "graceful_shutdown_for",
-     .type = Type::duration,
-     .help =
-         "How long a drain announces the routes with the community graceful_shutdown (RFC 8326) "
-         "and LOCAL_PREF 0 before it withdraws them; `0s`: it withdraws them at once.",
-     .fallback = "10s",
-     .least = 0,
-     .most = hour},
-    later("degrade_for"),
-};
-
-constexpr Key service_keys[] = {
-    {.name = "prefixes",
-     .type = Type::prefix,
-     .list = true,
-     .help =
-         "The prefixes whose announcement follows this service; each within `owned`, and of one "
-         "service only."},
-    {.name = "prefixes_file",
-     .type = Type::path,
-     .help = "Instead of `prefixes`: a text file with one prefix per line, at most 2000000 in all "
-             "services and 64 MiB. `#` starts a comment; blank lines and Windows line ends do not "
-             "matter. A relative path starts at the directory of the configuration file.",
-     .least = 1,
-     .most = 4095},
-    {.name = "healthy_when",
-     .type = Type::expression,
-     .required = true,
-     .help = "Which checks must pass: NAME, or `{all: […]}`, `{any: […]}`, `{not: …}`, "
-             "`{at_least: {count: N, of: […]}}`, nested as needed; or `always`, which needs "
-             "none."},
-    {.name = "announce",
-     .type = Type::map,
-     .help = "What the routes of this service carry; lists add up with those of the neighbor, of "
-             "single values the neighbor's wins.",
-     .members = announce_keys},
-    {.name = "drain",
-     .type = Type::map,
-     .help = "How an operator's drain goes.",
-     .members = drain_keys},
-    later("degraded_when"),
-    later("min_uplinks"),
-    later("rto"),
-    later("degrade"),
-    later("addresses"),
-    later("mode"),
-    later("guard"),
-    later("min_sites"),
-    later("damping"),
-    later("hooks"),
-    later("failback"),
-};
 
 constexpr Key control_keys[] = {
     {.name = "socket",
@@ -226,6 +100,16 @@ constexpr Key file_keys[] = {
          "own `ttl_security`, is not taken over. A configuration that is printed says with each "
          "neighbor what holds for it, and leaves the groups empty."},
     {.name = "neighbors", .type = Type::named_maps, .help = "BGP peers.", .members = neighbor_keys},
+    {.name = "templates",
+     .type = Type::named_maps,
+     .help =
+         "What several checks have in common; each names its template in `template`. A template "
+         "may "
+         "have every key of a check but `template`, and of a probe what is common to them: what "
+         "a check says itself counts before what its template says, and maps are completed key by "
+         "key. The probe of a template is not taken over by a check that has another one. A "
+         "configuration that is printed says with each check what holds for it, without "
+         "templates."},
     {.name = "checks",
      .type = Type::named_maps,
      .help = "Health checks: exactly one probe each, and its timing.",
@@ -234,16 +118,25 @@ constexpr Key file_keys[] = {
      .type = Type::named_maps,
      .help = "Units of failover: prefixes that follow one verdict.",
      .members = service_keys},
+    {.name = "damping",
+     .type = Type::map,
+     .help = "The same as `damping` of services, for those that do not say it themselves.",
+     .members = file_damping_keys},
+    {.name = "hooks",
+     .type = Type::named_maps,
+     .help = "Programs that are run when something has changed. They start after the network was "
+             "told, and never delay a withdraw.",
+     .members = hook_keys},
+    {.name = "webhooks",
+     .type = Type::named_maps,
+     .help = "URLs to which changes are posted as JSON, likewise.",
+     .members = webhook_keys},
     later("mode"),
     later("graceful_restart"),
     later("etcd"),
     later("peers"),
     later("guard"),
-    later("damping"),
-    later("hooks"),
-    later("webhooks"),
     later("actions"),
-    later("templates"),
     later("audit"),
     later("log"),
     later("mrt"),
@@ -279,6 +172,17 @@ std::span<const Key> group_keys() {
             if (std::ranges::find(of_one_neighbor, key.name) != std::end(of_one_neighbor)) continue;
             key.required = false;
             out.push_back(key);
+        }
+        return out;
+    }();
+    return keys;
+}
+
+std::span<const Key> template_keys() {
+    static const std::vector<Key> keys = [] {
+        std::vector<Key> out;
+        for (const Key& key : check_keys) {
+            if (key.name != "template") out.push_back(key);
         }
         return out;
     }();
@@ -356,6 +260,8 @@ std::string describe(const Key& key) {
             return "IPv4 or IPv6 address";
         case Type::prefix:
             return "prefix";
+        case Type::host:
+            return "address with its full length";
         case Type::endpoint:
             return "ADDRESS:PORT";
         case Type::community:

@@ -26,6 +26,7 @@ enum class Type : std::uint8_t {
     router_id,
     address,
     prefix,
+    host,  ///< the prefix of one address
     endpoint,
     community,
     large_community,
@@ -57,6 +58,8 @@ struct Key {
 [[nodiscard]] std::span<const Key> schema();
 /// The keys of a group: none is required.
 [[nodiscard]] std::span<const Key> group_keys();
+/// The keys of a template.
+[[nodiscard]] std::span<const Key> template_keys();
 /// Keys of a neighbor that no group has.
 [[nodiscard]] std::span<const std::string_view> keys_of_one_neighbor();
 /// Words that stand for probes of later versions.

@@ -228,6 +228,16 @@ std::string without_host_bits(const Address& address, std::string_view digits) {
     return prefix ? prefix->to_string() : std::string{};
 }
 
+Parsed parse_host(std::string_view text) {
+    const auto address = Address::parse(text.substr(0, text.find('/')));
+    const auto prefix = Prefix::parse(text);
+    if (prefix && prefix->length() == address_bits(prefix->family())) return *prefix;
+    const std::string meant = address ? "write " + address->to_string() + "/" +
+                                            std::to_string(address_bits(address->family()))
+                                      : std::string{"like 198.51.100.1/32 or 2001:db8::1/128"};
+    return refuse(text, "is not an address with its full length", meant);
+}
+
 }  // namespace
 
 Result<Value, Refusal> parse_value(const Key& key, std::string_view text, bool is_quoted) {
@@ -262,6 +272,8 @@ Result<Value, Refusal> parse_value(const Key& key, std::string_view text, bool i
             if (!prefix) return fail(prefix.error());
             return *prefix;
         }
+        case Type::host:
+            return parse_host(text);
         case Type::endpoint:
             return parse_endpoint(text);
         case Type::community:

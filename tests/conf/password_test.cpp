@@ -55,8 +55,8 @@ TEST_CASE("password_file: 1 to 80 printable octets (RFC 2385 §4.5), nothing tha
     CHECK(Site{std::string(80, 'x')}.refusal().empty());
     CHECK(Site{std::string(81, 'x')}.refusal() == "holds 81 octets, more than the 80 of TCP-MD5");
     CHECK(Site{"x"}.refusal().empty());
-    CHECK(Site{""}.refusal() == "holds no password");
-    CHECK(Site{"\n"}.refusal() == "holds no password");
+    CHECK(Site{""}.refusal() == "holds nothing");
+    CHECK(Site{"\n"}.refusal() == "holds nothing");
     for (const std::string content : {"a\nb", "a\n\n", "a\tb", "\xc3\xa4", "a\x7f"}) {
         CHECK(Site{content}.refusal() == "holds an octet that is not printable ASCII");
     }

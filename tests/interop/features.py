@@ -34,6 +34,7 @@ state_dir: {directory}/state-features
 control: {{socket: {directory}/features.sock}}
 bgp: {{listen: ["{called}:179"]}}
 owned: [198.51.100.0/24, 203.0.113.0/24, 203.0.114.0/24, "2001:db8:53::/48"]
+damping: {{profile: none, changes_per_hour: 0}}
 neighbors:
 """
 

@@ -38,6 +38,7 @@ router_id: 192.0.2.2
 state_dir: {directory}/state-site
 control: {{socket: {directory}/site.sock}}
 owned: [198.51.100.0/24, "2001:db8:53::/48"]
+damping: {{profile: none, changes_per_hour: 0}}
 neighbors:
   router:
     address: 192.0.2.1

@@ -24,6 +24,7 @@ control: {{socket: {directory}/swerved.sock}}
 http: {{listen: "127.0.0.1:{http_port}"}}
 bgp: {{listen: ["127.0.0.9:{bgp_port}"]}}
 owned: [{prefix}]
+damping: {{profile: none, changes_per_hour: 0}}
 neighbors:
   good: {{address: {good}, remote_as: 64496, passive: true, export: {{next_hop: {{ipv4: 192.0.2.9}}}}}}
   bad: {{address: {bad}, remote_as: 64497, passive: true, export: {{next_hop: {{ipv4: 192.0.2.9}}}}}}

@@ -19,6 +19,7 @@ router_id: 192.0.2.1
 state_dir: {directory}/{name}
 control: {{socket: {directory}/{name}.sock}}
 owned: [10.0.0.0/8]
+damping: {{profile: none, changes_per_hour: 0}}
 neighbors:
 {neighbors}
 checks:

@@ -42,6 +42,7 @@ router_id: 192.0.2.{id}
 state_dir: {directory}/{name}
 control: {{socket: {directory}/{name}.sock}}
 owned: [{prefix}]
+damping: {{profile: none, changes_per_hour: 0}}  # its failures are no flapping
 
 neighbors:
   upstream:

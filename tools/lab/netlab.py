@@ -40,6 +40,7 @@ router_id: {link4}
 state_dir: {directory}/state-{name}
 control: {{socket: {directory}/{name}.sock}}
 owned: [{prefix4}, "{prefix6}"]
+damping: {{profile: none, changes_per_hour: 0}}  # its failures are no flapping
 
 neighbors:
   upstream:

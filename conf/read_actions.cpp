@@ -1,0 +1,105 @@
+// Who is told of changes: hooks and webhooks.
+
+#include <algorithm>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+
+#include "conf/draft.hpp"
+
+namespace swerve::conf {
+
+namespace {
+
+/// What both kinds say: on what, and of which services.
+template <class Action>
+void read_audience(const Section& section, const Names* services, Action& out) {
+    using enum Occasion;
+    const auto words = section.list<std::string>("on").value_or(std::vector<std::string>{});
+    for (const Occasion occasion : {announce, degrade, drain, withdraw, alarm}) {
+        if (std::ranges::find(words, to_string(occasion)) != words.end()) out.on.insert(occasion);
+    }
+    out.services = read_service_names(section, services);
+    for (const std::string_view key : {"on", "services"}) {
+        const YamlNode* list = section.find(key);
+        const bool is_empty =
+            list != nullptr && list->kind == YamlNode::Kind::list && list->items.empty();
+        if (is_empty) section.fault(key, "has no members", "it would never be told anything");
+    }
+}
+
+Hook read_hook(const Section& section, const std::string& name, const Names* services) {
+    Hook out{.name = name, .argv = {}, .on = {}};
+    out.argv = section.list<std::string>("run").value_or(out.argv);
+    out.timeout = section.get<Duration>("timeout").value_or(out.timeout);
+    read_audience(section, services, out);
+    if (!section.has("run") || !section.faults().sound(section.path_of("run"))) return out;
+    const auto holds_zero = [](const std::string& word) {
+        return word.find('\0') != std::string::npos;
+    };
+    if (out.argv.empty() || out.argv.front().empty()) {
+        section.fault("run", "names no program", "write [/usr/lib/x, argument]");
+    } else if (!out.argv.front().starts_with('/')) {
+        section.fault("run", quote(out.argv.front()) + " is not an absolute path",
+                      "no shell and no PATH is asked");
+    } else if (std::ranges::any_of(out.argv, holds_zero)) {
+        section.fault("run", "holds a zero octet");
+    }
+    return out;
+}
+
+/// Why nothing can be posted to this URL; nothing if it can.
+std::optional<Refusal> refuse_url(const std::string& text) {
+    namespace urls = boost::urls;
+    const auto url = urls::parse_uri(text);
+    if (!url) return Refusal{quote(text) + " is not a URL", "like https://ops.example/hook"};
+    const bool speaks_http =
+        url->scheme_id() == urls::scheme::http || url->scheme_id() == urls::scheme::https;
+    if (!speaks_http) return Refusal{quote(text) + " is neither http:// nor https://", {}};
+    // Not quoted: it would show what must not be there.
+    if (url->has_userinfo()) {
+        return Refusal{"a user name or password has no place in a URL",
+                       "give a token in bearer_file"};
+    }
+    if (url->host().empty()) return Refusal{quote(text) + " names no host", {}};
+    if (url->has_port() && !url->port().empty() && url->port_number() == 0) {
+        return Refusal{quote(std::string{url->port()}) + " is not a port", "ports are 1..65535"};
+    }
+    if (url->has_fragment()) return Refusal{"a fragment (#) is never sent", "remove it"};
+    return std::nullopt;
+}
+
+Webhook read_webhook(const Section& section, const std::string& name, const std::string& directory,
+                     const Names* services) {
+    constexpr std::size_t most = 4000;  // of a header, what servers usually take
+    Webhook out{.name = name, .url = {}, .on = {}};
+    out.url = section.get<std::string>("url").value_or("");
+    out.timeout = section.get<Duration>("timeout").value_or(out.timeout);
+    out.attempts = section.get<unsigned>("attempts").value_or(out.attempts);
+    read_audience(section, services, out);
+    if (auto secret = read_secret(section, "bearer_file", directory, most, "a bearer token")) {
+        out.bearer_file = std::move(secret->file);
+        out.bearer = std::move(secret->text);
+    }
+    if (!section.has("url") || !section.faults().sound(section.path_of("url"))) return out;
+    if (auto refusal = refuse_url(out.url)) {
+        section.fault("url", std::move(refusal->message), std::move(refusal->hint));
+    }
+    return out;
+}
+
+}  // namespace
+
+void read_actions(Draft& draft, const Section& root, const Names* services) {
+    for (const auto& [name, origin] : root.entries("hooks")) {
+        const Section section{root.faults(), *origin.node, origin.path,
+                              find_key(schema(), "hooks")->members};
+        draft.config.hooks.push_back(read_hook(section, name, services));
+    }
+    for (const auto& [name, origin] : root.entries("webhooks")) {
+        const Section section{root.faults(), *origin.node, origin.path,
+                              find_key(schema(), "webhooks")->members};
+        draft.config.webhooks.push_back(read_webhook(section, name, draft.directory, services));
+    }
+}
+
+}  // namespace swerve::conf
