@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/state/resume.hpp"
 #include "swerve/base/deadlines.hpp"
 #include "swerve/base/overloaded.hpp"
 #include "tests/sim/host.hpp"
@@ -26,7 +27,12 @@ Daemon::~Daemon() = default;
 
 void Daemon::begin() {
     const failover::BootFacts boot{host_.boot_id(), host_.clock(), host_.wall()};
-    const failover::Restored restored = failover::restore(store_.load(), boot);
+    const auto generations = [&] {
+        return std::pair{host_.disk().peek("state.a"), host_.disk().peek("state.b")};
+    };
+    const auto before = generations();
+    const failover::Restored restored = daemon::resume(store_, boot);
+    const bool counted = generations() != before;
     crashes_ = restored.crashes;
     speaker_ =
         std::make_unique<daemon::Speaker>(host_.config(), host_.world().random.next(), restored,
@@ -38,7 +44,7 @@ void Daemon::begin() {
     SpeakerOutput out;
     speaker_->handle({host_.clock(), host_.wall()}, failover::SiteEvent{failover::Begin{}}, out);
     host_.oracle().started(*speaker_, restored,
-                           host_.machine(host_.world().timeline.now(), crashes_));
+                           host_.machine(host_.world().timeline.now(), crashes_), counted);
     take_turn([&](daemon::Moment, SpeakerOutput& turn) { turn = std::move(out); });
     sign_of_life();
     ++host_.world().tally["daemon starts"];
@@ -110,6 +116,14 @@ void Daemon::note(const daemon::Event& event) {
             },
             [&](const daemon::EvidenceEvent& what) {
                 say(fmt::format("{} has no evidence: {}", what.name, what.reason));
+            },
+            [&](const daemon::CheckAlarmEvent& what) {
+                say(fmt::format("alarm of {} {}: {}", what.name, what.raised ? "raised" : "ended",
+                                what.reason));
+            },
+            [&](const daemon::DampingEvent& what) {
+                say(fmt::format("{} {}: {}", what.name, what.wait ? "waits" : "waits no more",
+                                what.reason));
             },
             [&](const daemon::VerdictEvent& what) {
                 say(fmt::format("{} is {}: {}", what.name, to_string(what.to), what.reason));

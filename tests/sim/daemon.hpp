@@ -43,7 +43,8 @@ public:
     void say(const Subject& subject, std::optional<failover::OverrideKind> kind,
              std::optional<Duration> lasting);
     void command(const std::string& neighbor, daemon::NeighborCommand command);
-    void stop();
+    /// `planned`: for a restart through which neighbors keep the routes, if any does.
+    void stop(bool planned);
 
     // What the host brings.
     void source_event(const std::string& check, health::ProbeResult finding);
@@ -143,6 +144,7 @@ private:
     bool routes_changed_ = false;
     bool save_pending_ = false;
     bool stopping_ = false;
+    bool planned_ = false;  ///< that end is a planned restart
     bool finished_ = false;
 };
 

@@ -175,8 +175,13 @@ void Daemon::command(const std::string& neighbor, daemon::NeighborCommand comman
     tell(daemon::CommandNeighbor{neighbor, command, "operator", "simulated"});
 }
 
-void Daemon::stop() {
+void Daemon::stop(bool planned) {
     if (std::exchange(stopping_, true)) return;
+    planned_ = planned && !speaker_->refuses_planned_restart();
+    if (planned_) {
+        ++host_.world().tally["planned restarts"];
+        tell(daemon::VanishForRestart{});
+    }
     host_.oracle().stopping();
     tell(failover::SiteEvent{failover::StopAnnouncing{"simulated"}});
     host_.world().timeline.after(stop_grace, [&host = host_, life = life_] {
@@ -211,6 +216,7 @@ failover::SavedState Daemon::state(bool clean) const {
     out.started = started_;
     out.crashes = crashes_;
     out.ended_clean = clean;
+    out.planned_restart = clean && planned_;
     return out;
 }
 

@@ -53,6 +53,12 @@ conf::ExportAttributes some_attributes(Random& random) {
     return out;
 }
 
+/// drain.graceful_shutdown_for
+Duration some_notice(Random& random) {
+    if (chance(random, 40)) return Duration::zero();
+    return seconds{between(random, 1, 15)};
+}
+
 /// A number that is not in use.
 template <class Map>
 std::optional<unsigned> free_number(const Map& map, unsigned most, Random& random) {
@@ -121,6 +127,7 @@ void Draft::add_service(unsigned number, Random& random) {
     }
     service.rule = some_rule(2, random);
     service.announce = some_attributes(random);
+    service.graceful_shutdown_for = some_notice(random);
 }
 
 void Draft::add_neighbor(unsigned uplink, const SitePlan& plan, Random& random) {
@@ -139,6 +146,10 @@ void Draft::add_neighbor(unsigned uplink, const SitePlan& plan, Random& random) 
                           .attributes = some_attributes(random),
                           .next_hop_ipv4 = {},
                           .next_hop_ipv6 = {}};
+    if (chance(random, 40)) {
+        config.restart_time = seconds{between(random, 1, 60)};
+        config.restart_with_checks = true;
+    }
     if (at.router_as == plan.local_as && chance(random, 50)) {
         config.attributes.local_pref = between(random, 50, 52);
     }
@@ -234,11 +245,8 @@ std::string Draft::edit_check(Random& random) {
             check.timing.fall = between(random, 1, 4);
             check.timing.rise = between(random, 1, 5);
             return check.name + " has other thresholds";
-        case 2: {
-            auto& field = std::get<std::int64_t>(check.probe.fields["n"].value);
-            field = 1 - field;
-            return check.name + " has another probe";
-        }
+        case 2:
+            return replace_probe(check.name);
         case 3:
             if (const auto added = free_number(checks_, most_checks, random)) {
                 add_check(*added, random);
@@ -254,9 +262,22 @@ std::string Draft::edit_check(Random& random) {
     return name + " is removed";
 }
 
+std::string Draft::replace_probe(const std::string& check) {
+    for (auto& [number, each] : checks_) {
+        if (each.name != check) continue;
+        auto& field = std::get<std::int64_t>(each.probe.fields["n"].value);
+        field = 1 - field;
+        return check + " has another probe";
+    }
+    return "nothing changes";
+}
+
 std::string Draft::edit_service(Random& random) {
     auto& [number, service] = pick(random, services_);
-    switch (between(random, 0, 4)) {
+    switch (between(random, 0, 5)) {
+        case 5:
+            service.graceful_shutdown_for = some_notice(random);
+            return service.name + " leaves after another time";
         case 0:
             service.rule = some_rule(2, random);
             return service.name + " has another rule";
@@ -373,7 +394,8 @@ std::shared_ptr<const conf::Config> Draft::build(const SitePlan& plan) const {
                                 .prefixes = conf::blocks_of(sorted),
                                 .prefixes_file = {},
                                 .healthy_when = renumbered(from.rule, check_index),
-                                .announce = from.announce});
+                                .announce = from.announce,
+                                .graceful_shutdown_for = from.graceful_shutdown_for});
     }
     for (const auto& [uplink, from] : neighbors_) {
         conf::Neighbor& made = out.neighbors.emplace_back(from.config);

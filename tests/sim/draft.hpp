@@ -37,6 +37,8 @@ public:
 
     /// Changes something; returns what, in words.
     std::string edit(const SitePlan& plan, Random& random);
+    /// Another probe for this check, if it is there.
+    std::string replace_probe(const std::string& check);
     [[nodiscard]] std::shared_ptr<const conf::Config> build(const SitePlan& plan) const;
 
     /// Of one of its services, or of none.
@@ -49,6 +51,7 @@ private:
         std::set<Prefix> prefixes;
         health::Expression rule;  ///< over numbers of checks
         conf::ExportAttributes announce;
+        Duration graceful_shutdown_for{};
     };
     struct Neighbor {
         conf::Neighbor config;

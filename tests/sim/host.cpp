@@ -64,10 +64,11 @@ void Host::crash(Duration down_for) {
     world_.timeline.after(down_for, [this] { start(); });
 }
 
-void Host::restart() {
+void Host::restart(bool planned) {
     if (!daemon_ || paused_) return;
-    world_.trace.story(world_.timeline.now(), "{}: the daemon is to stop", plan_.name);
-    daemon_->stop();
+    world_.trace.story(world_.timeline.now(), "{}: the daemon is to stop{}", plan_.name,
+                       planned ? " for a planned restart" : "");
+    daemon_->stop(planned);
 }
 
 void Host::lose_power(Duration down_for) {
@@ -140,8 +141,11 @@ void Host::stall_probes(bool stalled) {
     enter(life_, [stalled](Daemon& daemon) { daemon.stalled(stalled); });
 }
 
-void Host::reload() {
-    const std::string what = draft_.edit(plan_, world_.random);
+void Host::reload() { reload(draft_.edit(plan_, world_.random)); }
+
+void Host::replace_probe(const std::string& check) { reload(draft_.replace_probe(check)); }
+
+void Host::reload(const std::string& what) {
     config_ = draft_.build(plan_);
     for (const conf::Check& check : config_->checks) truths_[check.name];
     world_.trace.story(world_.timeline.now(), "{}: reload, {}", plan_.name, what);

@@ -33,7 +33,7 @@ public:
     // The daemon's life.
     void start();
     void crash(Duration down_for);
-    void restart();
+    void restart(bool planned);
     void lose_power(Duration down_for);
     void pause(Duration span);
 
@@ -44,6 +44,8 @@ public:
 
     // Operators.
     void reload();
+    /// By a reload; no evidence for the old one counts for it.
+    void replace_probe(const std::string& check);
     void say(const Subject& subject, std::optional<failover::OverrideKind> kind,
              std::optional<Duration> lasting = {});
     void command(const std::string& neighbor, daemon::NeighborCommand command);
@@ -96,6 +98,7 @@ private:
     };
     void end(bool with_the_host);
     void resume(std::uint64_t life);
+    void reload(const std::string& what);
 
     Surroundings world_;
     SitePlan plan_;

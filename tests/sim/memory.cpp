@@ -71,6 +71,15 @@ std::map<Subject, Word> Memory::words_for(const Machine& next) const {
     return out;
 }
 
+Memory Memory::begun(const Machine& next) const {
+    Memory out = *this;
+    if (next.boot != machine.boot) return out;
+    out.machine.process_started = next.process_started;
+    out.machine.crashes = next.crashes;
+    out.clean = false;
+    return out;
+}
+
 unsigned Memory::crashes_for(TimePoint seen) const {
     if (clean) return 0;
     return std::max(seen, machine.now) - machine.process_started >= proven ? 1

@@ -45,6 +45,8 @@ struct Memory {
 
     /// The words that a process which starts on this machine must know.
     [[nodiscard]] std::map<Subject, Word> words_for(const Machine& next) const;
+    /// What a process that has read this writes down before it does anything else.
+    [[nodiscard]] Memory begun(const Machine& next) const;
     /// Crashes in a row when the process was last seen alive at `seen`.
     [[nodiscard]] unsigned crashes_for(TimePoint seen) const;
 };

@@ -22,6 +22,7 @@ std::span<const World::Misfortune> World::odds() {
         Misfortune{"daemon crash", 3, &World::daemon_crash},
         Misfortune{"crash loop", 1, &World::crash_loop},
         Misfortune{"clean restart", 2, &World::clean_restart},
+        Misfortune{"planned restart", 3, &World::planned_restart},
         Misfortune{"power loss", 2, &World::power_loss},
         Misfortune{"process pause", 4, &World::process_pause},
         Misfortune{"link cut", 5, &World::link_cut},
@@ -35,6 +36,7 @@ std::span<const World::Misfortune> World::odds() {
         Misfortune{"router NOTIFICATION", 2, &World::router_notification},
         Misfortune{"router refresh", 3, &World::router_asks},
         Misfortune{"reload", 12, &World::reload},
+        Misfortune{"undecided through reloads", 2, &World::undecided},
         Misfortune{"withdraw", 5, &World::withdraw},
         Misfortune{"announce", 5, &World::announce},
         Misfortune{"drain", 5, &World::drain},
@@ -120,7 +122,8 @@ void World::crash_loop() {
     }
 }
 
-void World::clean_restart() { some_host().restart(); }
+void World::clean_restart() { some_host().restart(false); }
+void World::planned_restart() { some_host().restart(true); }
 
 void World::power_loss() {
     some_host().lose_power(some_span(seconds{1}, seconds{chance(random_, 70) ? 20 : 100}));
@@ -229,6 +232,19 @@ void World::drain() {
     Host& host = some_host();
     const std::string service = host.draft().some_service(random_);
     host.say(service, OverrideKind::drain, some_term());
+}
+
+/// What a check proves is lost, while an operator changes one thing after the other.
+void World::undecided() {
+    Host& host = some_host();
+    const std::string check = some_check(host);
+    host.become(check, Condition::mute);
+    host.replace_probe(check);
+    const Duration lasts = some_span(seconds{40}, seconds{110});
+    for (Duration at{0}; at < lasts; at += between(random_, seconds{2}, seconds{20})) {
+        timeline_.after(at, [&host] { host.reload(); });
+    }
+    timeline_.after(lasts, [&host, check] { host.become(check, Condition::serving); });
 }
 
 void World::take_back() {

@@ -45,7 +45,7 @@ void Oracle::index() {
 }
 
 void Oracle::started(const daemon::Speaker& speaker, const failover::Restored& restored,
-                     const Machine& machine) {
+                     const Machine& machine, bool counted) {
     config_ = speaker.config();
     index();
     const failover::SiteView view = speaker.site().view();
@@ -60,6 +60,7 @@ void Oracle::started(const daemon::Speaker& speaker, const failover::Restored& r
         if (service.drain) words.emplace(service.name, world(*service.drain));
     }
     const auto memory = notebook_.recall(machine, restored, words, *config_);
+    if (counted) notebook_.saved(memory->begun(machine));
     words_ = std::move(words);
     disabled_.clear();
     for (const std::string& name : restored.disabled_neighbors) disabled(name, true);
@@ -71,7 +72,7 @@ void Oracle::started(const daemon::Speaker& speaker, const failover::Restored& r
                                                        std::chrono::minutes{15});
     }
     // What was seen by another boot may be judged by a wall clock that was moved since.
-    const bool soon = memory && notebook_.died() &&
+    const bool soon = memory && counted && notebook_.died() &&
                       (memory->machine.boot != machine.boot ||
                        machine.now - *notebook_.died() <= std::chrono::minutes{1});
     beliefs_.clear();
@@ -90,6 +91,7 @@ void Oracle::ended() {
     config_.reset();
     beliefs_.clear();
     standing_.clear();
+    leaving_.clear();
     states_.clear();
     sessions_.clear();
     conversations_.clear();
@@ -116,7 +118,19 @@ void Oracle::reloaded(const conf::Change& change) {
         const auto was = std::ranges::find(config_->services, service.name, &conf::Service::name);
         if (was == config_->services.end()) continue;
         Possible verdict = before[static_cast<std::size_t>(was - config_->services.begin())];
-        standing[service.name] = {verdict, now() + patience(*change.after, service)};
+        Standing next{verdict, now() + patience(*change.after, service)};
+        // What stands already does not stand longer for every further change.
+        const auto stands = standing_.find(service.name);
+        if (stands != standing_.end() && !stands->second.interrupted) {
+            next.until = std::min(next.until, stands->second.until);
+        }
+        standing[service.name] = next;
+        const auto stage = leaving_.find(service.name);
+        if (stage == leaving_.end()) continue;
+        const TimePoint until =
+            stage->second.until + (service.graceful_shutdown_for - was->graceful_shutdown_for);
+        stage->second = {.until = until};
+        if (until <= now()) leaving_.erase(stage);
     }
     config_ = change.after;
     beliefs_ = std::move(beliefs);
@@ -155,7 +169,36 @@ void Oracle::event(failover::CheckId check, health::ProbeResult finding) {
     beliefs_.at(check).event(now(), finding);
 }
 
+std::optional<Oracle::Leaving> Oracle::begin_to_leave(const std::string& service) const {
+    const auto at = std::ranges::find(config_->services, service, &conf::Service::name);
+    if (look_up(service, OverrideKind::drain) == In::force ||
+        at->graceful_shutdown_for == Duration::zero()) {
+        return std::nullopt;
+    }
+    const auto id = static_cast<failover::ServiceId>(at - config_->services.begin());
+    Leaving out{now() + at->graceful_shutdown_for, ruling(nullptr, id).must, {}};
+    for (const auto& [subject, word] : words_) {
+        const auto* prefix = std::get_if<Prefix>(&subject);
+        if (prefix != nullptr && service_of(*prefix) == id &&
+            look_up(*prefix, OverrideKind::announce) == In::force && ruling(prefix, id).must) {
+            out.words.insert(*prefix);
+        }
+    }
+    return out;
+}
+
+void Oracle::forget_leaving(const Prefix& prefix) {
+    for (auto& [service, stage] : leaving_) stage.words.erase(prefix);
+}
+
 void Oracle::said(const Subject& subject, std::optional<Word> word) {
+    if (const auto* service = std::get_if<std::string>(&subject); service != nullptr && word) {
+        if (const auto stage = begin_to_leave(*service)) {
+            leaving_.insert_or_assign(*service, *stage);
+        }
+    } else if (const auto* prefix = std::get_if<Prefix>(&subject)) {
+        forget_leaving(*prefix);
+    }
     if (word) {
         words_.insert_or_assign(subject, *word);
     } else {
@@ -165,8 +208,10 @@ void Oracle::said(const Subject& subject, std::optional<Word> word) {
 
 void Oracle::cleared(const Subject& subject) {
     words_.erase(subject);
+    if (const auto* prefix = std::get_if<Prefix>(&subject)) forget_leaving(*prefix);
     const auto* service = std::get_if<std::string>(&subject);
     if (service == nullptr) return;
+    leaving_.erase(*service);
     std::erase_if(words_, [&](const auto& each) {
         const auto* prefix = std::get_if<Prefix>(&each.first);
         const auto of = prefix != nullptr ? service_of(*prefix) : std::nullopt;
@@ -205,7 +250,14 @@ std::vector<Possible> Oracle::verdicts() {
     std::vector<Possible> out;
     for (const conf::Service& service : config_->services) {
         Possible verdict = possible(service.healthy_when, checks);
+        const auto stage = leaving_.find(service.name);
+        if (stage != leaving_.end() && !verdict.only(CheckState::pass)) {
+            stage->second.by_verdict = false;
+        }
         const auto standing = standing_.find(service.name);
+        if (standing != standing_.end() && !verdict.only(CheckState::unknown)) {
+            standing->second.interrupted = true;
+        }
         if (standing != standing_.end() &&
             now() <= std::max(standing->second.until, disturbed_ + slack) &&
             verdict.has(CheckState::unknown) && standing->second.before.has(CheckState::pass)) {
@@ -221,27 +273,37 @@ std::optional<failover::ServiceId> Oracle::service_of(const Prefix& prefix) cons
     return found == services_.end() ? std::nullopt : std::optional{found->second};
 }
 
-// DESIGN.md §1: withdraw > drain > announce > verdict; a word that has just run out may be noticed
-// a little late.
+Oracle::In Oracle::look_up(const Subject& subject, OverrideKind kind) const {
+    const auto word = words_.find(subject);
+    if (word == words_.end() || word->second.kind != kind) return In::no;
+    const auto& until = word->second.until;
+    if (!until || now() < *until) return In::force;
+    return now() <= std::max(*until, disturbed_) + slack ? In::fading : In::no;
+}
+
+// DESIGN.md §1: withdraw > drain > announce > verdict.
 Oracle::Ruling Oracle::ruling(const Prefix* prefix,
                               std::optional<failover::ServiceId> service) const {
     if (stopping_) return {false, false};
-    enum class In : std::uint8_t { no, fading, force };
-    const auto look_up = [&](const Subject& subject, OverrideKind kind) {
-        const auto word = words_.find(subject);
-        if (word == words_.end() || word->second.kind != kind) return In::no;
-        const auto& until = word->second.until;
-        if (!until || now() < *until) return In::force;
-        return now() <= std::max(*until, disturbed_) + slack ? In::fading : In::no;
-    };
     In withdraw = In::no;
     In announce = In::no;
     if (prefix != nullptr) {
         withdraw = look_up(*prefix, OverrideKind::withdraw);
         announce = look_up(*prefix, OverrideKind::announce);
     }
-    const In drain =
-        service ? look_up(config_->services[*service].name, OverrideKind::drain) : In::no;
+    In drain = In::no;
+    bool may_leave = false;   // a young drain takes nothing away yet
+    bool must_leave = false;  // and must not
+    if (service) {
+        const std::string& name = config_->services[*service].name;
+        drain = look_up(name, OverrideKind::drain);
+        if (const auto stage = leaving_.find(name); stage != leaving_.end()) {
+            may_leave = now() <= std::max(stage->second.until, disturbed_) + slack;
+            must_leave = drain == In::force && now() < stage->second.until &&
+                         (stage->second.by_verdict ||
+                          (prefix != nullptr && stage->second.words.contains(*prefix)));
+        }
+    }
     bool may_be_up = false;
     bool must_be_up = false;
     if (service) {
@@ -250,8 +312,10 @@ Oracle::Ruling Oracle::ruling(const Prefix* prefix,
         must_be_up = verdict.only(CheckState::pass) &&
                      (!hold_until_ || now() > std::max(*hold_until_, disturbed_) + slack);
     }
-    return {withdraw != In::force && drain != In::force && (announce != In::no || may_be_up),
-            withdraw == In::no && drain == In::no && (announce == In::force || must_be_up)};
+    return {withdraw != In::force && (drain != In::force || may_leave) &&
+                (announce != In::no || may_be_up),
+            withdraw == In::no && (drain == In::no || must_leave) &&
+                (announce == In::force || must_be_up)};
 }
 
 void Oracle::check(const daemon::Speaker& speaker, bool routes_changed,

@@ -29,8 +29,9 @@ public:
         : site_(std::move(site)), timeline_(timeline), truths_(truths) {}
 
     // The life of the daemon.
+    /// `counted`: the disk has taken the start, before anything else happens.
     void started(const daemon::Speaker& speaker, const failover::Restored& restored,
-                 const Machine& machine);
+                 const Machine& machine, bool counted);
     void ended();
     void stopping() { stopping_ = true; }
     void reloaded(const conf::Change& change);
@@ -77,6 +78,14 @@ private:
     struct Standing {
         Possible before;
         TimePoint until;
+        bool interrupted = false;  ///< perhaps its checks have decided it since
+    };
+    /// The first stage of a drain: what was announced may stand with GRACEFUL_SHUTDOWN, and what
+    /// surely was so without a break must.
+    struct Leaving {
+        TimePoint until;
+        bool by_verdict = false;  ///< prefixes on which there is no word must
+        std::set<Prefix> words;   ///< an operator announced these, and they must
     };
     /// Both directions of one connection, as the wire shows them.
     struct Conversation {
@@ -101,6 +110,11 @@ private:
     [[nodiscard]] Ruling ruling(const Prefix* prefix,
                                 std::optional<failover::ServiceId> service) const;
     [[nodiscard]] std::optional<failover::ServiceId> service_of(const Prefix& prefix) const;
+    enum class In : std::uint8_t { no, fading, force };
+    /// Whether such a word is in force; one that has just run out may be noticed a little late.
+    [[nodiscard]] In look_up(const Subject& subject, failover::OverrideKind kind) const;
+    [[nodiscard]] std::optional<Leaving> begin_to_leave(const std::string& service) const;
+    void forget_leaving(const Prefix& prefix);
     void index();
     void compare_desired(const daemon::Neighbor& neighbor) const;
     void compare_sent(const daemon::Neighbor& neighbor, const Session& session) const;
@@ -108,7 +122,8 @@ private:
     void nothing_overtaken(const bgp::Peer& peer, const Session& session) const;
     [[nodiscard]] WireRoute expected_route(const conf::Neighbor& neighbor,
                                            std::optional<failover::ServiceId> service,
-                                           Family family, const Address& local) const;
+                                           Family family, const Address& local,
+                                           bool draining) const;
 
     std::string site_;
     const Timeline& timeline_;
@@ -118,6 +133,7 @@ private:
     std::map<Prefix, failover::ServiceId> services_;  ///< of every prefix
     std::vector<CheckBelief> beliefs_;                ///< by check
     std::map<std::string, Standing> standing_;        ///< by service
+    std::map<std::string, Leaving> leaving_;          ///< by service
     std::map<Subject, Word> words_;
     std::set<std::string> disabled_;  ///< neighbors
     std::map<daemon::NeighborId, bgp::State> states_;

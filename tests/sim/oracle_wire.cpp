@@ -28,14 +28,28 @@ WireRoute sorted(WireRoute route) {
 void Oracle::compare_sent(const daemon::Neighbor& neighbor, const Session& session) const {
     if (!neighbor.peer.negotiated()) return;
     std::map<Prefix, WireRoute> wanted;
-    neighbor.peer.rib_out().for_each([&](const Prefix& prefix, const bgp::RouteRef& desired,
-                                         const bgp::RouteRef&) {
-        const Family family = prefix.family();
-        if (!desired || !neighbor.peer.negotiated()->families.contains(family)) return;
-        WireRoute route =
-            expected_route(*neighbor.config, service_of(prefix), family, *neighbor.local_address);
-        if (route.next_hop) wanted.emplace(prefix, std::move(route));
-    });
+    neighbor.peer.rib_out().for_each(
+        [&](const Prefix& prefix, const bgp::RouteRef& desired, const bgp::RouteRef&) {
+            const Family family = prefix.family();
+            if (!desired || !neighbor.peer.negotiated()->families.contains(family)) return;
+            const auto service = service_of(prefix);
+            const In drain =
+                service ? look_up(config_->services[*service].name, failover::OverrideKind::drain)
+                        : In::no;
+            const auto expected = [&](bool draining) {
+                return expected_route(*neighbor.config, service, family, *neighbor.local_address,
+                                      draining);
+            };
+            WireRoute route = expected(drain == In::force);
+            if (!route.next_hop) return;
+            // A drain that has just run out is noticed a little late.
+            const auto held = session.held.find(prefix);
+            if (drain == In::fading && held != session.held.end() &&
+                sorted(held->second) == expected(true)) {
+                route = expected(true);
+            }
+            wanted.emplace(prefix, std::move(route));
+        });
     for (const auto& [prefix, route] : wanted) {
         const auto held = session.held.find(prefix);
         if (held == session.held.end()) {
@@ -58,7 +72,7 @@ void Oracle::compare_sent(const daemon::Neighbor& neighbor, const Session& sessi
 // DESIGN.md §4.13, RFC 4271 §5.1.
 WireRoute Oracle::expected_route(const conf::Neighbor& neighbor,
                                  std::optional<failover::ServiceId> service, Family family,
-                                 const Address& local) const {
+                                 const Address& local, bool draining) const {
     const conf::ExportAttributes of_service =
         service ? config_->services[*service].announce : conf::ExportAttributes{};
     const conf::ExportAttributes& own = neighbor.attributes;
@@ -79,10 +93,15 @@ WireRoute Oracle::expected_route(const conf::Neighbor& neighbor,
             large.insert({each.global_administrator, each.local_data_1, each.local_data_2});
         }
     }
+    // RFC 8326 §4: what leaves is the last choice of everybody.
+    if (draining) communities.insert(0xFFFF0000U);
+    if (draining && internal) out.local_pref = 0;
     out.communities.assign(communities.begin(), communities.end());
     out.large_communities.assign(large.begin(), large.end());
     out.next_hop = family == Family::ipv4 ? neighbor.next_hop_ipv4 : neighbor.next_hop_ipv6;
     if (!out.next_hop && local.family() == family) out.next_hop = local;
+    // RFC 4271 §5.1.3: a route that leads to the neighbor itself is not for it.
+    if (out.next_hop == neighbor.address) out.next_hop.reset();
     return out;
 }
 

@@ -59,6 +59,7 @@ void World::build_site(unsigned number) {
         if (chance(random_, 20)) path.link->window = between(random_, 60, 4096);
         if (chance(random_, 20)) path.link->room = between(random_, 60, 8192);
         host.attach(i, *path.link);
+        const bool keeps_routes = chance(random_, 70);
         bgp::PeerConfig config{
             .open = {.local_as = uplink.router_as,
                      .router_id =
@@ -66,7 +67,9 @@ void World::build_site(unsigned number) {
                                          static_cast<unsigned>((first + i) % routers_.size() + 1)),
                      .remote_as = plan.local_as,
                      .hold_time = seconds{between(random_, 3, 30)},
-                     .families = {Family::ipv4, Family::ipv6}},
+                     .families = {Family::ipv4, Family::ipv6},
+                     .restart_time =
+                         keeps_routes ? std::optional<Duration>{seconds{60}} : std::nullopt},
             .passive = !uplink.router_dials,
             .connect_retry = seconds{between(random_, 2, 10)},
             .next_hop_ipv4 = {},

@@ -67,6 +67,7 @@ private:
     void daemon_crash();
     void crash_loop();
     void clean_restart();
+    void planned_restart();
     void power_loss();
     void process_pause();
     void link_cut();
@@ -81,6 +82,7 @@ private:
     void router_notification();
     void router_asks();
     void reload();
+    void undecided();
     void withdraw() { speak(failover::OverrideKind::withdraw); }
     void announce() { speak(failover::OverrideKind::announce); }
     void speak(failover::OverrideKind kind);
