@@ -60,7 +60,7 @@ void Tracker::handle(TimePoint now, const TrackerEvent& event, TrackerActions& o
                        refresh(now);
                        if (in_flight()) return;  // an event was faster
                        deadlines_.set(Timer::attempt, now + begin.splay);
-                       if (begin.splay <= Duration::zero()) start_attempt(now, std::nullopt, out);
+                       if (begin.splay <= Duration::zero()) start_attempt(now, out);
                    },
                    [&](const ProbeFinished& finished) {
                        if (finished.attempt != attempt_ || !in_flight()) return;
@@ -82,6 +82,8 @@ void Tracker::reconfigure(TimePoint now, const TrackerPolicy& policy) {
     if (window_.size() > policy_.window_of) {
         window_.erase(window_.begin(), window_.end() - policy_.window_of);
     }
+    if (suspended_) return;
+    if (lost_since_) deadlines_.set(Timer::hold, *lost_since_ + policy_.hold_unknown);
     refresh(now);
     const TimePoint latest = now + (fast_ ? policy_.fast_interval : policy_.interval);
     if (const auto at = deadlines_.get(Timer::attempt); at && *at > latest) {
@@ -99,13 +101,13 @@ void Tracker::tick(TimePoint now, TrackerActions& out) {
     if (deadlines_.take_expired(Timer::stale, now)) {
         says_nothing(now, "no result for " + seconds(freshness(policy_)), out);
     }
-    if (const auto until = held_until(); until && deadlines_.take_expired(Timer::hold, now)) {
+    if (deadlines_.take_expired(Timer::hold, now) && policy_.on_unknown == OnUnknown::fail) {
         // Not a failure: `not` would make a pass of it, and evidence of nothing starts nothing.
         flip(CheckState::unknown,
-             fmt::format("no evidence for {}: {}", seconds(unknown_hold), lost_reason_),
-             *until - unknown_hold, out);
+             fmt::format("no evidence for {}: {}", seconds(policy_.hold_unknown), lost_reason_),
+             *std::exchange(lost_since_, std::nullopt), out);
     }
-    if (deadlines_.take_expired(Timer::attempt, now)) start_attempt(now, std::nullopt, out);
+    if (deadlines_.take_expired(Timer::attempt, now)) start_attempt(now, out);
 }
 
 unsigned Tracker::window_failures() const {
@@ -113,21 +115,22 @@ unsigned Tracker::window_failures() const {
         std::ranges::count_if(window_, [](const WindowEntry& entry) { return entry.failed; }));
 }
 
-void Tracker::start_attempt(TimePoint now, std::optional<TimePoint> event_at, TrackerActions& out) {
+void Tracker::start_attempt(TimePoint now, TrackerActions& out) {
     deadlines_.clear(Timer::attempt);
     deadlines_.set(Timer::give_up, now + policy_.timeout + answer_grace);
     began_ = now;
-    event_at_ = event_at;
+    event_at_ = std::exchange(again_, std::nullopt);
+    if (event_at_) event_attempt_ = now;
     out.emplace_back(StartProbe{++attempt_, policy_.timeout});
 }
 
 /// Start to start, but never two attempts at a time: one that ran beyond the next one's slot is
 /// followed at once.
 void Tracker::schedule(TimePoint now, TrackerActions& out) {
-    const TimePoint slot =
-        began_ +
-        (fast_ ? policy_.fast_interval : random_.shortened(policy_.interval, jitter_percent_low));
-    if (slot <= now) return start_attempt(now, std::nullopt, out);
+    TimePoint slot = began_ + (fast_ ? policy_.fast_interval
+                                     : random_.shortened(policy_.interval, jitter_percent_low));
+    if (again_) slot = std::min(slot, event_attempt_.value_or(began_) + event_spacing);
+    if (slot <= now) return start_attempt(now, out);
     deadlines_.set(Timer::attempt, slot);
 }
 
@@ -137,26 +140,40 @@ void Tracker::source_event(TimePoint now, const SourceEvent& event, TrackerActio
     if (trusted && finding.result == ProbeResult::pass) {
         // DESIGN.md §4.14: a live successor. It proves that somebody is there, not that he serves.
         refresh(now);
-        deadlines_.clear(Timer::hold);
+        evidence_returned();
         last_ = finding;
         return;
     }
     if (!trusted || finding.result == ProbeResult::unknown) {
-        return start_attempt(now, event_at_.value_or(time_of(finding, now)), out);
+        return look_again(now, time_of(finding, now), out);
     }
     // What the attempt in flight saw may be older than the event, so nobody waits for it any more.
-    const bool superseded = deadlines_.armed(Timer::give_up);
+    const bool superseded = in_flight();
     deadlines_.clear(Timer::give_up);
+    again_.reset();
     event_at_ = time_of(finding, now);
     refresh(now);
     conclude(now, finding, out);
     if (superseded) schedule(now, out);
 }
 
+/// An attempt for an earlier event is let end, for events that always began it anew would leave it
+/// no time to; its failure counts in full, and another one follows it.
+void Tracker::look_again(TimePoint now, TimePoint event_at, TrackerActions& out) {
+    again_ = again_.value_or(event_at);
+    if (in_flight() && event_at_) return;
+    const TimePoint earliest = event_attempt_ ? *event_attempt_ + event_spacing : now;
+    if (earliest <= now) return start_attempt(now, out);
+    deadlines_.set(Timer::attempt,
+                   std::min(earliest, deadlines_.get(Timer::attempt).value_or(earliest)));
+}
+
 /// An attempt in flight is not listened to any more.
 void Tracker::suspend(TimePoint now, const Suspend& suspend, TrackerActions& out) {
     suspended_ = true;
-    deadlines_ = {};
+    deadlines_.clear_all();
+    lost_since_.reset();
+    again_.reset();
     passes_ = 0;
     failures_ = 0;
     window_.clear();
@@ -193,7 +210,7 @@ void Tracker::note(TimePoint now, const Outcome& outcome) {
 }
 
 void Tracker::passed(TimePoint finished, const std::string& reason, TrackerActions& out) {
-    deadlines_.clear(Timer::hold);
+    evidence_returned();
     failures_ = 0;
     if (passes_++ == 0) streak_since_ = finished;
     remember(finished, false);
@@ -214,7 +231,7 @@ void Tracker::passed(TimePoint finished, const std::string& reason, TrackerActio
 }
 
 void Tracker::failed(TimePoint finished, const std::string& reason, TrackerActions& out) {
-    deadlines_.clear(Timer::hold);
+    evidence_returned();
     earned_ = false;
     passes_ = 0;
     if (failures_++ == 0) streak_since_ = finished;
@@ -242,10 +259,19 @@ void Tracker::failed(TimePoint finished, const std::string& reason, TrackerActio
 void Tracker::says_nothing(TimePoint now, const std::string& reason, TrackerActions& out) {
     passes_ = 0;
     if (state_ == CheckState::unknown) reason_ = reason;
-    if (state_ == CheckState::unknown || deadlines_.armed(Timer::hold)) return;
+    if (state_ == CheckState::unknown || lost_since_) return;
+    lost_since_ = now;
     lost_reason_ = reason;
-    deadlines_.set(Timer::hold, now + unknown_hold);
-    if (state_ == CheckState::pass) out.emplace_back(EvidenceLost{reason, now + unknown_hold});
+    const TimePoint until = now + policy_.hold_unknown;
+    deadlines_.set(Timer::hold, until);
+    if (state_ == CheckState::pass) {
+        out.emplace_back(EvidenceLost{reason, until, policy_.on_unknown});
+    }
+}
+
+void Tracker::evidence_returned() {
+    deadlines_.clear(Timer::hold);
+    lost_since_.reset();
 }
 
 void Tracker::refresh(TimePoint now) { deadlines_.set(Timer::stale, now + freshness(policy_)); }

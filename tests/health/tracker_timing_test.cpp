@@ -202,23 +202,24 @@ TEST_CASE("tracker: a dead probe loop lets the verdict stand for 30 s and no lon
     CHECK(rig.count<CheckChanged>() == 2);
 }
 
-TEST_CASE("tracker: events that always supersede the attempt leave the evidence stale") {
-    // interval × fall + timeout = 3.8 s after the last outcome.
+TEST_CASE("tracker: events that never cease leave an attempt its time, and it is given up") {
     Rig rig = passing();
-    const TimePoint last = rig.now;
-    while (rig.now + 100ms < last + 3800ms) {
+    rig.now += 100ms;
+    rig.event(ProbeResult::fail);
+    const TimePoint asked = rig.now;
+    const std::uint64_t attempt = rig.attempt();
+    while (rig.now + 100ms < asked + 1050ms) {
         rig.now += 100ms;
         rig.tick();
         rig.event(ProbeResult::fail);
     }
-    rig.now = last + 3800ms - 1ns;
-    rig.tick();
-    CHECK(rig.count<EvidenceLost>() == 0);
-    rig.now = last + 3800ms;
+    CHECK(rig.attempt() == attempt);
+    rig.now = asked + 1050ms;
     rig.tick();
     REQUIRE(rig.count<EvidenceLost>() == 1);
-    CHECK(rig.last<EvidenceLost>()->reason == "no result for 3.8 s");
+    CHECK(rig.last<EvidenceLost>()->reason == "the probe loop gave no answer within 1.05 s");
     CHECK(rig.state() == CheckState::pass);
+    CHECK(rig.attempt() == attempt + 1);  // for the events meanwhile
 }
 
 TEST_CASE("tracker: with fall 1 a hanging service is a failure and no loss of evidence") {

@@ -105,6 +105,11 @@ using TrackerActions = std::vector<TrackerAction>;
 /// service, is at fault: the attempt is given up and counts as `unknown`.
 inline constexpr Duration answer_grace = std::chrono::milliseconds{250};
 
+/// From the start of an attempt that an event asked for to that of the next one at least, so that
+/// no storm of events is one of attempts. Between two of them nothing is lost: the later one sees
+/// what all events since have told of.
+inline constexpr Duration event_spacing = std::chrono::milliseconds{10};
+
 /// One result of the past. Reasons that repeat are shared.
 struct PastResult {
     TimePoint finished;
@@ -138,6 +143,11 @@ public:
     [[nodiscard]] std::optional<TimePoint> held_until() const {
         return deadlines_.get(Timer::hold);
     }
+    /// Whether the state stands though `hold_unknown` has passed without evidence
+    /// (OnUnknown::hold).
+    [[nodiscard]] bool without_evidence() const { return lost_since_ && !held_until(); }
+    /// Why there is no evidence; meaningful while it is held, and while it stands without.
+    [[nodiscard]] const std::string& lost_reason() const { return lost_reason_; }
     /// Why the state is what it is, one sentence.
     [[nodiscard]] const std::string& reason() const { return reason_; }
 
@@ -154,11 +164,13 @@ private:
     };
 
     [[nodiscard]] bool in_flight() const { return deadlines_.armed(Timer::give_up); }
-    void start_attempt(TimePoint now, std::optional<TimePoint> event_at, TrackerActions& out);
+    void start_attempt(TimePoint now, TrackerActions& out);
     void schedule(TimePoint now, TrackerActions& out);
     void source_event(TimePoint now, const SourceEvent& event, TrackerActions& out);
 
     void suspend(TimePoint now, const Suspend& suspend, TrackerActions& out);
+    void look_again(TimePoint now, TimePoint event_at, TrackerActions& out);
+    void evidence_returned();
     void note(TimePoint now, const Outcome& outcome);
     void conclude(TimePoint now, const Outcome& outcome, TrackerActions& out);
     void passed(TimePoint finished, const std::string& reason, TrackerActions& out);
@@ -178,6 +190,9 @@ private:
     /// Set while evidence that an event brought (or that its attempt will bring) is judged: one
     /// failure is decisive.
     std::optional<TimePoint> event_at_;
+    /// The first event that the next attempt is to look for.
+    std::optional<TimePoint> again_;
+    std::optional<TimePoint> event_attempt_;  ///< start of the latest one that an event asked for
     bool fast_ = false;
     bool suspended_ = false;
     bool earned_ = false;  ///< until the first flip
@@ -191,7 +206,8 @@ private:
     std::array<std::uint64_t, 3> results_{};
     std::deque<PastResult> history_;
     std::string reason_ = "no result yet";
-    std::string lost_reason_;  ///< why the evidence was lost, while the verdict is held
+    std::optional<TimePoint> lost_since_;  ///< of a state that was decided
+    std::string lost_reason_;
 };
 
 }  // namespace swerve::health
