@@ -1,15 +1,27 @@
 #include "health/probes/events.hpp"
 
-#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/error_code.hpp>
+#include <chrono>
 #include <utility>
 
 namespace swerve::health {
 
 namespace asio = boost::asio;
+
+namespace {
+
+/// Of a look that an event asks for.
+constexpr Duration look_timeout = std::chrono::seconds{1};
+
+bool cancelled(const asio::cancellation_state& state) {
+    return state.cancelled() != asio::cancellation_type::none;
+}
+
+}  // namespace
 
 void Notice::raise() {
     raised_ = true;
@@ -23,8 +35,7 @@ asio::awaitable<bool> Notice::wait(Duration limit) {
         co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
     }
     raised_ = false;
-    const auto state = co_await asio::this_coro::cancellation_state;
-    co_return state.cancelled() == asio::cancellation_type::none;
+    co_return !cancelled(co_await asio::this_coro::cancellation_state);
 }
 
 void Listener::open(const asio::any_io_executor& executor, int descriptor,
@@ -44,17 +55,13 @@ void Listener::listen(const std::shared_ptr<Descriptor>& descriptor) {
                            });
 }
 
-asio::awaitable<void> report_changes(std::function<asio::awaitable<bool>()> next,
-                                     std::function<asio::awaitable<Outcome>()> look,
+asio::awaitable<void> report_changes(Probe& probe, const ProbeContext& context,
+                                     std::function<asio::awaitable<bool>()> next,
                                      std::function<void(Outcome)> report) {
-    ProbeResult known = (co_await look()).result;
-    while (co_await next()) {
-        const TimePoint started = BootClock::now();
-        Outcome found = co_await look();
-        if (std::exchange(known, found.result) == found.result) continue;
-        found.started = started;
-        found.finished = BootClock::now();
-        report(std::move(found));
+    ProbeResult known = (co_await attempt(probe, context, look_timeout)).result;
+    while (!cancelled(co_await asio::this_coro::cancellation_state) && co_await next()) {
+        Outcome found = co_await attempt(probe, context, look_timeout);
+        if (std::exchange(known, found.result) != found.result) report(std::move(found));
     }
 }
 

@@ -50,11 +50,11 @@ private:
     std::function<void()> ready_;
 };
 
-/// Runs the loop of an event source: waits for `next`, which says false once it is cancelled, looks
-/// with `look`, and reports a finding whose result is not that of the last look. A storm that
-/// changes nothing is told to nobody.
-boost::asio::awaitable<void> report_changes(std::function<boost::asio::awaitable<bool>()> next,
-                                            std::function<boost::asio::awaitable<Outcome>()> look,
+/// The loop of an event source: waits for `next`, which says false once it is cancelled, makes an
+/// attempt of `probe`, and reports what it found if its result is not that of the look before. So a
+/// storm that changes nothing is told to nobody.
+boost::asio::awaitable<void> report_changes(Probe& probe, const ProbeContext& context,
+                                            std::function<boost::asio::awaitable<bool>()> next,
                                             std::function<void(Outcome)> report);
 
 }  // namespace swerve::health

@@ -8,8 +8,10 @@ namespace swerve::health {
 std::span<const ProbeType> probe_types() {
     static const std::array types{
         exec_probe(),
+        file_probe(),
         http_probe(),
         process_probe(),
+        systemd_probe(),
         tcp_probe(),
     };
     return types;

@@ -6,8 +6,10 @@
 namespace swerve::health {
 
 [[nodiscard]] ProbeType exec_probe();
+[[nodiscard]] ProbeType file_probe();
 [[nodiscard]] ProbeType http_probe();
 [[nodiscard]] ProbeType process_probe();
+[[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();
 
 }  // namespace swerve::health
