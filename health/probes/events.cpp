@@ -45,6 +45,14 @@ void Listener::open(const asio::any_io_executor& executor, int descriptor,
     listen(descriptor_);
 }
 
+void Listener::close() {
+    if (!descriptor_) return;
+    // The wait that it ends here is what keeps the descriptor.
+    boost::system::error_code ignored;
+    descriptor_->close(ignored);
+    descriptor_.reset();
+}
+
 void Listener::listen(const std::shared_ptr<Descriptor>& descriptor) {
     descriptor->async_wait(Descriptor::wait_read,
                            [this, descriptor](const boost::system::error_code& error) {

@@ -36,7 +36,7 @@ public:
     void open(const boost::asio::any_io_executor& executor, int descriptor,
               std::function<void()> ready);
     /// Without it the loop has work for ever.
-    void close() { descriptor_.reset(); }
+    void close();
 
     [[nodiscard]] bool is_open() const { return descriptor_ != nullptr; }
     /// Of an open one.

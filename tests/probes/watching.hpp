@@ -38,7 +38,8 @@ public:
 
     /// Cancels it; true if it ended.
     bool stop() {
-        stop_.emit(boost::asio::cancellation_type::terminal);
+        // Of a coroutine that has ended, Asio would pass the signal on to what is no longer there.
+        if (!ended_) stop_.emit(boost::asio::cancellation_type::terminal);
         return loop_.run_until([this] { return ended_; });
     }
     /// What the next report says, as "fail: reason"; "nothing" if none comes.
