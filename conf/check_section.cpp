@@ -119,8 +119,7 @@ const YamlNode::Entry* find_probe(Faults& faults, const Section& section, const 
     bool is_later = false;
     for (const auto& entry : section.node().entries) {
         const auto later = later_probes();
-        if (std::ranges::find(later, entry.key) != later.end() &&
-            health::find_probe_type(entry.key) == nullptr) {
+        if (std::ranges::find(later, entry.key) != later.end()) {
             faults.add(entry.place, section.path_of(entry.key), "not in this version",
                        "probes are:" + probe_names());
             is_later = true;
@@ -198,6 +197,8 @@ Check read_check(Faults& faults, const std::string& name, const Origin& origin, 
     known.insert(known.end(), later.begin(), later.end());
     const auto keys = whole == Whole::yes ? find_key(schema(), "checks")->members : template_keys();
     const Section section{faults, *origin.node, origin.path, keys, known};
+    // read_checks has followed it; here its form is judged.
+    if (whole == Whole::yes) static_cast<void>(section.get<std::string>("template"));
     Check check{name, {}, read_timing(section)};
     read_meaning(section, check);
     if (const auto only_if = section.get<std::string>("only_if"); only_if && checks != nullptr) {
@@ -255,26 +256,28 @@ void inherit(YamlNode& own, const std::string& path, const Origin* of_template, 
 
 }  // namespace
 
-void read_checks(Draft& draft, Faults& faults, const Section& root, const Names* checks) {
+void read_checks(Draft& draft, Faults& faults, const Section& root,
+                 const std::vector<Section::Entry>& checks, const Names* names) {
     const auto templates = root.entries("templates");
-    const Names names = names_of(templates);
+    const Names template_names = names_of(templates);
     for (const auto& [name, origin] : templates) {
-        static_cast<void>(read_check(faults, name, origin, checks, Whole::no));
+        static_cast<void>(read_check(faults, name, origin, names, Whole::no));
     }
-    for (const auto& [name, origin] : root.entries("checks")) {
+    for (const auto& [name, origin] : checks) {
         YamlNode& node = draft.completed.emplace_back(*origin.node);
         const YamlNode* word = node.find("template");
         const Origin* of_template = nullptr;
         if (word != nullptr && word->kind == YamlNode::Kind::scalar && faults.sound("templates")) {
             const std::string path = dotted(origin.path, "template");
-            const auto id = resolve(faults, names, word->text, word->place, path, "template");
+            const auto id =
+                resolve(faults, template_names, word->text, word->place, path, "template");
             if (id) of_template = &templates[*id].origin;
         }
         if (word != nullptr && node.kind == YamlNode::Kind::map) {
             inherit(node, origin.path, of_template, faults);
         }
         const Origin completed{&node, origin.path};
-        draft.config.checks.push_back(read_check(faults, name, completed, checks, Whole::yes));
+        draft.config.checks.push_back(read_check(faults, name, completed, names, Whole::yes));
         draft.checks.push_back(completed);
     }
 }

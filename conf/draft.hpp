@@ -46,12 +46,14 @@ struct Draft {
 /// looked up.
 void read_neighbors(Draft& draft, Faults& faults, const Section& root, const Names* services);
 
-/// `templates` and `checks`: of each its probe from the registry, its timing and its effect.
-/// Without `checks` (their section cannot be trusted) names are not looked up.
-void read_checks(Draft& draft, Faults& faults, const Section& root, const Names* checks);
+/// `checks`, and `templates` of the file: of each its probe from the registry, its timing and its
+/// effect. Without `names` (of checks, whose section cannot be trusted) they are not looked up.
+void read_checks(Draft& draft, Faults& faults, const Section& root,
+                 const std::vector<Section::Entry>& checks, const Names* names);
 
 /// `services`, and `damping` of the file; the prefixes are left to the table. Likewise.
-void read_services(Draft& draft, Faults& faults, const Section& root, const Names* checks);
+void read_services(Draft& draft, Faults& faults, const Section& root,
+                   const std::vector<Section::Entry>& services, const Names* checks);
 
 /// `hooks` and `webhooks`. Likewise, of services.
 void read_actions(Draft& draft, const Section& root, const Names* services);
@@ -92,6 +94,8 @@ void check_rules(const Draft& draft, Faults& faults);
 /// Those about checks, and about services.
 void check_checks(const Draft& draft, Faults& faults);
 void check_services(const Draft& draft, Faults& faults);
+/// Whether each `rto` can be kept; warnings go to the configuration. Asked of a sound one.
+void check_promises(Draft& draft, Faults& faults);
 /// Those about neighbors.
 void check_neighbors(const Draft& draft, Faults& faults);
 

@@ -53,19 +53,23 @@ void read_globals(const Section& root, Config& config) {
 
 void read_everything(const Section& root, Draft& draft, Faults& faults) {
     read_globals(root, draft.config);
-    const Names check_names = names_of(root.entries("checks"));
-    const Names service_names = names_of(root.entries("services"));
+    const auto checks = root.entries("checks");
+    const auto services = root.entries("services");
+    const Names check_names = names_of(checks);
+    const Names service_names = names_of(services);
     // One line says that there are no checks at all; a line for each name would only repeat it.
-    const bool checks_known = faults.sound("checks") && !check_names.empty();
-    read_checks(draft, faults, root, checks_known ? &check_names : nullptr);
-    const Names* services = faults.sound("services") ? &service_names : nullptr;
-    read_neighbors(draft, faults, root, services);
-    read_services(draft, faults, root, checks_known ? &check_names : nullptr);
-    read_actions(draft, root, services);
+    const bool has_checks = faults.sound("checks") && !checks.empty();
+    const Names* known_checks = has_checks ? &check_names : nullptr;
+    const Names* known_services = faults.sound("services") ? &service_names : nullptr;
+    read_checks(draft, faults, root, checks, known_checks);
+    read_neighbors(draft, faults, root, known_services);
+    read_services(draft, faults, root, services, known_checks);
+    read_actions(draft, root, known_services);
     const bool owned_known = faults.sound("owned");
     draft.prefixes.settle(owned_known ? draft.config.owned : std::vector<Prefix>{},
                           draft.config.services);
     check_rules(draft, faults);
+    if (faults.empty()) check_promises(draft, faults);
 }
 
 Diagnostics only(const std::string& file, std::string message, std::string hint = {}) {

@@ -72,9 +72,10 @@ Service read_service(Draft& draft, const Section& section, const std::string& na
 
 }  // namespace
 
-void read_services(Draft& draft, Faults& faults, const Section& root, const Names* checks) {
+void read_services(Draft& draft, Faults& faults, const Section& root,
+                   const std::vector<Section::Entry>& services, const Names* checks) {
     const failover::DampingPolicy damping = read_damping(root.child("damping"), {});
-    for (const auto& [name, origin] : root.entries("services")) {
+    for (const auto& [name, origin] : services) {
         const Section section{faults, *origin.node, origin.path,
                               find_key(schema(), "services")->members};
         draft.config.services.push_back(read_service(draft, section, name, checks, damping));

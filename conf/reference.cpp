@@ -54,6 +54,55 @@ effect on sessions that are up, another password and `ttl_security` included: ch
 ends within the hold time.
 )";
 
+/// How effects, degrees and promises work together.
+constexpr std::string_view judgement = R"(
+### What checks may do to a service
+
+`effect` says which checks of `healthy_when` count for what; the others are left out of it as though
+they had not been written, and if nothing remains it passes.
+
+| the service | when |
+| --- | --- |
+| may start | `healthy_when` passes over its checks of `withdraw` and `gate` |
+| is down: withdrawn | `healthy_when` fails, or has lost its evidence, over its checks of `withdraw` alone |
+| is degraded | it is not down, and `healthy_when` does not pass over its checks of `withdraw` and `degrade`, or `degraded_when` passes |
+| is up | otherwise |
+
+A check of `gate` or `alarm` that fails while the service is up changes nothing and raises an alarm.
+A shared failure strikes all sites at once: if each of them withdrew, nobody would be left. That is
+why a check of `scope: shared` cannot `withdraw`.
+
+### Degrees
+
+A degraded service carries what `degrade` adds: `prepend` is added to what there is, lists add up,
+other single values take the place of what there is, whoever gave it. An operator's drain goes by
+stages: degraded (`drain.degrade_for`), then with GRACEFUL_SHUTDOWN (`drain.graceful_shutdown_for`),
+then withdrawn. A service that comes back is degraded for `return.degrade_for` first.
+
+### What `rto` promises
+
+`rto` is the longest time from the first moment in which the site cannot serve to the last packet
+sent to it. For each kind of failure the worst case follows from the configuration; where n is the
+smaller of `fall` and `window.failures`, of one check it is:
+
+| failure | worst case |
+| --- | --- |
+| `fails_fast`: every request fails at once | interval + (n − 1) × fast_interval |
+| `hangs`: no request is answered | interval + timeout + (n − 1) × the larger of fast_interval and timeout |
+| `alternates`: every second request fails | 2 × interval + 2 × (window.failures − 1) × fast_interval; with `fall: 1` 2 × interval; no bound if `window.of` holds too few results |
+| `event`: something tells of it between attempts | trusted: nothing; to be confirmed: 10 ms + timeout |
+| `daemon_dies`: swerved ends without a word | nothing: the kernel closes the sessions; with `graceful_restart` its restart time |
+| `host_dies`: nobody is left to close them | the longest hold time of the neighbors that are sent the service |
+
+Of `healthy_when` only checks of `withdraw` count, and of those the slowest one: a failure may show
+to no other. Beneath `not` the failure is that the check passes, which takes the larger of `rise` and
+window.of − window.failures + 1 attempts at `interval`. What the neighbors need once they know is
+not in it.
+
+A configuration is refused when `rto` cannot be kept for `fails_fast` and `hangs`; for the others
+there is a warning. `swervectl rto` prints the table, with the hold times that were negotiated.
+)";
+
 /// A bar would end the cell of a table.
 std::string cell(std::string_view text) {
     std::string out;
@@ -150,7 +199,7 @@ std::string reference() {
         if (!key.members.empty()) out += std::string{head} + rows(key.members, {});
         out += later_words(key.members);
         if (name == "checks") out += probes();
-        if (name == "services") out += merging;
+        if (name == "services") out += std::string{judgement} + std::string{merging};
     }
     return out;
 }

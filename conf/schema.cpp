@@ -191,7 +191,16 @@ std::span<const Key> template_keys() {
 
 std::span<const std::string_view> keys_of_one_neighbor() { return of_one_neighbor; }
 
-std::span<const std::string_view> later_probes() { return probes_to_come; }
+std::span<const std::string_view> later_probes() {
+    static const std::vector<std::string_view> names = [] {
+        std::vector<std::string_view> out;
+        for (const std::string_view name : probes_to_come) {
+            if (health::find_probe_type(name) == nullptr) out.push_back(name);
+        }
+        return out;
+    }();
+    return names;
+}
 
 const Key* find_key(std::span<const Key> keys, std::string_view name) {
     for (const Key& key : keys) {

@@ -28,9 +28,14 @@ neighbors:
   ranged: {range: 192.0.2.64/26, remote_as: 64496}
 checks:
   web: {process: {pid_file: /run/web.pid}}
+  db: {process: {pid_file: /run/db.pid}}
 services:
-  p: {prefixes: [10.1.0.0/16], healthy_when: web}
+  p: {prefixes: [10.1.0.0/16], healthy_when: web, addresses: {add: [10.1.0.1/32]}}
   q: {prefixes: [10.2.0.0/16], healthy_when: web}
+hooks:
+  h: {run: [/bin/true], on: [alarm]}
+webhooks:
+  w: {url: "http://192.0.2.7/", on: [alarm]}
 )";
 
 enum class Effect : std::uint8_t {
@@ -38,7 +43,7 @@ enum class Effect : std::uint8_t {
     reset,    ///< the session of this neighbor is
     resets,   ///< all sessions are
     refused,  ///< only a restart can do it
-    fixed     ///< the key has one value in this version
+    filled    ///< is filled in where it holds, and told there
 };
 
 struct Row {
@@ -55,6 +60,7 @@ Neighbor& ranged(Config& config) { return config.neighbors[3]; }
 ExportAttributes& exported(Config& config) { return neighbor(config).attributes; }
 health::TrackerPolicy& timing(Config& config) { return config.checks[0].timing; }
 Service& service(Config& config) { return config.services[0]; }
+ExportAttributes& degraded(Config& config) { return service(config).degrade; }
 ExportAttributes& announced(Config& config) { return service(config).announce; }
 
 const Row rows[] = {
@@ -132,7 +138,15 @@ const Row rows[] = {
      [](Config& c) { neighbor(c).next_hop_ipv4 = address("192.0.2.2"); }},
     {"neighbors.*.export.next_hop.ipv6", Effect::live,
      [](Config& c) { neighbor(c).next_hop_ipv6 = address("2001:db8::2"); }},
-    {"checks.*.scope", Effect::fixed, nullptr},
+    {"checks.*.template", Effect::filled, nullptr},
+    {"checks.*.scope", Effect::live,
+     [](Config& c) { c.checks[0].scope = failover::Scope::shared; }},
+    {"checks.*.effect", Effect::live,
+     [](Config& c) { c.checks[0].effect = failover::Effect::gate; }},
+    {"checks.*.on_unknown", Effect::live,
+     [](Config& c) { timing(c).on_unknown = health::OnUnknown::hold; }},
+    {"checks.*.unknown_hold", Effect::live, [](Config& c) { timing(c).hold_unknown = 1s; }},
+    {"checks.*.only_if", Effect::live, [](Config& c) { c.checks[0].only_if = 1; }},
     {"checks.*.interval", Effect::live, [](Config& c) { timing(c).interval = 2s; }},
     {"checks.*.fast_interval", Effect::live, [](Config& c) { timing(c).fast_interval = 10ms; }},
     {"checks.*.timeout", Effect::live, [](Config& c) { timing(c).timeout = 10ms; }},
@@ -162,6 +176,50 @@ const Row rows[] = {
      [](Config& c) { announced(c).extended_communities = {{1}}; }},
     {"services.*.drain.graceful_shutdown_for", Effect::live,
      [](Config& c) { service(c).graceful_shutdown_for = 0s; }},
+    {"services.*.degraded_when", Effect::live,
+     [](Config& c) { service(c).degraded_when = service(c).healthy_when; }},
+    {"services.*.degrade.prepend", Effect::live, [](Config& c) { degraded(c).prepend = 1; }},
+    {"services.*.degrade.med", Effect::live, [](Config& c) { degraded(c).med = 1; }},
+    {"services.*.degrade.local_pref", Effect::live, [](Config& c) { degraded(c).local_pref = 1; }},
+    {"services.*.degrade.origin", Effect::live,
+     [](Config& c) { degraded(c).origin = bgp::Origin::egp; }},
+    {"services.*.degrade.communities", Effect::live,
+     [](Config& c) { degraded(c).communities = {Community{1}}; }},
+    {"services.*.degrade.extended_communities", Effect::live,
+     [](Config& c) { degraded(c).extended_communities = {{1}}; }},
+    {"services.*.degrade.large_communities", Effect::live,
+     [](Config& c) { degraded(c).large_communities = {{1, 1, 1}}; }},
+    {"services.*.drain.degrade_for", Effect::live,
+     [](Config& c) { service(c).drain_degraded_for = 1s; }},
+    {"services.*.return.degrade_for", Effect::live,
+     [](Config& c) { service(c).return_degraded_for = 1s; }},
+    {"services.*.damping.profile", Effect::live,
+     [](Config& c) { service(c).damping.profile = failover::DampingProfile::junos; }},
+    {"services.*.damping.hold_down", Effect::live,
+     [](Config& c) { service(c).damping.hold_down = 1s; }},
+    {"services.*.damping.changes_per_hour", Effect::live,
+     [](Config& c) { service(c).damping.changes_per_hour = 1; }},
+    {"damping.profile", Effect::filled, nullptr},
+    {"damping.hold_down", Effect::filled, nullptr},
+    {"damping.changes_per_hour", Effect::filled, nullptr},
+    {"services.*.rto", Effect::live, [](Config& c) { service(c).rto = 1s; }},
+    {"services.*.addresses.interface", Effect::live,
+     [](Config& c) { service(c).addresses->interface = "dum0"; }},
+    {"services.*.addresses.add", Effect::live,
+     [](Config& c) { service(c).addresses->add = prefixes("10.1.0.2/32"); }},
+    {"services.*.addresses.grace", Effect::live,
+     [](Config& c) { service(c).addresses->grace = 2s; }},
+    {"hooks.*.run", Effect::live, [](Config& c) { c.hooks[0].argv = {"/bin/false"}; }},
+    {"hooks.*.on", Effect::live, [](Config& c) { c.hooks[0].on = {Occasion::drain}; }},
+    {"hooks.*.services", Effect::live, [](Config& c) { c.hooks[0].services = {{0}}; }},
+    {"hooks.*.timeout", Effect::live, [](Config& c) { c.hooks[0].timeout = 1s; }},
+    {"webhooks.*.url", Effect::live, [](Config& c) { c.webhooks[0].url = "http://192.0.2.8/"; }},
+    {"webhooks.*.on", Effect::live, [](Config& c) { c.webhooks[0].on = {Occasion::drain}; }},
+    {"webhooks.*.services", Effect::live, [](Config& c) { c.webhooks[0].services = {{0}}; }},
+    {"webhooks.*.timeout", Effect::live, [](Config& c) { c.webhooks[0].timeout = 1s; }},
+    {"webhooks.*.attempts", Effect::live, [](Config& c) { c.webhooks[0].attempts = 1; }},
+    {"webhooks.*.bearer_file", Effect::live,
+     [](Config& c) { c.webhooks[0].bearer_file = "/etc/swerve/token"; }},
     {"services.*.announce.large_communities", Effect::live,
      [](Config& c) { announced(c).large_communities = {{1, 1, 1}}; }},
 };
@@ -193,13 +251,15 @@ TEST_CASE("change: every key of the schema has decided what a reload does with i
 TEST_CASE("change: one key alone is told as this key, and does what its line says") {
     const auto before = load_text(text, "swerve.yaml").value();
     for (const Row& row : rows) {
-        if (row.effect == Effect::fixed) continue;
+        if (row.effect == Effect::filled) continue;
         INFO(row.key);
         std::string path{row.key};
         const std::string name = path.find(".range") != path.npos             ? "ranged"
                                  : path.find("graceful_restart") != path.npos ? "restarting"
                                  : path.starts_with("neighbors")              ? "a"
                                  : path.starts_with("checks")                 ? "web"
+                                 : path.starts_with("hooks")                  ? "h"
+                                 : path.starts_with("webhooks")               ? "w"
                                                                               : "p";
         if (const auto star = path.find('*'); star != std::string::npos) {
             path.replace(star, 1, name);

@@ -90,7 +90,16 @@ TEST_CASE("change: keys come in the order of the file, with values as people wri
           "services.portal.announce.communities: [] -> \n"
           "services.portal.announce.extended_communities: [] -> \n"
           "services.portal.announce.large_communities: [] -> \n"
+          "services.portal.degrade.prepend: 2 -> \n"
+          "services.portal.degrade.communities: [] -> \n"
+          "services.portal.degrade.extended_communities: [] -> \n"
+          "services.portal.degrade.large_communities: [] -> \n"
+          "services.portal.drain.degrade_for: 0s -> \n"
           "services.portal.drain.graceful_shutdown_for: 10s -> \n"
+          "services.portal.return.degrade_for: 0s -> \n"
+          "services.portal.damping.profile: cisco -> \n"
+          "services.portal.damping.hold_down: 0s -> \n"
+          "services.portal.damping.changes_per_hour: 12 -> \n"
           "services.shop.healthy_when: {all: [web, app]} -> app\n");
 }
 

@@ -17,6 +17,7 @@
 #include "swerve/bgp/open.hpp"
 #include "swerve/bgp/peer.hpp"
 #include "swerve/bgp/prefix_block.hpp"
+#include "swerve/conf/diagnostic.hpp"
 #include "swerve/failover/policy.hpp"
 #include "swerve/health/expression.hpp"
 #include "swerve/health/probe_fields.hpp"
@@ -190,6 +191,7 @@ struct Config {
     std::vector<Service> services;
     std::vector<Hook> hooks{};
     std::vector<Webhook> webhooks{};
+    Diagnostics warnings{};  ///< what is valid and yet worth a word; not part of equality
 
     friend bool operator==(const Config& a, const Config& b);
 };

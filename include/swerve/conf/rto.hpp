@@ -19,8 +19,8 @@ enum class Failure : std::uint8_t { fails_fast, hangs, alternates, event, daemon
 
 /// The hold time that a session has negotiated; absent from the list: the configured one counts.
 struct NegotiatedHold {
-    std::string neighbor;
-    Duration hold_time;  ///< 0: none, a dead host is never noticed
+    std::string neighbor;  ///< as configured: the sessions of a range have one each
+    Duration hold_time;    ///< 0: none, a dead host is never noticed
 };
 
 /// One line of the table.
@@ -42,5 +42,8 @@ struct Promise {
 /// What neighbors need beyond our last octet is not in it: that is theirs.
 [[nodiscard]] std::vector<Promise> promises(const Config& config,
                                             const std::vector<NegotiatedHold>& negotiated = {});
+
+/// Whether the promise, if there is one, holds where this failure happens.
+[[nodiscard]] bool is_kept(const Promise& promise, const WorstCase& worst);
 
 }  // namespace swerve::conf

@@ -1,0 +1,296 @@
+// How the bounds are derived. The failure begins at 0; the worst attempt is one that began just
+// before and still passed. Jitter only shortens the interval, so the next one begins at `interval`
+// at the latest, and after the first failure they come at `fast_interval`, or when the one before
+// has ended, whichever is later. A check needs n = min(fall, window.failures) failures in a row.
+//
+//   fails_fast   interval + (n − 1) × fast_interval: an answer takes no time.
+//   hangs        interval + timeout + (n − 1) × max(fast_interval, timeout): every attempt takes
+//                all of its timeout (DESIGN.md §4.6).
+//   alternates   The first failure is the second attempt, at 2 × interval. With fall 1 that is all.
+//                Otherwise the window must fill: k failures are 2k − 1 results, so 2 × (k − 1) more
+//                attempts at fast_interval; if `window.of` holds fewer results, it never does.
+//   event        trust: 0, the event is the failure. confirm: the attempt that it starts may take
+//                its timeout, and begins event_spacing after that of an earlier event.
+//   not(check)   What fails the service is that the check passes: after p attempts in a row at
+//                `interval`, where p is the larger of `rise` and what makes a window full of
+//                failures clean enough. Hangs and events make no check pass.
+//
+// What the machine takes for its own work (DESIGN.md §4.6: 5 ms) comes on top.
+
+#include "swerve/conf/rto.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "conf/draft.hpp"
+#include "swerve/health/probe_fields.hpp"
+
+namespace swerve::conf {
+
+namespace {
+
+using health::Expression;
+using health::TrackerPolicy;
+
+/// Of one check or several; nothing where the failure does not show there.
+using Bound = std::optional<WorstCase>;
+
+std::string text(Duration duration) { return format_duration(duration); }
+
+/// " + 2 × 200ms", or nothing for none.
+std::string times(unsigned count, Duration each) {
+    return count == 0 ? "" : fmt::format(" + {} × {}", count, text(each));
+}
+
+unsigned failures_needed(const TrackerPolicy& timing) {
+    return std::min(timing.fall, timing.window_failures);
+}
+
+/// One key of a check and how much of its bound it makes up.
+struct Share {
+    std::string_view key;
+    Duration part;
+};
+
+std::string largest(const Check& check, std::initializer_list<Share> shares) {
+    const Share& share = std::ranges::max(shares, {}, &Share::part);
+    return fmt::format("checks.{}.{}", check.name, share.key);
+}
+
+WorstCase fails_fast(const Check& check) {
+    const TrackerPolicy& timing = check.timing;
+    const unsigned more = failures_needed(timing) - 1;
+    const Duration rest = more * timing.fast_interval;
+    return {.failure = Failure::fails_fast,
+            .bound = timing.interval + rest,
+            .because = fmt::format("check {}: {}{}", check.name, text(timing.interval),
+                                   times(more, timing.fast_interval)),
+            .key = largest(check, {{"interval", timing.interval}, {"fast_interval", rest}})};
+}
+
+WorstCase hangs(const Check& check) {
+    TrackerPolicy timing = check.timing;
+    timing.fall = failures_needed(timing);
+    const unsigned more = timing.fall - 1;
+    const Duration each = std::max(timing.fast_interval, timing.timeout);
+    const bool slow = timing.timeout >= timing.fast_interval;
+    return {.failure = Failure::hangs,
+            .bound = health::detection_bound(timing),
+            .because = fmt::format("check {}: {} + {}{}", check.name, text(timing.interval),
+                                   text(timing.timeout), times(more, each)),
+            .key = largest(check, {{"interval", timing.interval},
+                                   {"timeout", timing.timeout + (slow ? more * each : Duration{})},
+                                   {"fast_interval", slow ? Duration{} : more * each}})};
+}
+
+WorstCase alternates(const Check& check) {
+    const TrackerPolicy& timing = check.timing;
+    const std::string window = "checks." + check.name + ".window";
+    const unsigned more = timing.fall == 1 ? 0 : 2 * (timing.window_failures - 1);
+    if (more >= timing.window_of) {
+        return {.failure = Failure::alternates,
+                .bound = {},
+                .because = fmt::format("check {}: every second result fails, and {} of the last {} "
+                                       "never do",
+                                       check.name, timing.window_failures, timing.window_of),
+                .key = window};
+    }
+    const Duration rest = more * timing.fast_interval;
+    return {.failure = Failure::alternates,
+            .bound = 2 * timing.interval + rest,
+            .because = fmt::format("check {}: 2 × {}{}", check.name, text(timing.interval),
+                                   times(more, timing.fast_interval)),
+            .key = rest > 2 * timing.interval ? window
+                                              : largest(check, {{"interval", timing.interval}})};
+}
+
+Bound event(const Check& check) {
+    const auto* type = health::find_probe_type(check.probe.type);
+    if (type == nullptr || !type->has_events(check.probe.fields)) return std::nullopt;
+    WorstCase out{.failure = Failure::event,
+                  .bound = Duration{},
+                  .because = "check " + check.name + ": trusts the event",
+                  .key = "checks." + check.name + ".on_event"};
+    if (check.timing.on_event == health::OnEvent::trust) return out;
+    out.bound = health::event_spacing + check.timing.timeout;
+    out.because = fmt::format("check {}: {} between two attempts for events + {}", check.name,
+                              text(health::event_spacing), text(check.timing.timeout));
+    out.key = "checks." + check.name + ".timeout";
+    return out;
+}
+
+/// Until a check that has failed for long passes.
+WorstCase passes(const Check& check) {
+    const TrackerPolicy& timing = check.timing;
+    const unsigned clean = timing.window_of - timing.window_failures + 1;
+    const unsigned count = std::max(timing.rise, clean);
+    return {
+        .failure = Failure::fails_fast,
+        .bound = count * timing.interval,
+        .because =
+            fmt::format("check {} passes: {} × {}", check.name, count, text(timing.interval)),
+        .key = fmt::format("checks.{}.{}", check.name, timing.rise >= clean ? "rise" : "window")};
+}
+
+/// What one check takes to show the failure by failing or, beneath `not`, by passing.
+Bound bound_of(const Check& check, Failure failure, bool negated) {
+    switch (failure) {
+        case Failure::fails_fast:
+            return negated ? passes(check) : fails_fast(check);
+        case Failure::hangs:
+            return negated ? std::nullopt : Bound{hangs(check)};
+        case Failure::alternates:
+            return negated ? std::nullopt : Bound{alternates(check)};
+        case Failure::event:
+            return negated ? std::nullopt : event(check);
+        case Failure::daemon_dies:
+        case Failure::host_dies:
+            break;
+    }
+    return std::nullopt;
+}
+
+bool is_longer(const WorstCase& a, const WorstCase& b) {
+    return !a.bound || (b.bound && *a.bound > *b.bound);
+}
+
+/// How many members must turn for the expression to fail (beneath `not`: to pass).
+std::size_t members_needed(const Expression& expression, bool negated) {
+    const std::size_t size = expression.of.size();
+    switch (expression.op) {
+        case Expression::Op::all:
+            return negated ? size : 1;
+        case Expression::Op::any:
+            return negated ? 1 : size;
+        case Expression::Op::at_least:
+            return negated ? expression.count : size - expression.count + 1;
+        case Expression::Op::check:
+        case Expression::Op::negation:
+            break;
+    }
+    return 1;
+}
+
+/// A failure may show to no more members than are needed, and those may be the slowest.
+Bound worst(const Config& config, const Expression& expression, Failure failure, bool negated) {
+    if (expression.op == Expression::Op::check) {
+        return bound_of(config.checks[expression.check], failure, negated);
+    }
+    const bool inverts = expression.op == Expression::Op::negation;
+    Bound out;
+    std::size_t showing = 0;
+    for (const Expression& member : expression.of) {
+        Bound bound = worst(config, member, failure, negated != inverts);
+        if (!bound) continue;
+        ++showing;
+        if (!out || is_longer(*bound, *out)) out = std::move(bound);
+    }
+    return showing >= members_needed(expression, negated) ? out : std::nullopt;
+}
+
+bool carries_any(const Neighbor& neighbor, failover::ServiceId id, const Service& service) {
+    return !neighbor.admin_down && std::ranges::any_of(service.prefixes, [&](const auto& block) {
+        return carries(neighbor, id, block->family());
+    });
+}
+
+/// The longest that a neighbor without a word from us keeps routes: its hold time.
+WorstCase holds_on(const Neighbor& neighbor, const std::vector<NegotiatedHold>& negotiated) {
+    std::optional<Duration> agreed;
+    bool is_zero = false;
+    for (const NegotiatedHold& hold : negotiated) {
+        if (hold.neighbor != neighbor.name) continue;
+        agreed = std::max(agreed.value_or(Duration{}), hold.hold_time);
+        is_zero = is_zero || hold.hold_time == Duration{};
+    }
+    const Duration hold = agreed.value_or(neighbor.hold_time);
+    WorstCase out{.failure = Failure::host_dies,
+                  .bound = hold,
+                  .because = fmt::format("neighbor {}: hold time {}, {}", neighbor.name, text(hold),
+                                         agreed ? "negotiated" : "as configured"),
+                  .key = "neighbors." + neighbor.name + ".hold_time"};
+    if (is_zero || hold == Duration{}) {
+        out.bound.reset();
+        out.because = "neighbor " + neighbor.name + ": no hold time, so it never notices";
+    }
+    return out;
+}
+
+/// The kernel closes the sessions of a process that dies, and neighbors drop the routes at once,
+/// unless they were asked to keep them (RFC 4724).
+WorstCase forgets(const Neighbor& neighbor) {
+    WorstCase out{.failure = Failure::daemon_dies,
+                  .bound = Duration{},
+                  .because = "the kernel closes the sessions",
+                  .key = {}};
+    if (!neighbor.restart_time) return out;
+    out.bound = *neighbor.restart_time;
+    out.because = fmt::format("neighbor {}: keeps the routes for a restart of {}", neighbor.name,
+                              text(*neighbor.restart_time));
+    out.key = "neighbors." + neighbor.name + ".graceful_restart.restart_time";
+    return out;
+}
+
+/// The expression over the checks whose failure takes the routes away.
+std::optional<Expression> deciding(const Config& config, const Service& service) {
+    std::vector<bool> counted;
+    for (const Check& check : config.checks) {
+        counted.push_back(check.effect == failover::Effect::withdraw);
+    }
+    auto out = health::restricted(service.healthy_when, counted);
+    if (out && is_always(*out)) out.reset();
+    return out;
+}
+
+}  // namespace
+
+std::string_view to_string(Failure failure) {
+    static constexpr std::array<std::string_view, 6> words{
+        "fails_fast", "hangs", "alternates", "event", "daemon_dies", "host_dies"};
+    return words[static_cast<std::size_t>(failure)];
+}
+
+bool is_kept(const Promise& promise, const WorstCase& worst) {
+    return !promise.rto || (worst.bound && *worst.bound <= *promise.rto);
+}
+
+std::vector<Promise> promises(const Config& config, const std::vector<NegotiatedHold>& negotiated) {
+    std::vector<Promise> out;
+    for (failover::ServiceId id = 0; id < config.services.size(); ++id) {
+        const Service& service = config.services[id];
+        Promise promise{.service = service.name, .rto = service.rto, .cases = {}};
+        const auto rule = deciding(config, service);
+        for (const Failure failure :
+             {Failure::fails_fast, Failure::hangs, Failure::alternates, Failure::event}) {
+            if (!rule) break;
+            if (auto bound = worst(config, *rule, failure, false)) {
+                promise.cases.push_back(*std::move(bound));
+            }
+        }
+        if (!rule) {
+            for (const Failure failure : {Failure::fails_fast, Failure::hangs}) {
+                promise.cases.push_back({.failure = failure,
+                                         .bound = {},
+                                         .because = "no check withdraws it",
+                                         .key = "services." + service.name + ".healthy_when"});
+            }
+        }
+        Bound daemon;
+        Bound host;
+        for (const Neighbor& neighbor : config.neighbors) {
+            if (!carries_any(neighbor, id, service)) continue;
+            auto forgotten = forgets(neighbor);
+            if (!daemon || is_longer(forgotten, *daemon)) daemon = std::move(forgotten);
+            auto held = holds_on(neighbor, negotiated);
+            if (!host || is_longer(held, *host)) host = std::move(held);
+        }
+        if (daemon) promise.cases.push_back(*std::move(daemon));
+        if (host) promise.cases.push_back(*std::move(host));
+        out.push_back(std::move(promise));
+    }
+    return out;
+}
+
+}  // namespace swerve::conf
