@@ -1,13 +1,20 @@
 #include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/socket_base.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
+#include "health/probes/events.hpp"
 #include "health/probes/registry.hpp"
 #include "health/probes/runtime.hpp"
 
@@ -32,7 +39,22 @@ constexpr Field fields[] = {
      .kind = FieldKind::string,
      .help = "Text that must occur in the first 64 KiB of the answer, or of the greeting when "
              "nothing is sent."},
+    {.name = "hold",
+     .kind = FieldKind::boolean,
+     .fallback = "false",
+     .help =
+         "Keep one connection open between attempts, so that its end by FIN or RST is an event. "
+         "An attempt still makes a connection of its own. Of a server that closes idle "
+         "connections, leave on_event at `confirm`: then each such end is one more attempt, at "
+         "most one a second, and nothing worse."},
 };
+
+/// How soon after one held connection the next is opened: a server that closes them at once costs
+/// one connection a second.
+constexpr Duration hold_again = std::chrono::seconds{1};
+/// What a server may say on a held connection, which is thrown away: so much, so often.
+constexpr std::size_t sink_size = 4096;
+constexpr Duration sink_pause = std::chrono::milliseconds{10};
 
 std::string text_of(const FieldMap& values, std::string_view name) {
     const auto* text = get<std::string>(values, name);
@@ -41,27 +63,79 @@ std::string text_of(const FieldMap& values, std::string_view name) {
 
 class TcpProbe final : public Probe {
 public:
-    TcpProbe(Endpoint target, std::string send, std::string expect)
-        : target_(target), send_(std::move(send)), expect_(std::move(expect)) {}
+    TcpProbe(Endpoint target, std::string send, std::string expect, bool hold)
+        : target_(target), send_(std::move(send)), expect_(std::move(expect)), hold_(hold) {}
 
     asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
+        Outcome outcome = co_await exchange(context);
+        if (outcome.result == ProbeResult::pass && answered_ && !is_held_) answered_->raise();
+        co_return outcome;
+    }
+
+    asio::awaitable<void> watch(const ProbeContext& context,
+                                std::function<void(Outcome)> report) override {
+        if (!hold_) co_return;
+        const asio::any_io_executor executor = co_await asio::this_coro::executor;
+        answered_.emplace(executor);
+        Notice pause(executor);
+        // An answer opens it, so that attempts set the pace.
+        while (co_await answered_->wait()) {
+            const TimePoint next = BootClock::now() + hold_again;
+            is_held_ = true;
+            auto end = co_await hold(context);
+            is_held_ = false;
+            const auto state = co_await asio::this_coro::cancellation_state;
+            if (state.cancelled() != asio::cancellation_type::none) co_return;
+            if (end) report(std::move(*end));
+            if (!co_await pause.wait(next - BootClock::now())) co_return;
+        }
+    }
+
+private:
+    asio::awaitable<Outcome> exchange(const ProbeContext& context) {
         auto socket = co_await connect(context, target_);
         if (!socket) co_return std::move(socket.error());
         if (!send_.empty()) {
             auto [error, count] =
                 co_await asio::async_write(*socket, asio::buffer(send_), as_result);
             if (error) co_return from_error(error, "sending to " + target_.to_string(), target_);
+            step(context, "sent " + std::to_string(count) + " octets");
         }
         // No conditional expression here: g++ 12 frees the result of a co_await inside one too
         // early.
         Outcome outcome = passed("connected to " + target_.to_string());
-        if (!expect_.empty()) outcome = co_await find_expected(*socket);
+        if (!expect_.empty()) outcome = co_await find_expected(context, *socket);
         close_quietly(*socket);
         co_return outcome;
     }
 
-private:
-    asio::awaitable<Outcome> find_expected(tcp::socket& socket) {
+    /// Opens a connection and waits for its end; nothing if it could not be opened, which the
+    /// attempts will tell.
+    asio::awaitable<std::optional<Outcome>> hold(const ProbeContext& context) {
+        auto socket = co_await connect(context, target_);
+        if (!socket) co_return std::nullopt;
+        boost::system::error_code error;
+        socket->set_option(asio::socket_base::receive_buffer_size(sink_size), error);
+        std::array<char, sink_size> sink{};
+        Notice pause(co_await asio::this_coro::executor);
+        for (std::size_t count = 0;;) {
+            std::tie(error, count) =
+                co_await socket->async_read_some(asio::buffer(sink), as_result);
+            if (error) break;
+            // A server that talks without end takes no more of the loop than this.
+            if (count == sink.size() && !co_await pause.wait(sink_pause)) co_return std::nullopt;
+        }
+        Outcome end = failed(target_.to_string() + " closed the held connection");
+        if (error == asio::error::connection_reset) {
+            end.reason = target_.to_string() + " reset the held connection";
+        } else if (error != asio::error::eof) {
+            end = from_error(error, "the held connection to " + target_.to_string(), target_);
+        }
+        end.started = end.finished = BootClock::now();
+        co_return end;
+    }
+
+    asio::awaitable<Outcome> find_expected(const ProbeContext& context, tcp::socket& socket) {
         std::string answer;
         for (;;) {
             const std::size_t seen = answer.size();
@@ -69,6 +143,9 @@ private:
             auto [error, count] = co_await socket.async_read_some(
                 asio::buffer(answer.data() + seen, answer.size() - seen), as_result);
             answer.resize(seen + count);
+            if (seen == 0 && count > 0) {
+                step(context, "first " + std::to_string(count) + " octets of the answer");
+            }
             // The text may have begun in the last bytes of the read before.
             const std::size_t from = seen - std::min(seen, expect_.size() - 1);
             if (answer.find(expect_, from) != std::string::npos) {
@@ -96,7 +173,15 @@ private:
     Endpoint target_;
     std::string send_;
     std::string expect_;
+    bool hold_;
+    bool is_held_ = false;
+    std::optional<Notice> answered_;  ///< tells the watcher of an attempt that passed
 };
+
+bool holds(const FieldMap& values) {
+    const auto* hold = get<bool>(values, "hold");
+    return hold != nullptr && *hold;
+}
 
 Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
     const Endpoint& target = *get<Endpoint>(values, "endpoint");
@@ -116,7 +201,8 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
             return fail(FieldFault{std::string{name}, "is longer than 64 KiB", ""});
         }
     }
-    return std::make_unique<TcpProbe>(target, text_of(values, "send"), text_of(values, "expect"));
+    return std::make_unique<TcpProbe>(target, text_of(values, "send"), text_of(values, "expect"),
+                                      holds(values));
 }
 
 std::string caveat(const FieldMap& values) {
@@ -134,7 +220,7 @@ ProbeType tcp_probe() {
     return {.name = "tcp",
             .help = "Connects to a TCP port, and optionally sends and expects text.",
             .fields = fields,
-            .has_events = sees_no_events,
+            .has_events = holds,
             .make = make,
             .caveat = caveat,
             .target = target};

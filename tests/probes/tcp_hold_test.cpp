@@ -1,0 +1,155 @@
+#include <doctest/doctest.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/socket_base.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <list>
+
+#include "tests/probes/watching.hpp"
+
+using namespace swerve;
+using namespace swerve::health;
+using namespace swerve::health::testing;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+
+/// Keeps what connects and is not closed by the other side, until it is told to end it.
+struct Keeper {
+    Loop loop;
+    std::list<tcp::socket> open;
+    std::size_t accepted = 0;
+    bool closes_at_once = false;
+    std::string says;  ///< over and over
+    Server server{loop, [this](tcp::socket socket) { return keep(std::move(socket)); }};
+
+    FieldMap values(bool hold = true) const {
+        return {{"endpoint", {server.endpoint()}}, {"hold", {hold}}};
+    }
+    std::string name() const { return server.endpoint().to_string(); }
+    /// Runs until the held connection is the only one open.
+    bool is_held() {
+        return loop.run_until([this] { return open.size() == 1 && accepted >= 2; });
+    }
+    void run_for(Duration time) {
+        loop.io.restart();
+        loop.io.run_for(time);
+    }
+
+    asio::awaitable<void> keep(tcp::socket socket) {
+        ++accepted;
+        if (closes_at_once) co_return;
+        const auto here = open.insert(open.end(), std::move(socket));
+        std::string sink(1000, 0);
+        const std::string flood(64UZ * 1024, 'x');
+        for (;;) {
+            boost::system::error_code error;
+            std::size_t count = 0;
+            if (says.empty()) {
+                std::tie(error, count) =
+                    co_await here->async_read_some(asio::buffer(sink), as_result);
+            } else {
+                std::tie(error, count) =
+                    co_await asio::async_write(*here, asio::buffer(flood), as_result);
+                flooded += count;
+            }
+            if (error) break;
+        }
+        open.erase(here);
+    }
+    std::size_t flooded = 0;
+};
+
+}  // namespace
+
+TEST_CASE("tcp: a held connection that is closed or reset is an event, at once") {
+    for (const bool reset : {false, true}) {
+        Keeper keeper;
+        Watching watching(keeper.loop, "tcp", keeper.values());
+        CHECK(keeper.accepted == 0);
+        REQUIRE(watching.attempt().result == ProbeResult::pass);
+        REQUIRE(keeper.is_held());
+        keeper.run_for(20ms);
+        CHECK(watching.reports.empty());
+        if (reset) keeper.open.front().set_option(asio::socket_base::linger(true, 0));
+        const TimePoint closed = BootClock::now();
+        keeper.open.front().close();
+        CHECK(watching.next() ==
+              "fail: " + keeper.name() + (reset ? " reset" : " closed") + " the held connection");
+        CHECK(watching.reports.back().finished - closed < 100ms);
+    }
+}
+
+TEST_CASE("tcp: one connection is held, whatever the number of attempts, and none without `hold`") {
+    Keeper keeper;
+    Watching watching(keeper.loop, "tcp", keeper.values());
+    Watching plain(keeper.loop, "tcp", keeper.values(false));
+    for (int i = 0; i < 5; ++i) {
+        REQUIRE(watching.attempt().result == ProbeResult::pass);
+        REQUIRE(plain.attempt().result == ProbeResult::pass);
+    }
+    REQUIRE(keeper.is_held());
+    keeper.run_for(20ms);
+    CHECK(keeper.open.size() == 1);
+    CHECK(keeper.accepted == 11);
+}
+
+TEST_CASE("tcp: after the end of a held connection an attempt that passes opens the next") {
+    Keeper keeper;
+    Watching watching(keeper.loop, "tcp", keeper.values());
+    REQUIRE(watching.attempt().result == ProbeResult::pass);
+    REQUIRE(keeper.is_held());
+    keeper.open.front().close();
+    CHECK(watching.next() != "nothing");
+    keeper.run_for(1100ms);
+    CHECK(keeper.open.empty());  // nothing has passed since
+    REQUIRE(watching.attempt().result == ProbeResult::pass);
+    REQUIRE(keeper.is_held());
+    keeper.open.front().close();
+    CHECK(watching.next() != "nothing");
+}
+
+TEST_CASE("tcp: a server that closes at once costs one held connection a second") {
+    Keeper keeper;
+    keeper.closes_at_once = true;
+    Watching watching(keeper.loop, "tcp", keeper.values());
+    std::size_t attempts = 0;
+    const TimePoint end = BootClock::now() + 1500ms;
+    while (BootClock::now() < end) {
+        // As `confirm` does: each event asks for an attempt.
+        REQUIRE(watching.attempt().result == ProbeResult::pass);
+        ++attempts;
+        keeper.run_for(10ms);
+    }
+    CHECK(attempts > 10);
+    CHECK(keeper.accepted <= attempts + 2);
+    CHECK(watching.reports.size() <= 2);
+}
+
+TEST_CASE("tcp: what a server says on a held connection is thrown away, at a bounded pace") {
+    Keeper keeper;
+    keeper.says = "more";
+    Watching watching(keeper.loop, "tcp", keeper.values());
+    REQUIRE(watching.attempt().result == ProbeResult::pass);
+    REQUIRE(keeper.is_held());
+    keeper.flooded = 0;
+    keeper.run_for(500ms);
+    CHECK(watching.reports.empty());
+    CHECK(keeper.flooded < 16UZ * 1024 * 1024);
+    keeper.open.front().set_option(asio::socket_base::linger(true, 0));
+    keeper.open.front().close();
+    CHECK(watching.next() == "fail: " + keeper.name() + " reset the held connection");
+}
+
+TEST_CASE("tcp: on_event means something where a connection is held") {
+    const Keeper keeper;
+    const ProbeType& type = *find_probe_type("tcp");
+    CHECK(type.has_events(keeper.values()));
+    CHECK_FALSE(type.has_events(keeper.values(false)));
+    CHECK_FALSE(type.has_events({}));
+}
