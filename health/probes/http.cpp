@@ -66,9 +66,9 @@ public:
         Outcome outcome;
         if (settings_.tls) {
             ssl::stream<tcp::socket&> stream(*socket, *tls_);
-            outcome = co_await exchange_over_tls(stream);
+            outcome = co_await exchange_over_tls(context, stream);
         } else {
-            outcome = co_await exchange(*socket);
+            outcome = co_await exchange(context, *socket);
         }
         close_quietly(*socket);
         co_return outcome;
@@ -76,14 +76,15 @@ public:
 
 private:
     std::optional<std::string> prepare_tls();
-    asio::awaitable<Outcome> exchange_over_tls(ssl::stream<tcp::socket&>& stream);
+    asio::awaitable<Outcome> exchange_over_tls(const ProbeContext& context,
+                                               ssl::stream<tcp::socket&>& stream);
     [[nodiscard]] Outcome handshake_failed(const error_code& error, long verified) const;
 
     template <class Stream>
-    asio::awaitable<Outcome> exchange(Stream& stream);
+    asio::awaitable<Outcome> exchange(const ProbeContext& context, Stream& stream);
     template <class Stream>
-    asio::awaitable<Outcome> find_body(Stream& stream, boost::beast::flat_buffer& buffer,
-                                       Parser& parser);
+    asio::awaitable<Outcome> find_body(const ProbeContext& context, Stream& stream,
+                                       boost::beast::flat_buffer& buffer, Parser& parser);
     [[nodiscard]] Outcome read_failed(const error_code& error,
                                       const boost::beast::flat_buffer& buffer) const;
     [[nodiscard]] Outcome body_ended(const error_code& error, const std::string& status,
@@ -133,7 +134,8 @@ std::optional<std::string> HttpProbe::prepare_tls() {
     return std::nullopt;
 }
 
-asio::awaitable<Outcome> HttpProbe::exchange_over_tls(ssl::stream<tcp::socket&>& stream) {
+asio::awaitable<Outcome> HttpProbe::exchange_over_tls(const ProbeContext& context,
+                                                      ssl::stream<tcp::socket&>& stream) {
     SSL* const handle = stream.native_handle();
     X509_VERIFY_PARAM* const rules = SSL_get0_param(handle);
     if (const auto address = Address::parse(settings_.server_name)) {
@@ -148,7 +150,9 @@ asio::awaitable<Outcome> HttpProbe::exchange_over_tls(ssl::stream<tcp::socket&>&
     }
     const auto [error] = co_await stream.async_handshake(ssl::stream_base::client, as_result);
     if (error) co_return handshake_failed(error, SSL_get_verify_result(handle));
-    co_return co_await exchange(stream);
+    step(context, std::string{"TLS handshake done: "} + SSL_get_version(handle) + ", " +
+                      SSL_get_cipher_name(handle));
+    co_return co_await exchange(context, stream);
 }
 
 Outcome HttpProbe::handshake_failed(const error_code& error, long verified) const {
@@ -169,11 +173,12 @@ Outcome HttpProbe::handshake_failed(const error_code& error, long verified) cons
 }
 
 template <class Stream>
-asio::awaitable<Outcome> HttpProbe::exchange(Stream& stream) {
+asio::awaitable<Outcome> HttpProbe::exchange(const ProbeContext& context, Stream& stream) {
     const auto [write_error, sent] = co_await http::async_write(stream, request_, as_result);
     if (write_error) {
         co_return from_error(write_error, "sending to " + name_, settings_.target);
     }
+    step(context, "sent the request, " + std::to_string(sent) + " octets");
     boost::beast::flat_buffer buffer(answer_limit);
     buffer.reserve(4096);
     std::unique_ptr<Parser> parser;
@@ -185,13 +190,14 @@ asio::awaitable<Outcome> HttpProbe::exchange(Stream& stream) {
         const auto [error, count] =
             co_await http::async_read_header(stream, buffer, *parser, as_result);
         if (error) co_return read_failed(error, buffer);
+        step(context, "HTTP " + std::to_string(parser->get().result_int()) + ", header complete");
         if (parser->get().result_int() / 100 != 1) break;
     }
     if (auto refused = judge_header(*parser)) co_return std::move(*refused);
     if (settings_.body.empty()) {
         co_return passed("HTTP " + std::to_string(parser->get().result_int()));
     }
-    co_return co_await find_body(stream, buffer, *parser);
+    co_return co_await find_body(context, stream, buffer, *parser);
 }
 
 std::optional<Outcome> HttpProbe::judge_header(const Parser& parser) const {
@@ -212,8 +218,8 @@ std::optional<Outcome> HttpProbe::judge_header(const Parser& parser) const {
 }
 
 template <class Stream>
-asio::awaitable<Outcome> HttpProbe::find_body(Stream& stream, boost::beast::flat_buffer& buffer,
-                                              Parser& parser) {
+asio::awaitable<Outcome> HttpProbe::find_body(const ProbeContext& context, Stream& stream,
+                                              boost::beast::flat_buffer& buffer, Parser& parser) {
     const std::string status = "HTTP " + std::to_string(parser.get().result_int());
     std::string text(answer_limit, '\0');
     std::size_t seen = 0;
@@ -224,6 +230,9 @@ asio::awaitable<Outcome> HttpProbe::find_body(Stream& stream, boost::beast::flat
         body.size = answer_limit - seen;
         auto [error, count] = co_await http::async_read_some(stream, buffer, parser, as_result);
         const std::size_t filled = answer_limit - body.size;
+        if (seen == 0 && filled > 0) {
+            step(context, "first " + std::to_string(filled) + " octets of the body");
+        }
         // The text may have begun in the last bytes of the read before.
         const std::size_t from = seen - std::min(seen, settings_.body.size() - 1);
         if (std::string_view{text}.substr(0, filled).find(settings_.body, from) !=

@@ -47,11 +47,6 @@ asio::awaitable<void> run_guarded(Probe& probe, const ProbeContext& context, Tim
     }
 }
 
-asio::awaitable<void> wait_until(TimePoint deadline) {
-    Timer timer(co_await asio::this_coro::executor, deadline);
-    co_await timer.async_wait(asio::use_awaitable);
-}
-
 tcp::endpoint to_asio(const Endpoint& endpoint) {
     const auto octets = endpoint.address.octets();
     if (endpoint.address.family() == Family::ipv4) {
@@ -113,6 +108,11 @@ asio::awaitable<Outcome> attempt(Probe& probe, const ProbeContext& context, Dura
     co_return found;
 }
 
+asio::awaitable<void> wait_until(TimePoint deadline) {
+    Timer timer(co_await asio::this_coro::executor, deadline);
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
 asio::awaitable<Result<tcp::socket, Outcome>> connect(const ProbeContext& context,
                                                       Endpoint target) {
     std::string doing = "connecting to " + target.to_string();
@@ -133,6 +133,7 @@ asio::awaitable<Result<tcp::socket, Outcome>> connect(const ProbeContext& contex
     if (socket.local_endpoint(error) == remote) {
         co_return fail(failed("connection refused by " + target.to_string()));
     }
+    step(context, "connected to " + target.to_string());
     socket.set_option(tcp::no_delay(true), error);
     co_return socket;
 }

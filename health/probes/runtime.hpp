@@ -32,6 +32,13 @@ inline constexpr std::size_t answer_limit = 64UZ * 1024;
 [[nodiscard]] boost::asio::awaitable<Outcome> attempt(Probe& probe, const ProbeContext& context,
                                                       Duration timeout);
 
+[[nodiscard]] boost::asio::awaitable<void> wait_until(TimePoint deadline);
+
+/// Tells whoever wants the steps of an attempt that this one is done.
+inline void step(const ProbeContext& context, std::string text) {
+    if (context.step) context.step(std::move(text));
+}
+
 /// Connects, with TCP_NODELAY set. DESIGN.md §4.5: a target inside `owned` must be an address of
 /// this host, so the source is bound to it first.
 [[nodiscard]] boost::asio::awaitable<Result<boost::asio::ip::tcp::socket, Outcome>> connect(
