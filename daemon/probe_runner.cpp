@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "daemon/event_pacer.hpp"
 #include "health/probes/runtime.hpp"
 #include "swerve/base/clock.hpp"
 
@@ -37,6 +38,29 @@ health::Outcome broken(const std::exception_ptr& error) {
     }
     return out;
 }
+
+/// The events of one probe, as they are told to main.
+class Paced : public std::enable_shared_from_this<Paced> {
+public:
+    Paced(boost::asio::io_context& loop, std::function<void(health::Outcome)> tell)
+        : timer_(loop), tell_(std::move(tell)) {}
+
+    void offer(health::Outcome finding) {
+        const TimePoint now = BootClock::now();
+        const bool waits = pacer_.next_deadline().has_value();
+        if (auto due = pacer_.offer(now, std::move(finding))) return tell_(std::move(*due));
+        if (waits) return;
+        timer_.expires_at(*pacer_.next_deadline());
+        timer_.async_wait([self = shared_from_this()](const boost::system::error_code&) {
+            if (auto due = self->pacer_.tick(BootClock::now())) self->tell_(std::move(*due));
+        });
+    }
+
+private:
+    EventPacer pacer_;
+    health::Timer timer_;
+    std::function<void(health::Outcome)> tell_;
+};
 
 }  // namespace
 
@@ -81,11 +105,13 @@ void ProbeRunner::start() {
 
 /// On the probes loop; the handler keeps the probe for as long as its coroutine runs.
 void ProbeRunner::watch(Token token, const ProbePtr& probe) {
-    auto report = [this, token](health::Outcome finding) {
+    auto tell_main = [this, token](health::Outcome finding) {
         boost::asio::post(main_, [this, token, finding = std::move(finding)]() mutable {
             if (const auto check = check_of(token)) hooks_.event(*check, std::move(finding));
         });
     };
+    auto report = [paced = std::make_shared<Paced>(probes_io_, std::move(tell_main))](
+                      health::Outcome finding) { paced->offer(std::move(finding)); };
     spawn(token, probe->watch(context_, report),
           [this, probe, report](const std::exception_ptr& error) {
               if (error && !stopped_) report(broken(error));
