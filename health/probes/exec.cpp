@@ -4,16 +4,13 @@
 // reach: it is neither waited for nor killed, and what it writes later is not read.
 
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
-#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -45,20 +42,6 @@ const std::shared_ptr<Turns>& turns_of_loop() {
     return turns;
 }
 
-/// Why the file is not run; nothing if it may be.
-std::optional<std::string> refused(const std::string& file) {
-    struct ::stat status{};
-    if (::stat(file.c_str(), &status) != 0) return std::generic_category().message(errno);
-    if (!S_ISREG(status.st_mode)) return "not a regular file";
-    // Whoever can write a file that root runs is root.
-    if (::geteuid() != 0) return std::nullopt;
-    if (status.st_uid != 0) return "belongs to somebody other than root, and would be run as root";
-    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return "is writable by others than root, and would be run as root";
-    }
-    return std::nullopt;
-}
-
 /// The file to run, looked for anew each time: a package may bring it while the daemon runs.
 Result<std::string, std::string> find_program(const std::string& name) {
     std::string file = name;
@@ -75,7 +58,7 @@ Result<std::string, std::string> find_program(const std::string& name) {
         }
         if (file.empty()) return fail(quoted(name) + " is in none of " + std::string{exec_path});
     }
-    if (const auto why = refused(file)) return fail(escape(file) + ": " + *why);
+    if (const auto why = refuses_to_run(file)) return fail(escape(file) + ": " + *why);
     return file;
 }
 

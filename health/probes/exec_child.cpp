@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,7 +51,8 @@ void end_at_once(::pid_t pid) {
 
 /// The child of posix_spawn, which shares our memory until it runs the program: the daemon is
 /// never copied, however much memory it uses.
-int spawn(::pid_t& pid, const std::string& file, std::vector<std::string> argv, int output) {
+int spawn(::pid_t& pid, const std::string& file, std::vector<std::string> argv,
+          const std::vector<std::string>& more_environment, int output) {
     ::posix_spawn_file_actions_t actions{};
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -74,6 +76,7 @@ int spawn(::pid_t& pid, const std::string& file, std::vector<std::string> argv, 
 
     std::vector<std::string> environment{std::string{"PATH="} + std::string{exec_path}, "HOME=/",
                                          "LANG=C.UTF-8"};
+    environment.insert(environment.end(), more_environment.begin(), more_environment.end());
     const int error = ::posix_spawn(&pid, file.c_str(), &actions, &attributes,
                                     pointers(argv).data(), pointers(environment).data());
     ::posix_spawnattr_destroy(&attributes);
@@ -82,6 +85,19 @@ int spawn(::pid_t& pid, const std::string& file, std::vector<std::string> argv, 
 }
 
 }  // namespace
+
+std::optional<std::string> refuses_to_run(const std::string& file) {
+    struct ::stat status{};
+    if (::stat(file.c_str(), &status) != 0) return message(errno);
+    if (!S_ISREG(status.st_mode)) return "not a regular file";
+    // Whoever can write a file that root runs is root.
+    if (::geteuid() != 0) return std::nullopt;
+    if (status.st_uid != 0) return "belongs to somebody other than root, and would be run as root";
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return "is writable by others than root, and would be run as root";
+    }
+    return std::nullopt;
+}
 
 struct Turns::Waiter {
     Waiter(std::shared_ptr<Turns> of, const asio::any_io_executor& executor, TimePoint until)
@@ -118,14 +134,13 @@ void Turns::give_back() {
     next.timer.cancel();
 }
 
-Result<ExecChild::Running, std::string> ExecChild::start(const asio::any_io_executor& executor,
-                                                         const std::string& file,
-                                                         std::vector<std::string> argv,
-                                                         std::vector<Turns::Turn> turns) {
+Result<ExecChild::Running, std::string> ExecChild::start(
+    const asio::any_io_executor& executor, const std::string& file, std::vector<std::string> argv,
+    std::vector<Turns::Turn> turns, const std::vector<std::string>& environment) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(message(errno));
     ::pid_t pid = 0;
-    const int unstarted = spawn(pid, file, std::move(argv), ends[1]);
+    const int unstarted = spawn(pid, file, std::move(argv), environment, ends[1]);
     ::close(ends[1]);
     if (unstarted != 0) {
         ::close(ends[0]);

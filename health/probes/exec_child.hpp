@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,10 @@ namespace swerve::health {
 /// Where a program that is named without a slash is looked for, and its PATH.
 inline constexpr std::string_view exec_path =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Why the file may not be run: it is none, or somebody other than root could have us run as root
+/// what they wrote.
+[[nodiscard]] std::optional<std::string> refuses_to_run(const std::string& file);
 
 /// Lets so many in at once; the others wait in the order they came. Lives on one loop, held by a
 /// shared_ptr.
@@ -54,8 +59,8 @@ struct ExecEnd {
 };
 
 /// A program in a session of its own, with /dev/null as its input, a pipe as its output, nothing
-/// else of what is open here, no signal blocked or ignored, `/` as its directory, and no more
-/// environment than PATH, HOME and LANG.
+/// else of what is open here, no signal blocked or ignored, `/` as its directory, and PATH, HOME
+/// and LANG as its environment.
 class ExecChild {
 public:
     /// How much of the output is kept: its end.
@@ -68,15 +73,19 @@ public:
     };
     using Running = std::unique_ptr<ExecChild, PutDown>;
 
-    /// The error says why the program could not be started.
+    /// `environment` ("NAME=value") is added to its own. The error says why the program could not
+    /// be started.
     [[nodiscard]] static Result<Running, std::string> start(
         const boost::asio::any_io_executor& executor, const std::string& file,
-        std::vector<std::string> argv, std::vector<Turns::Turn> turns);
+        std::vector<std::string> argv, std::vector<Turns::Turn> turns,
+        const std::vector<std::string>& environment = {});
 
     /// Takes the output until the program ends, then kills what is left of its group. The error
     /// says what else there is to say: at `until` or when cancelled, that it still runs.
     [[nodiscard]] boost::asio::awaitable<Result<ExecEnd, std::string>> ended(TimePoint until);
 
+    /// What is kept of the output, as the program wrote it.
+    [[nodiscard]] std::string_view output() const { return tail_; }
     /// The last line with anything in it, as the program wrote it; empty: there is none.
     [[nodiscard]] std::string_view last_line() const;
 
