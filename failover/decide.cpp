@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "swerve/base/span.hpp"
+
 namespace swerve::failover {
 
 namespace {
@@ -110,11 +112,9 @@ std::string_view to_string(OverrideKind kind) {
     return "withdraw";
 }
 
-Leaving leaving_of(const std::optional<TimePoint>& until, TimePoint verdict_since,
-                   TimePoint intent_since) {
-    if (!until) return Leaving::nothing;
-    // The intent is to drain since the drain began.
-    return verdict_since > intent_since ? Leaving::words : Leaving::everything;
+Leaving leaving_of(bool in_stages, Shown shown) {
+    if (!in_stages) return Leaving::nothing;
+    return shown == Shown::nothing ? Leaving::words : Leaving::everything;
 }
 
 Decision decide(const Inputs& inputs) {
@@ -127,6 +127,9 @@ Decision decide(const Inputs& inputs) {
     const auto announce = [](Cause cause) {
         return Decision{Intent::announce, cause, Shown::announced};
     };
+    const auto degrade = [](Cause cause) {
+        return Decision{Intent::degrade, cause, Shown::degraded};
+    };
     if (inputs.stopping) return withdraw(Cause::stopping);
     if (has(OverrideKind::withdraw)) return withdraw(Cause::withdraw);
     if (inputs.drain != nullptr) {
@@ -135,17 +138,24 @@ Decision decide(const Inputs& inputs) {
         undrained.drain = nullptr;
         if (inputs.leaving == Leaving::words) undrained.verdict = Verdict::down;
         const bool leaves = inputs.leaving != Leaving::nothing && decide(undrained).announces();
-        return {Intent::drain, Cause::drain, leaves ? Shown::draining : Shown::nothing};
+        const Shown stage = inputs.leaving_degraded ? Shown::degraded : Shown::draining;
+        return {Intent::drain, Cause::drain, leaves ? stage : Shown::nothing};
     }
     if (has(OverrideKind::announce)) return announce(Cause::announce);
-    if (inputs.held && inputs.verdict == Verdict::up) return withdraw(Cause::held);
     // Nothing is announced before its verdict is up (DESIGN.md §4.4), so unknown is as good as
     // down.
-    return inputs.verdict == Verdict::up ? announce(Cause::verdict) : withdraw(Cause::verdict);
+    if (inputs.verdict == Verdict::unknown || inputs.verdict == Verdict::down) {
+        return withdraw(Cause::verdict);
+    }
+    if (inputs.held) return withdraw(Cause::held);
+    if (inputs.allowed == Shown::nothing) return withdraw(Cause::damping);
+    if (inputs.verdict == Verdict::degraded) return degrade(Cause::verdict);
+    if (inputs.returning) return degrade(Cause::returning);
+    return inputs.allowed == Shown::announced ? announce(Cause::verdict) : degrade(Cause::damping);
 }
 
 std::string reason_of(const Inputs& inputs, std::string_view verdict_reason,
-                      std::string_view stop_reason) {
+                      std::string_view stop_reason, std::string_view waiting) {
     switch (decide(inputs).cause) {
         case Cause::stopping:
             return fmt::format("the daemon is stopping: {}", stop_reason);
@@ -157,6 +167,9 @@ std::string reason_of(const Inputs& inputs, std::string_view verdict_reason,
         case Cause::held:
             return "announcements wait, because the daemon ended unexpectedly several times in a "
                    "row";
+        case Cause::damping:
+        case Cause::returning:
+            return std::string{waiting};
         case Cause::verdict:
             break;
     }
@@ -169,6 +182,33 @@ std::string describe(const Override& word) {
                                                                       : "announced";
     return fmt::format("{} by {}{}{}", what, word.who.empty() ? "an operator" : word.who,
                        word.reason.empty() ? "" : ": ", word.reason);
+}
+
+std::string describe(const Damping& damping, const Damping::Wait& wait, Shown shown,
+                     TimePoint now) {
+    const DampingPolicy& policy = damping.policy();
+    const std::string what =
+        fmt::format("{} {}", shown == Shown::nothing ? "announcements wait" : "full routes wait",
+                    span_text(wait.until - now));
+    switch (wait.cause) {
+        case Damping::Cause::penalty:
+            return fmt::format(
+                "{}: upstreams that damp like {} would suppress the routes (penalty {:.0f}, and "
+                "room for one more withdraw is needed)",
+                what, to_string(policy.profile), damping.penalty(now));
+        case Damping::Cause::hold_down:
+            return fmt::format("{}: hold_down is {} from a withdraw on", what,
+                               span_text(policy.hold_down));
+        case Damping::Cause::changes_per_hour:
+            break;
+    }
+    return fmt::format("{}: withdrawn {} times within an hour, and changes_per_hour allows no more",
+                       what, policy.changes_per_hour);
+}
+
+std::string describe_return(TimePoint until, TimePoint now) {
+    return fmt::format("degraded for another {}, because it has come back only now",
+                       span_text(until - now));
 }
 
 Verdict verdict_of(CheckState state) {

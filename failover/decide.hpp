@@ -14,13 +14,13 @@
 
 namespace swerve::failover {
 
-/// What of a service still stands with GRACEFUL_SHUTDOWN, because its drain is young. A verdict
-/// that changes meanwhile ends that for what stood by it, and not for what an operator announced.
+/// What of a service still stands because its drain is young. A verdict that falls meanwhile ends
+/// that for what stood by it, and not for what an operator announced.
 enum class Leaving : std::uint8_t { nothing, words, everything };
 
-/// `until`: the end of that stage of the drain, if it lasts.
-[[nodiscard]] Leaving leaving_of(const std::optional<TimePoint>& until, TimePoint verdict_since,
-                                 TimePoint intent_since);
+/// `in_stages`: the drain has not come to its withdraw yet; `shown`: what is shown of the prefixes
+/// that stand by the verdict, which is nothing once it fell.
+[[nodiscard]] Leaving leaving_of(bool in_stages, Shown shown);
 
 /// What bears on one service, or on one prefix when its override is given as well.
 struct Inputs {
@@ -30,25 +30,51 @@ struct Inputs {
     const Override* prefix = nullptr;  ///< announce or withdraw, on the prefix
     bool held = false;                 ///< after a series of crashes no verdict announces yet
     Leaving leaving = Leaving::nothing;
+    bool leaving_degraded = false;     ///< first stage of the drain: `drain.degrade_for`
+    bool returning = false;            ///< first stage of a return: `return.degrade_for`
+    Shown allowed = Shown::announced;  ///< the most that damping lets the verdict show
 };
 
 /// What decided.
-enum class Cause : std::uint8_t { stopping, withdraw, drain, announce, held, verdict };
+enum class Cause : std::uint8_t {
+    stopping,
+    withdraw,
+    drain,
+    announce,
+    held,
+    damping,
+    returning,
+    verdict
+};
 
 struct Decision {
     Intent intent;
     Cause cause;
     Shown shown;
 
-    [[nodiscard]] bool announces() const { return intent == Intent::announce; }
+    [[nodiscard]] bool announces() const {
+        return intent == Intent::announce || intent == Intent::degrade;
+    }
+    /// Whether the verdict alone has led to this, so that it may have to wait to show more.
+    [[nodiscard]] bool follows_verdict() const {
+        return cause == Cause::verdict || cause == Cause::returning || cause == Cause::damping;
+    }
     friend bool operator==(const Decision&, const Decision&) = default;
 };
 
 [[nodiscard]] Decision decide(const Inputs& inputs);
 
-/// One sentence for the cause of decide(inputs).
+/// One sentence for the cause of decide(inputs); `waiting`: what a verdict that is for more waits
+/// for.
 [[nodiscard]] std::string reason_of(const Inputs& inputs, std::string_view verdict_reason,
-                                    std::string_view stop_reason);
+                                    std::string_view stop_reason, std::string_view waiting = "");
+
+/// "announcements wait 7m12s: upstreams that damp like cisco would suppress the routes (penalty
+/// 1432, and room for one more withdraw is needed)". `shown`: what is shown meanwhile.
+[[nodiscard]] std::string describe(const Damping& damping, const Damping::Wait& wait, Shown shown,
+                                   TimePoint now);
+/// "degraded for another 30s, because it came back only now".
+[[nodiscard]] std::string describe_return(TimePoint until, TimePoint now);
 
 /// "withdrawn by root: maintenance".
 [[nodiscard]] std::string describe(const Override& word);

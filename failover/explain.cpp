@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "failover/decide.hpp"
+#include "failover/judge.hpp"
 #include "swerve/base/span.hpp"
 
 namespace swerve::failover {
@@ -28,6 +28,7 @@ struct Facts {
     const Override* word = nullptr;              ///< on the prefix
     Inputs inputs{};
     Decision decision{};
+    std::string waiting{};  ///< what a verdict that is for more waits for
     bool owned = false;
     std::size_t able = 0;     ///< established neighbors that carry the prefix
     std::size_t holding = 0;  ///< of these, how many were sent the route
@@ -56,9 +57,15 @@ Facts facts_of(const SiteView& site, const Prefix& prefix,
     if (facts.service != nullptr) {
         facts.inputs.verdict = facts.service->verdict;
         if (facts.service->drain) facts.inputs.drain = &*facts.service->drain;
-        facts.inputs.leaving =
-            leaving_of(facts.service->leaving_until, facts.service->verdict_since,
-                       facts.service->intent_since);
+        const SiteView::Service& service = *facts.service;
+        facts.inputs.leaving = leaving_of(service.leaving_until.has_value(), service.shown);
+        facts.inputs.leaving_degraded = service.drain && service.degraded_until;
+        facts.inputs.returning = !service.drain && service.degraded_until;
+        if (facts.inputs.returning) facts.waiting = describe_return(*service.degraded_until, now);
+        if (service.damped) {
+            facts.inputs.allowed = service.shown;
+            facts.waiting = describe(service.damping, *service.damped, service.shown, now);
+        }
     }
     facts.decision = decide(facts.inputs);
     for (const NeighborFacts& neighbor : neighbors) {
@@ -75,7 +82,7 @@ std::string reason(const Facts& facts) {
         return "no service has it and no operator announced it";
     }
     return reason_of(facts.inputs, facts.service != nullptr ? facts.service->verdict_reason : "",
-                     facts.site.stop_reason);
+                     facts.site.stop_reason, facts.waiting);
 }
 
 ExplainStep owned_step(const Facts& facts) {
@@ -112,9 +119,12 @@ ExplainStep service_step(const Facts& facts) {
         const auto name_of = [&](std::uint32_t check) -> std::string_view {
             return facts.site.checks[check].name;
         };
+        const auto& condition = facts.service->degraded_when;
         return {"service", Mark::ok,
-                fmt::format("of service {}, healthy when {}", facts.service->name,
-                            health::to_string(facts.service->healthy_when, name_of))};
+                fmt::format("of service {}, healthy when {}{}", facts.service->name,
+                            health::to_string(facts.service->healthy_when, name_of),
+                            condition ? ", degraded when " + health::to_string(*condition, name_of)
+                                      : std::string{})};
     }
     const bool manual = facts.decision.announces();
     return {"service", manual ? Mark::info : Mark::blocked,
@@ -160,6 +170,21 @@ void hold_step(const Facts& facts, std::vector<ExplainStep>& out) {
                                still(facts, *facts.site.hold_until))});
 }
 
+/// What a check may do, where that is not what most may.
+std::string_view effect_text(Effect effect) {
+    switch (effect) {
+        case Effect::withdraw:
+            return "";
+        case Effect::degrade:
+            return "; it can degrade only";
+        case Effect::gate:
+            return "; a gate: it is needed to start, and an alarm later";
+        case Effect::alarm:
+            break;
+    }
+    return "; an alarm only";
+}
+
 /// "web: fail (HTTP 503, 3 of 3); 3/3 failures, last result: HTTP 503".
 std::string check_text(const SiteView::Check& check, std::string_view caveat) {
     std::string text = fmt::format("{}: {}", check.name, health::to_string(check.state));
@@ -179,16 +204,35 @@ std::string check_text(const SiteView::Check& check, std::string_view caveat) {
                              check.last->reason
                        : "; no result yet";
     if (check.held_until) text += "; the last verdict is held without evidence";
+    if (check.without_evidence) text += "; its last state stands without evidence";
+    if (!check.only_if.empty()) text += fmt::format("; asked only while {} passes", check.only_if);
+    text += effect_text(check.effect);
     if (!caveat.empty()) text += fmt::format("; note: {}", caveat);
     return text;
+}
+
+Health health_of(const SiteView& site, const SiteView::Service& service) {
+    std::vector<Effect> effects;
+    effects.reserve(site.checks.size());
+    for (const SiteView::Check& check : site.checks) effects.push_back(check.effect);
+    return failover::health_of(service.healthy_when, service.degraded_when, effects);
+}
+
+/// Of `healthy_when` and `degraded_when`.
+std::vector<CheckId> checks_of(const SiteView::Service& service) {
+    std::vector<CheckId> checks = health::checks_of(service.healthy_when);
+    if (!service.degraded_when) return checks;
+    std::vector<CheckId> all;
+    std::ranges::set_union(checks, health::checks_of(*service.degraded_when),
+                           std::back_inserter(all));
+    return all;
 }
 
 void check_steps(const Facts& facts, std::vector<ExplainStep>& out) {
     if (facts.service == nullptr) return;
     const SiteView::Service& service = *facts.service;
-    const bool up = service.verdict == Verdict::up;
-    const bool outranked =
-        facts.decision.cause != Cause::verdict && facts.decision.cause != Cause::held;
+    const bool up = service.verdict == Verdict::up || service.verdict == Verdict::degraded;
+    const bool outranked = !facts.decision.follows_verdict() && facts.decision.cause != Cause::held;
     const Mark against = outranked ? Mark::info : Mark::blocked;
     out.push_back({"checks", up ? Mark::ok : against,
                    fmt::format("verdict {}: {}{}", to_string(service.verdict),
@@ -197,14 +241,27 @@ void check_steps(const Facts& facts, std::vector<ExplainStep>& out) {
     std::vector<CheckState> states;
     states.reserve(facts.site.checks.size());
     for (const SiteView::Check& check : facts.site.checks) states.push_back(check.state);
-    const auto deciding = deciding_checks(service.healthy_when, states);
-    for (const std::uint32_t id : health::checks_of(service.healthy_when)) {
-        const bool decides = std::ranges::binary_search(deciding, id);
+    const Health health = health_of(facts.site, service);
+    const auto* expression = deciding(health, states, service.verdict).expression;
+    const auto those =
+        expression != nullptr ? deciding_checks(*expression, states) : std::vector<CheckId>{};
+    for (const std::uint32_t id : checks_of(service)) {
+        const bool decides = std::ranges::binary_search(those, id);
         const Mark mark = decides ? (up ? Mark::ok : against) : Mark::info;
         const std::string_view caveat =
             id < facts.caveats.size() ? std::string_view{facts.caveats[id]} : std::string_view{};
         out.push_back({"checks", mark, check_text(facts.site.checks[id], caveat)});
     }
+}
+
+/// What the verdict would be shown with by now, but for damping or for the stage of a return.
+void waiting_step(const Facts& facts, std::vector<ExplainStep>& out) {
+    if (facts.service == nullptr || facts.waiting.empty()) return;
+    const bool decides =
+        facts.decision.cause == Cause::damping || facts.decision.cause == Cause::returning;
+    const bool shown = facts.decision.shown != Shown::nothing;
+    out.push_back({facts.service->damped ? "damping" : "return",
+                   decides && !shown ? Mark::blocked : Mark::info, facts.waiting});
 }
 
 /// Why no neighbor holds a route that is wanted.
@@ -227,10 +284,15 @@ std::string why_none(const Facts& facts) {
 ExplainStep sessions_step(const Facts& facts) {
     const std::string count =
         fmt::format("{} of {} established neighbors hold it", facts.holding, facts.able);
-    if (facts.decision.shown == Shown::draining) {
-        return {"sessions", Mark::info,
-                fmt::format("{}, with GRACEFUL_SHUTDOWN {}; then it is withdrawn", count,
-                            still(facts, *facts.service->leaving_until))};
+    if (facts.decision.intent == Intent::drain && facts.decision.shown != Shown::nothing) {
+        const TimePoint end = *facts.service->leaving_until;
+        std::string stage = "with GRACEFUL_SHUTDOWN " + still(facts, end);
+        if (facts.decision.shown == Shown::degraded) {
+            const TimePoint then = *facts.service->degraded_until;
+            stage = "degraded " + still(facts, then);
+            if (end > then) stage += ", then with GRACEFUL_SHUTDOWN for " + span_text(end - then);
+        }
+        return {"sessions", Mark::info, fmt::format("{}, {}; then it is withdrawn", count, stage)};
     }
     if (!facts.decision.announces()) {
         const bool held = facts.holding > 0;
@@ -250,12 +312,13 @@ std::string summary_of(const Facts& facts) {
         if (facts.holding == 0) {
             return fmt::format("{} is WANTED but not announced: {}", subject, why_none(facts));
         }
-        return fmt::format("{} is ANNOUNCED to {} of {} established neighbors: {}", subject,
+        return fmt::format("{} is ANNOUNCED{} to {} of {} established neighbors: {}", subject,
+                           facts.decision.intent == Intent::degrade ? " DEGRADED" : "",
                            facts.holding, facts.able, why);
     }
-    const std::string_view what = facts.decision.shown == Shown::draining ? "DRAINING"
-                                  : facts.holding > 0                     ? "BEING WITHDRAWN"
-                                                                          : "WITHDRAWN";
+    const std::string_view what = facts.decision.shown != Shown::nothing ? "DRAINING"
+                                  : facts.holding > 0                    ? "BEING WITHDRAWN"
+                                                                         : "WITHDRAWN";
     return fmt::format("{} is {}: {}", subject, what, why);
 }
 
@@ -275,6 +338,7 @@ Explanation explain(const SiteView& site, const Prefix& prefix,
     override_steps(facts, explanation.steps);
     hold_step(facts, explanation.steps);
     check_steps(facts, explanation.steps);
+    waiting_step(facts, explanation.steps);
     explanation.steps.push_back(sessions_step(facts));
     return explanation;
 }

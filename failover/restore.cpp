@@ -64,6 +64,37 @@ constexpr Duration longest_hold = std::chrono::minutes{15};
     return last_alive(found) - saved.started >= proven_run ? 1 : saved.crashes + 1;
 }
 
+/// By how much the moments of the saved state are to be moved to be those of this boot. Across
+/// boots only the wall clock can tell; one that stepped back lets no time pass, and after a day
+/// everything is forgotten.
+[[nodiscard]] Duration shift_of(const SavedState& saved, const BootFacts& boot) {
+    if (saved.boot_id == boot.boot_id) return Duration::zero();
+    const Duration passed = std::clamp<Duration>(boot.wall - saved.saved_wall, Duration::zero(),
+                                                 std::chrono::hours{24});
+    return boot.now - (saved.saved_at + passed);
+}
+
+[[nodiscard]] std::vector<Restored::Cost> costs(const FoundState& found, const BootFacts& boot) {
+    const SavedState& saved = *found.state;
+    const Duration shift = shift_of(saved, boot);
+    std::vector<Restored::Cost> out;
+    for (const SavedDamping& each : saved.damping) {
+        Damping::Saved moved = each.damping;
+        // The sessions of a process that ends without a word take its routes with them.
+        if (each.shown && !saved.ended_clean && !saved.planned_restart) {
+            Damping damping{DampingPolicy{}};
+            damping.restore(moved);
+            damping.withdrawn(last_alive(found));
+            moved = damping.save(last_alive(found));
+        }
+        moved.at += shift;
+        if (moved.withdrawn_at) *moved.withdrawn_at += shift;
+        for (TimePoint& withdrawal : moved.withdrawals) withdrawal += shift;
+        out.push_back({each.service, std::move(moved)});
+    }
+    return out;
+}
+
 [[nodiscard]] Duration hold_after(unsigned crashes) {
     const unsigned doublings = std::min(crashes - crashes_before_hold, 5U);
     return std::min<Duration>(first_hold * (1U << doublings), longest_hold);
@@ -91,6 +122,7 @@ Restored restore(const FoundState& found, const BootFacts& boot) {
     out.overrides = overrides_in_force(*found.state, boot);
     out.earned = earned_checks(found, boot);
     out.disabled_neighbors = found.state->disabled_neighbors;
+    out.damping = costs(found, boot);
     // A host that was down meanwhile has forwarded nothing, so that a restart of it is no such one.
     if (found.state->planned_restart && found.state->boot_id == boot.boot_id) {
         out.vanished_at = found.state->saved_at;

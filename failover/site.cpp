@@ -9,6 +9,7 @@ namespace swerve::failover {
 
 void Site::Parts::begin(TimePoint now, SiteActions& out) {
     hold_until = restored.hold_until;
+    restore_damping();
     restore_words(now, out);
     std::vector<CheckId> all(checks.size());
     for (CheckId id = 0; id < checks.size(); ++id) all[id] = id;
@@ -34,18 +35,10 @@ void Site::Parts::tick(TimePoint now, SiteActions& out) {
         checks[check].tracker.tick(now, tracker_actions);
         tracked(now, check, out);
     }
-    while (!standing.empty() && standing.begin()->first <= now) {
-        const ServiceId service = standing.begin()->second;
-        standing.erase(standing.begin());
-        services[service].stands_until.reset();
-        judge(now, service, now, out);
-    }
     expire_words(now, out);
-    while (!leaving.empty() && leaving.begin()->first <= now) {
-        const ServiceId service = leaving.begin()->second;
-        leave(service, std::nullopt);
-        settle(now, service, now, out);
-    }
+    ready.clear();
+    stage_due.due(now, ready);
+    for (const ServiceId service : ready) expire_stages(now, service, out);
     if (hold_until && *hold_until <= now) {
         hold_until.reset();
         settle_all(now, out);
@@ -53,16 +46,15 @@ void Site::Parts::tick(TimePoint now, SiteActions& out) {
 }
 
 std::optional<TimePoint> Site::Parts::next_deadline() const {
-    std::optional<TimePoint> next = earlier(due.next(), hold_until);
-    if (!expiring.empty()) next = earlier(next, expiring.begin()->first);
-    if (!standing.empty()) next = earlier(next, standing.begin()->first);
-    if (!leaving.empty()) next = earlier(next, leaving.begin()->first);
-    return next;
+    const std::optional<TimePoint> next =
+        earlier(earlier(due.next(), stage_due.next()), hold_until);
+    return expiring.empty() ? next : earlier(next, expiring.begin()->first);
 }
 
 /// Carries what a tracker did on to the services that use its check.
 void Site::Parts::tracked(TimePoint now, CheckId check, SiteActions& out) {
     due.set(check, checks[check].tracker.next_deadline());
+    bool flipped = false;
     for (const health::TrackerAction& action : tracker_actions) {
         std::visit(
             Overloaded{
@@ -70,8 +62,10 @@ void Site::Parts::tracked(TimePoint now, CheckId check, SiteActions& out) {
                     out.emplace_back(StartProbe{check, start.attempt, start.timeout});
                 },
                 [&](const health::CheckChanged& changed) {
+                    flipped = true;
                     states[check] = changed.to;
                     checks[check].since = now;
+                    checks[check].decided |= changed.to != health::CheckState::unknown;
                     out.emplace_back(CheckChanged{check, changed.from, changed.to, changed.reason});
                     for (const ServiceId service : checks[check].services) {
                         judge(now, service, changed.first_evidence, out);
@@ -84,40 +78,49 @@ void Site::Parts::tracked(TimePoint now, CheckId check, SiteActions& out) {
             action);
     }
     tracker_actions.clear();
+    update_alarm(check, out);
+    // Behind what the check itself decided, so that the reason names it and not them.
+    if (flipped) ask_dependents(now, check, out);
 }
 
 void Site::Parts::judge(TimePoint now, ServiceId id, TimePoint evidence, SiteActions& out) {
     Service& service = services[id];
-    Verdict verdict = verdict_of(health::evaluate(policy.services[id].healthy_when, states));
-    if (verdict != Verdict::unknown) {
-        if (service.stands_until) standing.erase({*service.stands_until, id});
-        service.stands_until.reset();
-    } else if (service.verdict != Verdict::unknown) {
-        // HEALTH.md §0: what was decided once and has lost its evidence since counts as failed;
-        // what a reload made undecided gets the time to be decided.
-        verdict = service.stands_until ? service.verdict : Verdict::down;
-    }
+    const Judgement found =
+        failover::judge(service.health, states, service.verdict, service.standing);
+    if (found.serving_decided) service.standing.verdict = false;
+    if (found.degree_decided) service.standing.degree = false;
+    if (!service.standing.verdict && !service.standing.degree) service.stands_until.reset();
+    const Verdict before = std::exchange(service.verdict, found.verdict);
     service.verdict_reason = sentence(id);
-    if (verdict == service.verdict) return;
-    out.emplace_back(VerdictChanged{id, service.verdict, verdict, service.verdict_reason});
-    service.verdict = verdict;
+    if (service.verdict == before) return;
+    out.emplace_back(VerdictChanged{id, before, service.verdict, service.verdict_reason});
     service.verdict_since = now;
     settle(now, id, evidence, out);
+    // A gate is an alarm only while something it would keep from starting is up.
+    for (const CheckId check : health::checks_of(policy.services[id].healthy_when)) {
+        update_alarm(check, out);
+    }
 }
 
 /// Brings the intent and every prefix of a service to what its inputs ask for.
 void Site::Parts::settle(TimePoint now, ServiceId id, TimePoint evidence, SiteActions& out) {
     Service& service = services[id];
-    const Intent intent = decide(inputs(id)).intent;
+    const auto damped = service.damped;
+    hold_back(now, id);
+    const Inputs known = inputs(id);
+    const auto [intent, cause, shown] = decide(known);
     if (intent != service.intent) {
         out.emplace_back(IntentChanged{id, service.intent, intent, intent_reason(id)});
         service.intent = intent;
         service.intent_since = now;
     }
     Moves moves;
-    service.routes.settle(inputs(id), moves);
+    service.routes.settle(known, moves);
+    show(now, id, shown);
     leave_no_longer_than_shown(id);
     emit({policy.services[id].name, intent_reason(id), evidence, now}, std::move(moves), out);
+    tell_damping(now, id, damped, out);
+    wake(id);
 }
 
 /// The same for one prefix on which an operator's word came or went; `why` says so if it went.
@@ -140,7 +143,8 @@ void Site::Parts::settle(TimePoint now, const Prefix& prefix, const std::optiona
         }
     }
     const std::string behind =
-        reason_of(known, place ? services[place->service].verdict_reason : "", stop_reason);
+        reason_of(known, place ? services[place->service].verdict_reason : "", stop_reason,
+                  place ? waiting(place->service) : "");
     const std::string separator = why.empty() || behind.empty() ? "" : ": ";
     emit({prefix.to_string(), why + separator + behind, now, now}, std::move(moves), out);
 }
@@ -160,28 +164,33 @@ void Site::Parts::emit(FailoverBegan failover, Moves&& moves, SiteActions& out) 
 void Site::Parts::stop(TimePoint now, const StopAnnouncing& event, SiteActions& out) {
     if (std::exchange(stopping, true)) return;
     stop_reason = event.reason;
-    while (!leaving.empty()) leave(leaving.begin()->second, std::nullopt);
+    for (ServiceId id = 0; id < services.size(); ++id) end_leaving(id);
     settle_all(now, out);
 }
 
 Inputs Site::Parts::inputs(ServiceId id) const {
     const Service& service = services[id];
-    return {
-        .verdict = service.verdict,
-        .stopping = stopping,
-        .drain = service.drain ? &*service.drain : nullptr,
-        .held = hold_until.has_value(),
-        .leaving = leaving_of(service.leaving_until, service.verdict_since, service.intent_since)};
+    return {.verdict = service.verdict,
+            .stopping = stopping,
+            .drain = service.drain ? &*service.drain : nullptr,
+            .held = hold_until.has_value(),
+            .leaving = leaving_of(service.leaving_until.has_value(), service.shown),
+            .leaving_degraded = service.leaving_degraded_until.has_value(),
+            .returning = service.returning_until.has_value(),
+            .allowed = service.allowed};
+}
+
+CheckWords Site::Parts::words_of(CheckId check) const {
+    return {policy.checks[check].name, checks[check].tracker.reason()};
 }
 
 std::string Site::Parts::sentence(ServiceId id) const {
-    return verdict_reason(policy.services[id].healthy_when, states, [&](CheckId check) {
-        return CheckWords{policy.checks[check].name, checks[check].tracker.reason()};
-    });
+    return verdict_reason(services[id].health, states, services[id].verdict,
+                          [&](CheckId check) { return words_of(check); });
 }
 
 std::string Site::Parts::intent_reason(ServiceId id) const {
-    return reason_of(inputs(id), services[id].verdict_reason, stop_reason);
+    return reason_of(inputs(id), services[id].verdict_reason, stop_reason, waiting(id));
 }
 
 Site::Site(SitePolicy policy, const Restored& restored)
@@ -191,6 +200,7 @@ Site::Site(Site&&) noexcept = default;
 Site& Site::operator=(Site&&) noexcept = default;
 
 void Site::handle(TimePoint now, const SiteEvent& event, SiteActions& out) {
+    parts_->latest = now;
     std::visit(Overloaded{
                    [&](const Begin&) { parts_->begin(now, out); },
                    [&](const ProbeFinished& finished) {
@@ -212,7 +222,10 @@ void Site::handle(TimePoint now, const SiteEvent& event, SiteActions& out) {
                event);
 }
 
-void Site::tick(TimePoint now, SiteActions& out) { parts_->tick(now, out); }
+void Site::tick(TimePoint now, SiteActions& out) {
+    parts_->latest = now;
+    parts_->tick(now, out);
+}
 
 std::optional<TimePoint> Site::next_deadline() const { return parts_->next_deadline(); }
 

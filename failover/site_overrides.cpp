@@ -10,12 +10,7 @@ void Site::Parts::set_override(TimePoint now, const SetOverride& event, SiteActi
     if (const auto* id = std::get_if<ServiceId>(&event.subject)) {
         Service& service = services[*id];
         expires(*id, service.drain ? &*service.drain : nullptr, &event.value);
-        // Only what is shown has traffic to be asked to leave, and only once: a drain that was
-        // restored, or is asked for again, begins no stage.
-        const Duration notice = policy.services[*id].graceful_shutdown_for;
-        if (!service.drain && service.routes.shows_any() && notice > Duration::zero()) {
-            leave(*id, now + notice);
-        }
+        begin_leaving(now, *id);
         service.drain = event.value;
         out.emplace_back(OverrideChanged{policy.services[*id].name, event.value});
         return settle(now, *id, now, out);
@@ -68,24 +63,11 @@ void Site::Parts::expire_words(TimePoint now, SiteActions& out) {
     }
 }
 
-/// Until when the routes of a drain stand with GRACEFUL_SHUTDOWN; absent: no longer.
-void Site::Parts::leave(ServiceId id, std::optional<TimePoint> until) {
-    std::optional<TimePoint>& current = services[id].leaving_until;
-    if (current) leaving.erase({*current, id});
-    current = until;
-    if (current) leaving.emplace(*current, id);
-}
-
-/// Once nothing of it is shown, the stage is over, whatever comes to be announced later.
-void Site::Parts::leave_no_longer_than_shown(ServiceId id) {
-    if (services[id].leaving_until && !services[id].routes.shows_any()) leave(id, std::nullopt);
-}
-
 void Site::Parts::drop_drain(ServiceId id, bool expired, const std::string& why, SiteActions& out) {
     std::optional<Override>& drain = services[id].drain;
     if (!drain) return;
     expires(id, &*drain, nullptr);
-    leave(id, std::nullopt);
+    end_leaving(id);
     drain.reset();
     out.emplace_back(OverrideChanged{policy.services[id].name, std::nullopt, expired, why});
 }

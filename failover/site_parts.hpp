@@ -1,7 +1,8 @@
 #pragma once
 // What a site knows, and the steps its events take. site.cpp has the way from an outcome to routes,
-// site_overrides.cpp operators' words, site_reconfigure.cpp restarts and reloads, site_view.cpp
-// what others may see.
+// site_checks.cpp which checks are asked and what is an alarm, site_stages.cpp what waits and what
+// changes by and by, site_overrides.cpp operators' words, site_reconfigure.cpp restarts and
+// reloads, site_view.cpp what others may see.
 
 #include <map>
 #include <optional>
@@ -13,6 +14,7 @@
 
 #include "failover/decide.hpp"
 #include "failover/due_index.hpp"
+#include "failover/judge.hpp"
 #include "failover/service_routes.hpp"
 #include "swerve/base/random.hpp"
 #include "swerve/failover/saved_state.hpp"
@@ -27,6 +29,11 @@ struct Site::Parts {
         health::Tracker tracker;
         TimePoint since{};
         std::vector<ServiceId> services{};  ///< that use it
+        std::vector<CheckId> dependents{};  ///< by `only_if`
+        bool asked = false;                 ///< what it depends on passes
+        bool earned = false;                ///< Restored::earned, until it is asked
+        bool decided = false;               ///< once at least, since it was asked
+        std::string alarm{};                ///< in force; empty: none
     };
     struct Service {
         ServiceRoutes routes;
@@ -36,11 +43,24 @@ struct Site::Parts {
         Intent intent = Intent::withdraw;
         TimePoint intent_since{};
         std::optional<Override> drain{};
-        /// The drain's routes stand with GRACEFUL_SHUTDOWN until then.
+        Health health{};
+        Damping damping{DampingPolicy{}};
+        /// Of prefixes without a word of their own: what is shown, and what was shown when there
+        /// was no drain last, to which one that is lifted goes back at once.
+        Shown shown = Shown::nothing;
+        Shown undrained = Shown::nothing;
+        Shown allowed = Shown::announced;  ///< by damping
+        std::optional<Damping::Wait> damped{};
+        /// Neighbors have kept its routes over a planned restart: to show them is no change.
+        bool kept = false;
+        /// The drain's routes stand, in both stages, until then.
         std::optional<TimePoint> leaving_until{};
-        /// Checks that a reload made new are undecided at first; the verdict stands until they are
-        /// decided, or until this.
+        std::optional<TimePoint> leaving_degraded_until{};  ///< its first stage
+        std::optional<TimePoint> returning_until{};
+        /// Checks that a reload made new are undecided at first; what stands of the verdict does so
+        /// until they are decided, or until this.
         std::optional<TimePoint> stands_until{};
+        Standing standing{};
     };
     /// A prefix of no service that an operator announced. It keeps its block for good, so that
     /// whoever compares desired with sent routes knows it again.
@@ -84,8 +104,24 @@ struct Site::Parts {
     void settle_all(TimePoint now, SiteActions& out);
     void emit(FailoverBegan failover, Moves&& moves, SiteActions& out) const;
 
+    void ask(TimePoint now, CheckId check, Duration splay, SiteActions& out);
+    void ask_dependents(TimePoint now, CheckId check, SiteActions& out);
+    void update_alarm(CheckId check, SiteActions& out);
+    [[nodiscard]] std::string alarm_of(CheckId check) const;
+
+    void expire_stages(TimePoint now, ServiceId service, SiteActions& out);
+    void hold_back(TimePoint now, ServiceId service);
+    void tell_damping(TimePoint now, ServiceId service, const std::optional<Damping::Wait>& before,
+                      SiteActions& out) const;
+    void show(TimePoint now, ServiceId service, Shown shown);
+    void wake(ServiceId service);
+    void begin_leaving(TimePoint now, ServiceId service);
+    void end_leaving(ServiceId service);
+    void shift_stages(TimePoint now, Service& service, const ServicePolicy& before,
+                      const ServicePolicy& after) const;
+    void restore_damping();
+
     void expire_words(TimePoint now, SiteActions& out);
-    void leave(ServiceId service, std::optional<TimePoint> until);
     void leave_no_longer_than_shown(ServiceId service);
     void drop_drain(ServiceId service, bool expired, const std::string& why, SiteActions& out);
     std::optional<Place> drop_word(const Prefix& prefix, bool expired, const std::string& why,
@@ -105,7 +141,9 @@ struct Site::Parts {
 
     [[nodiscard]] static Manual manual_route(const Prefix& prefix);
     [[nodiscard]] Inputs inputs(ServiceId service) const;
+    [[nodiscard]] CheckWords words_of(CheckId check) const;
     [[nodiscard]] std::string sentence(ServiceId service) const;
+    [[nodiscard]] std::string waiting(ServiceId service) const;
     [[nodiscard]] std::string intent_reason(ServiceId service) const;
     [[nodiscard]] std::optional<ServiceId> find_service(std::string_view name) const;
     [[nodiscard]] std::optional<Place> locate(const Prefix& prefix) const;
@@ -120,13 +158,13 @@ struct Site::Parts {
     std::vector<Service> services;
     std::map<Prefix, Word> words;
     std::map<Prefix, Manual> manual;
-    DueIndex due;
+    DueIndex due;        ///< of the checks' trackers
+    DueIndex stage_due;  ///< of the services' stages and waits
     std::set<std::pair<TimePoint, Subject>> expiring;
-    std::set<std::pair<TimePoint, ServiceId>> standing;  ///< Service::stands_until
-    std::set<std::pair<TimePoint, ServiceId>> leaving;   ///< Service::leaving_until
     std::optional<TimePoint> hold_until;  ///< no verdict announces before (Restored::hold_until)
     bool stopping = false;
     std::string stop_reason;
+    TimePoint latest{};                      ///< the moment that was told last, for sentences
     health::TrackerActions tracker_actions;  ///< scratch
 };
 

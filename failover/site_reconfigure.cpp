@@ -14,6 +14,16 @@ constexpr Duration splay_span = std::chrono::milliseconds{100};
 
 constexpr std::string_view swerve_itself = "swerved";
 
+/// Ascending, each once.
+std::vector<CheckId> checks_used(const ServicePolicy& service) {
+    std::vector<CheckId> used = health::checks_of(service.healthy_when);
+    if (!service.degraded_when) return used;
+    std::vector<CheckId> both;
+    std::ranges::set_union(used, health::checks_of(*service.degraded_when),
+                           std::back_inserter(both));
+    return both;
+}
+
 template <class Spot>
 bgp::Handover hand_over(const Spot& from, const Spot& to) {
     return {from.block, to.block, {{{from.id, from.id + 1}, {to.id, to.id + 1}}}};
@@ -26,23 +36,32 @@ Site::Parts::Parts(SitePolicy from, const Restored& with)
       random(policy.seed),
       restored(with),
       states(policy.checks.size(), health::CheckState::unknown),
-      due(policy.checks.size()) {
+      due(policy.checks.size()),
+      stage_due(policy.services.size()) {
     for (const CheckPolicy& check : policy.checks) {
         checks.push_back({health::Tracker{check.tracker, random.next()}});
     }
     for (ServiceId id = 0; id < policy.services.size(); ++id) {
         services.push_back({ServiceRoutes{id, policy.services[id].prefixes}});
+        services.back().damping = Damping{policy.services[id].damping};
     }
     index_checks();
 }
 
-/// Which services use a check.
+/// Which services use a check, what they ask of it, and which checks depend on it.
 void Site::Parts::index_checks() {
-    for (Check& check : checks) check.services.clear();
+    for (Check& check : checks) {
+        check.services.clear();
+        check.dependents.clear();
+    }
+    for (CheckId id = 0; id < policy.checks.size(); ++id) {
+        if (const auto parent = policy.checks[id].only_if) checks[*parent].dependents.push_back(id);
+    }
+    const std::vector<Effect> effects = effects_of(policy);
     for (ServiceId id = 0; id < policy.services.size(); ++id) {
-        for (const CheckId check : health::checks_of(policy.services[id].healthy_when)) {
-            checks[check].services.push_back(id);
-        }
+        const ServicePolicy& service = policy.services[id];
+        services[id].health = health_of(service.healthy_when, service.degraded_when, effects);
+        for (const CheckId check : checks_used(service)) checks[check].services.push_back(id);
     }
 }
 
@@ -53,12 +72,10 @@ void Site::Parts::begin_checks(TimePoint now, const std::vector<CheckId>& ids, S
         const CheckPolicy& check = policy.checks[ids[i]];
         checks[ids[i]].since = now;
         const auto known = earned.find(check.name);
+        checks[ids[i]].earned =
+            known != earned.end() && known->second->fingerprint == check.fingerprint;
         const Duration span = std::min(check.tracker.interval, splay_span);
-        track(now, ids[i],
-              health::Begin{.splay = span * i / ids.size(),
-                            .earned = known != earned.end() &&
-                                      known->second->fingerprint == check.fingerprint},
-              out);
+        ask(now, ids[i], span * i / ids.size(), out);
     }
 }
 
@@ -107,8 +124,10 @@ void Site::Parts::reconfigure(TimePoint now, const Reconfigure& event, SiteActio
     RoutesReplaced replaced{replace_words(before, out)};
     SiteActions turn;
     begin_checks(now, fresh, turn);
+    for (CheckId id = 0; id < checks.size(); ++id) ask(now, id, Duration::zero(), turn);
     for (ServiceId id = 0; id < services.size(); ++id) judge(now, id, now, turn);
     settle_all(now, turn);
+    for (CheckId id = 0; id < checks.size(); ++id) update_alarm(id, turn);
     // The whole of what is announced is asked for behind this, so its parts are not told one by
     // one.
     std::erase_if(turn, [](const SiteAction& action) {
@@ -145,27 +164,23 @@ void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteAc
     std::map<std::string_view, ServiceId> known;
     for (ServiceId id = 0; id < old.size(); ++id) known.emplace(before.services[id].name, id);
     expiring.clear();
-    standing.clear();
-    leaving.clear();
+    stage_due = DueIndex{policy.services.size()};
     for (ServiceId id = 0; id < policy.services.size(); ++id) {
         Service fresh{ServiceRoutes{id, policy.services[id].prefixes}};
         fresh.verdict_since = now;
         fresh.intent_since = now;
+        fresh.damping = Damping{policy.services[id].damping};
         if (const auto from = known.find(policy.services[id].name); from != known.end()) {
             std::swap(fresh, old[from->second]);
             std::swap(fresh.routes, old[from->second].routes);
-            if (fresh.leaving_until) {
-                *fresh.leaving_until += policy.services[id].graceful_shutdown_for -
-                                        before.services[from->second].graceful_shutdown_for;
-                if (*fresh.leaving_until <= now) fresh.leaving_until.reset();
-            }
+            fresh.damping.reconfigure(now, policy.services[id].damping);
+            shift_stages(now, fresh, before.services[from->second], policy.services[id]);
             known.erase(from);
         }
-        if (fresh.leaving_until) leaving.emplace(*fresh.leaving_until, id);
         // A verdict that stands already does not stand longer for every further change.
         fresh.stands_until =
             std::min(now + patience(id), fresh.stands_until.value_or(TimePoint::max()));
-        standing.emplace(*fresh.stands_until, id);
+        fresh.standing = {.verdict = true, .degree = true};
         if (fresh.drain) expires(id, nullptr, &*fresh.drain);
         services.push_back(std::move(fresh));
     }
@@ -180,7 +195,7 @@ void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteAc
 /// How long undecided checks of a service may take to be decided.
 Duration Site::Parts::patience(ServiceId id) const {
     Duration longest = health::unknown_hold;
-    for (const CheckId check : health::checks_of(policy.services[id].healthy_when)) {
+    for (const CheckId check : checks_used(policy.services[id])) {
         const health::TrackerPolicy& timing = policy.checks[check].tracker;
         longest = std::max(longest, splay_span + timing.interval * timing.rise + timing.timeout);
     }

@@ -20,11 +20,14 @@ SiteView Site::view() const {
     view.checks.reserve(parts_->checks.size());
     for (CheckId id = 0; id < parts_->checks.size(); ++id) {
         const health::Tracker& tracker = parts_->checks[id].tracker;
-        view.checks.push_back({parts_->policy.checks[id].name, tracker.policy(), tracker.state(),
-                               tracker.reason(), parts_->checks[id].since,
-                               tracker.consecutive_passes(), tracker.consecutive_failures(),
-                               tracker.window_failures(), tracker.last_outcome(),
-                               tracker.held_until(), tracker.results()});
+        const CheckPolicy& check = parts_->policy.checks[id];
+        view.checks.push_back({check.name, tracker.policy(), tracker.state(), tracker.reason(),
+                               parts_->checks[id].since, tracker.consecutive_passes(),
+                               tracker.consecutive_failures(), tracker.window_failures(),
+                               tracker.last_outcome(), tracker.held_until(), tracker.results(),
+                               check.scope, check.effect,
+                               check.only_if ? parts_->policy.checks[*check.only_if].name : "",
+                               tracker.without_evidence(), parts_->checks[id].alarm});
     }
     view.services.reserve(parts_->services.size());
     for (ServiceId id = 0; id < parts_->services.size(); ++id) {
@@ -33,12 +36,15 @@ SiteView Site::view() const {
         // kept sentence.
         const std::string sentence =
             service.verdict == Verdict::unknown ? parts_->sentence(id) : service.verdict_reason;
-        view.services.push_back({parts_->policy.services[id].name,
-                                 parts_->policy.services[id].prefixes,
-                                 parts_->policy.services[id].healthy_when, service.verdict,
-                                 sentence, service.verdict_since, service.intent,
-                                 reason_of(parts_->inputs(id), sentence, parts_->stop_reason),
-                                 service.intent_since, service.drain, service.leaving_until});
+        view.services.push_back(
+            {parts_->policy.services[id].name, parts_->policy.services[id].prefixes,
+             parts_->policy.services[id].healthy_when, service.verdict, sentence,
+             service.verdict_since, service.intent,
+             reason_of(parts_->inputs(id), sentence, parts_->stop_reason, parts_->waiting(id)),
+             service.intent_since, service.drain, service.leaving_until,
+             parts_->policy.services[id].degraded_when, service.shown,
+             service.drain ? service.leaving_degraded_until : service.returning_until,
+             service.damped, service.damping});
     }
     for (const auto& [prefix, route] : parts_->manual) {
         if (route.announced) view.manual_routes.push_back(prefix);
@@ -86,6 +92,11 @@ void Site::save(TimePoint now, WallTime wall, SavedState& into) const {
     for (CheckId id = 0; id < parts_->checks.size(); ++id) {
         const CheckPolicy& check = parts_->policy.checks[id];
         into.checks.push_back({check.name, check.fingerprint, parts_->states[id]});
+    }
+    for (ServiceId id = 0; id < parts_->services.size(); ++id) {
+        const Parts::Service& service = parts_->services[id];
+        into.damping.push_back({parts_->policy.services[id].name, service.damping.save(now),
+                                service.shown != Shown::nothing});
     }
 }
 

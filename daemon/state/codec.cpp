@@ -21,6 +21,7 @@ namespace json = boost::json;
 
 using failover::OverrideKind;
 using failover::SavedCheck;
+using failover::SavedDamping;
 using failover::SavedDeadline;
 using failover::SavedOverride;
 using failover::SavedState;
@@ -30,7 +31,9 @@ namespace {
 
 // ---- the first line, kept by every version so that each can tell what it cannot read -----------
 
-constexpr std::string_view version = "1";
+/// 2 brought `damping`.
+constexpr unsigned version = 2;
+constexpr unsigned oldest_version = 1;
 constexpr std::string_view state_format = "swerve-state";
 constexpr std::string_view alive_format = "swerve-alive";
 
@@ -54,6 +57,7 @@ constexpr std::string_view alive_format = "swerve-alive";
 }
 
 struct Opened {
+    unsigned version;
     std::uint64_t number;
     std::string_view body;
 };
@@ -71,7 +75,10 @@ struct Opened {
     }
     const auto& [its_format, its_version, its_number, its_checksum] = words;
     if (its_format != format) return fail(fmt::format("does not begin with {}", format));
-    if (its_version != version) {
+    unsigned read_version = 0;
+    const char* const version_end = its_version.data() + its_version.size();
+    if (std::from_chars(its_version.data(), version_end, read_version).ptr != version_end ||
+        read_version < oldest_version || read_version > version) {
         return fail(
             fmt::format("written by a later version of Swerve (format {}, this one reads {})",
                         escape(its_version, 16), version));
@@ -84,10 +91,10 @@ struct Opened {
     std::uint64_t number = 0;
     const char* const number_end = its_number.data() + its_number.size();
     if (std::from_chars(its_number.data(), number_end, number).ptr != number_end ||
-        head != fmt::format("{} {} {} ", format, version, number)) {
+        head != fmt::format("{} {} {} ", format, read_version, number)) {
         return fail("its first line is not of this version");
     }
-    return Opened{number, body};
+    return Opened{read_version, number, body};
 }
 
 // ---- writing -----------------------------------------------------------------------------------
@@ -120,7 +127,26 @@ template <class Clock>
             {"state", to_string(value.state)}};
 }
 
+/// Moments as ages, which hold in every boot.
+[[nodiscard]] json::object to_json(const SavedDamping& value, TimePoint saved_at) {
+    const auto age = [&](TimePoint when) { return (saved_at - when).count(); };
+    json::object out{{"service", value.service},
+                     {"shown", value.shown},
+                     {"penalty", value.damping.penalty},
+                     {"age", age(value.damping.at)},
+                     {"withdrawn", nullptr}};
+    if (value.damping.withdrawn_at) out["withdrawn"] = age(*value.damping.withdrawn_at);
+    json::array withdrawals;
+    for (const TimePoint each : value.damping.withdrawals) withdrawals.push_back(age(each));
+    out["withdrawals"] = std::move(withdrawals);
+    return out;
+}
+
 [[nodiscard]] json::object to_json(const SavedState& state) {
+    json::array damping;
+    for (const SavedDamping& each : state.damping) {
+        damping.push_back(to_json(each, state.saved_at));
+    }
     json::array overrides;
     for (const SavedOverride& each : state.overrides) overrides.push_back(to_json(each));
     json::array checks;
@@ -133,6 +159,7 @@ template <class Clock>
                      {"crashes", state.crashes},
                      {"overrides", std::move(overrides)},
                      {"checks", std::move(checks)},
+                     {"damping", std::move(damping)},
                      {"disabled_neighbors", json::array(state.disabled_neighbors.begin(),
                                                         state.disabled_neighbors.end())}};
     // Only then, so that an earlier version of Swerve can read every other file.
@@ -208,10 +235,19 @@ public:
     }
     template <std::integral T>
     [[nodiscard]] T number(std::string_view name) {
-        const json::value& found = value(name);
+        return as_number<T>(value(name), name);
+    }
+    template <std::integral T>
+    [[nodiscard]] T as_number(const json::value& found, std::string_view name) {
         boost::system::error_code inexact;
         const T out = found.is_double() ? T{} : found.to_number<T>(inexact);
         if (inexact || found.is_double()) complain(fmt::format("{} is out of range", name));
+        return out;
+    }
+    [[nodiscard]] double real(std::string_view name) {
+        boost::system::error_code not_a_number;
+        const double out = value(name).to_number<double>(not_a_number);
+        if (not_a_number) complain(fmt::format("{} is no number", name));
         return out;
     }
     template <class Time>
@@ -281,7 +317,30 @@ private:
                                        {CheckState::unknown, CheckState::pass, CheckState::fail})};
 }
 
-[[nodiscard]] SavedState read_state(const json::value& value, std::string& fault) {
+[[nodiscard]] SavedDamping read_damping(const json::value& value, TimePoint saved_at,
+                                        std::string& fault) {
+    Members members{value, "the damping of a service", fault};
+    const auto moment = [&](std::int64_t age) {
+        if (age > -latest && age < latest) return saved_at - Duration{age};
+        members.complain("has a moment out of range");
+        return saved_at;
+    };
+    SavedDamping out{.service = members.text("service"), .damping = {}, .shown = false};
+    out.shown = members.flag("shown");
+    out.damping.penalty = members.real("penalty");
+    out.damping.at = moment(members.number<std::int64_t>("age"));
+    if (const json::value& age = members.value("withdrawn"); !age.is_null()) {
+        out.damping.withdrawn_at = moment(members.as_number<std::int64_t>(age, "withdrawn"));
+    }
+    for (const json::value& age : members.list("withdrawals")) {
+        out.damping.withdrawals.push_back(
+            moment(members.as_number<std::int64_t>(age, "a withdrawal")));
+    }
+    return out;
+}
+
+[[nodiscard]] SavedState read_state(const json::value& value, unsigned written_by,
+                                    std::string& fault) {
     Members members{value, "the state", fault};
     SavedState out;
     out.boot_id = members.text("boot_id");
@@ -304,6 +363,15 @@ private:
     for (const json::value& each : members.list("checks")) {
         out.checks.push_back(read_check(each, fault));
         if (!names.insert(out.checks.back().name).second) members.complain("has a check twice");
+    }
+    if (written_by >= 2) {
+        names.clear();
+        for (const json::value& each : members.list("damping")) {
+            out.damping.push_back(read_damping(each, out.saved_at, fault));
+            if (!names.insert(out.damping.back().service).second) {
+                members.complain("has the damping of a service twice");
+            }
+        }
     }
     names.clear();
     for (const json::value& each : members.list("disabled_neighbors")) {
@@ -338,7 +406,7 @@ Result<Generation, std::string> decode(std::string_view text) {
     const json::value value = json::parse(opened->body, error, {}, options);
     if (error) return fail("its content is no JSON: " + error.message());
     std::string fault;
-    Generation out{opened->number, read_state(value, fault)};
+    Generation out{opened->number, read_state(value, opened->version, fault)};
     if (!fault.empty()) return fail(std::move(fault));
     return out;
 }

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <set>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "swerve/base/overloaded.hpp"
+#include "swerve/base/random.hpp"
 #include "swerve/failover/saved_state.hpp"
 #include "swerve/failover/site.hpp"
 
@@ -38,6 +41,54 @@ inline Expression combine(Expression::Op op, std::vector<Expression> members,
     return {.op = op, .check = 0, .count = count, .of = std::move(members)};
 }
 inline Expression always() { return combine(Expression::Op::all, {}); }
+
+/// Over the checks below `checks`.
+inline Expression random_expression(Random& random, CheckId checks, unsigned depth) {
+    if (depth == 0 || random.below(3) == 0) {
+        return uses(static_cast<CheckId>(random.below(checks)));
+    }
+    constexpr std::array ops{Expression::Op::all, Expression::Op::any, Expression::Op::at_least,
+                             Expression::Op::negation};
+    const auto op = ops[random.below(ops.size())];
+    std::vector<Expression> members;
+    const std::uint64_t count = op == Expression::Op::negation ? 1 : 1 + random.below(3);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        members.push_back(random_expression(random, checks, depth - 1));
+    }
+    return combine(op, std::move(members), 1 + static_cast<std::uint32_t>(random.below(count)));
+}
+
+/// The expression as if the checks that do not count were not written in it: worked out by counting
+/// members, another way than the product's. Pass where nothing remains.
+template <class Counts>
+CheckState evaluate_only(const Expression& expression, const std::vector<CheckState>& states,
+                         const Counts& counts) {
+    using Op = Expression::Op;
+    const auto value = [&](const auto& self, const Expression& each) -> std::optional<CheckState> {
+        if (each.op == Op::check) {
+            return counts(each.check) ? std::optional{states[each.check]} : std::nullopt;
+        }
+        std::vector<CheckState> members;
+        for (const Expression& member : each.of) {
+            if (const auto one = self(self, member)) members.push_back(*one);
+        }
+        if (members.empty() && !each.of.empty()) return std::nullopt;
+        const auto passing = std::ranges::count(members, CheckState::pass);
+        const auto failing = std::ranges::count(members, CheckState::fail);
+        const auto size = std::ssize(members);
+        if (each.op == Op::negation) {
+            return passing > 0   ? CheckState::fail
+                   : failing > 0 ? CheckState::pass
+                                 : CheckState::unknown;
+        }
+        const auto needed = each.op == Op::all   ? size
+                            : each.op == Op::any ? 1
+                                                 : std::min<std::ptrdiff_t>(each.count, size);
+        if (passing >= needed) return CheckState::pass;
+        return size - failing < needed ? CheckState::fail : CheckState::unknown;
+    };
+    return value(value, expression).value_or(CheckState::pass);
+}
 
 /// What the network was asked for: every action must change something.
 class Network {

@@ -19,25 +19,18 @@ constexpr CheckId checks = 6;
 constexpr ServiceId services = 8;
 constexpr unsigned per_service = 5;
 
-Expression random_expression(Random& random, unsigned depth) {
-    if (depth == 0 || random.below(3) == 0) {
-        return uses(static_cast<CheckId>(random.below(checks)));
-    }
-    constexpr std::array ops{Expression::Op::all, Expression::Op::any, Expression::Op::at_least,
-                             Expression::Op::negation};
-    const auto op = ops[random.below(ops.size())];
-    std::vector<Expression> members;
-    const std::uint64_t count = op == Expression::Op::negation ? 1 : 1 + random.below(3);
-    for (std::uint64_t i = 0; i < count; ++i) {
-        members.push_back(random_expression(random, depth - 1));
-    }
-    return combine(op, std::move(members), 1 + static_cast<std::uint32_t>(random.below(count)));
-}
-
 /// The prefixes of a service, and behind them some of no service.
 Prefix nth(ServiceId service, unsigned index) {
     return prefix(fmt::format("10.{}.{}.0/24", service, index));
 }
+
+/// Most checks withdraw.
+Effect random_effect(Random& random) {
+    return random.below(2) == 0 ? Effect::withdraw : static_cast<Effect>(random.below(4));
+}
+
+/// None, one or two.
+Duration some_seconds(Random& random) { return std::chrono::seconds{random.below(3)}; }
 
 SitePolicy random_policy(Random& random) {
     SitePolicy policy{.site = "model",
@@ -47,19 +40,28 @@ SitePolicy random_policy(Random& random) {
                       .neighbors = {},
                       .seed = random.next()};
     for (CheckId id = 0; id < checks; ++id) {
-        policy.checks.push_back({fmt::format("check-{}", id),
-                                 {.rise = 1 + static_cast<unsigned>(random.below(2)),
-                                  .fall = 1 + static_cast<unsigned>(random.below(2)),
-                                  .on_event = random.below(2) == 0 ? health::OnEvent::trust
-                                                                   : health::OnEvent::confirm}});
+        CheckPolicy check{
+            fmt::format("check-{}", id),
+            {.rise = 1 + static_cast<unsigned>(random.below(2)),
+             .fall = 1 + static_cast<unsigned>(random.below(2)),
+             .on_event = random.below(2) == 0 ? health::OnEvent::trust : health::OnEvent::confirm}};
+        check.effect = random_effect(random);
+        if (id > 0 && random.below(8) == 0) check.only_if = static_cast<CheckId>(random.below(id));
+        policy.checks.push_back(std::move(check));
     }
     for (ServiceId id = 0; id < services; ++id) {
         std::vector<Prefix> prefixes;
         for (unsigned i = 0; i < per_service; ++i) prefixes.push_back(nth(id, i));
         policy.services.push_back({.name = fmt::format("service-{}", id),
                                    .prefixes = {std::make_shared<const bgp::PrefixBlock>(prefixes)},
-                                   .healthy_when = random_expression(random, 2),
-                                   .graceful_shutdown_for = std::chrono::seconds{random.below(3)}});
+                                   .healthy_when = random_expression(random, checks, 2),
+                                   .drain_degraded_for = some_seconds(random),
+                                   .return_degraded_for = some_seconds(random),
+                                   .damping = {.hold_down = some_seconds(random)},
+                                   .graceful_shutdown_for = some_seconds(random)});
+        if (random.below(4) == 0) {
+            policy.services.back().degraded_when = random_expression(random, checks, 1);
+        }
     }
     return policy;
 }
@@ -67,7 +69,7 @@ SitePolicy random_policy(Random& random) {
 class Model {
 public:
     explicit Model(const SitePolicy& policy)
-        : policy_(policy), states_(policy.checks.size(), CheckState::unknown) {
+        : policy_(policy), states_(policy.checks.size(), CheckState::unknown), all_(services) {
         for (ServiceId id = 0; id <= services; ++id) {
             for (unsigned i = 0; i < per_service; ++i) {
                 services_.emplace(nth(id, i), id < services ? std::optional{id} : std::nullopt);
@@ -75,63 +77,63 @@ public:
         }
     }
 
-    void observe(const SiteActions& actions) {
+    void begin(TimePoint now) { settle_all(now); }
+    void observe(TimePoint now, const SiteActions& actions) {
         for (const SiteAction& action : actions) {
             if (const auto* changed = std::get_if<CheckChanged>(&action)) {
                 REQUIRE(states_[changed->check] == changed->from);
                 states_[changed->check] = changed->to;
-                std::erase_if(leaving_by_verdict_, [&](ServiceId each) { return !up(each); });
-                end_empty_stages();
+                settle_all(now);
             }
         }
     }
     void set(TimePoint now, const std::variant<ServiceId, Prefix>& subject, OverrideKind kind,
              std::optional<TimePoint> expires) {
         if (stopped) return;
-        if (const auto* service = std::get_if<ServiceId>(&subject)) {
-            const Duration notice = policy_.services[*service].graceful_shutdown_for;
-            if (!drains_.contains(*service) && shows(*service) && notice > Duration{}) {
-                leaving_[*service] = now + notice;
-                if (up(*service)) leaving_by_verdict_.insert(*service);
+        if (const auto* id = std::get_if<ServiceId>(&subject)) {
+            Service& service = all_[*id];
+            const ServicePolicy& its = policy_.services[*id];
+            const Duration notice = its.drain_degraded_for + its.graceful_shutdown_for;
+            if (!service.drained && shows(*id) && notice > Duration{}) {
+                service.leaving = now + notice;
+                service.degraded_until = now + its.drain_degraded_for;
             }
-            drains_[*service] = expires;
-            return;
+            service.drained = true;
+            service.drain_expires = expires;
+        } else {
+            const Prefix& of = std::get<Prefix>(subject);
+            if (kind == OverrideKind::withdraw && !words_.contains(of) && !services_.at(of)) return;
+            words_[of] = {kind, expires};
         }
-        const Prefix& of = std::get<Prefix>(subject);
-        if (kind == OverrideKind::withdraw && !words_.contains(of) && !service_of(of)) return;
-        words_[of] = {kind, expires};
-        end_empty_stages();
+        settle_all(now);
     }
-    void clear(const std::variant<ServiceId, Prefix>& subject, std::optional<OverrideKind> only) {
+    void clear(TimePoint now, const std::variant<ServiceId, Prefix>& subject,
+               std::optional<OverrideKind> only) {
         const auto meant = [&](OverrideKind kind) { return !only || *only == kind; };
         std::erase_if(words_, [&](const auto& word) {
             const bool inside = std::holds_alternative<Prefix>(subject)
                                     ? word.first == std::get<Prefix>(subject)
-                                    : service_of(word.first) == std::get<ServiceId>(subject);
+                                    : services_.at(word.first) == std::get<ServiceId>(subject);
             return inside && meant(word.second.first);
         });
         if (std::holds_alternative<ServiceId>(subject) && meant(OverrideKind::drain)) {
-            drains_.erase(std::get<ServiceId>(subject));
-            leaving_.erase(std::get<ServiceId>(subject));
+            undrain(all_[std::get<ServiceId>(subject)]);
         }
-        end_empty_stages();
+        settle_all(now);
     }
-    void expire(TimePoint now) {
+    void pass_to(TimePoint now) {
         std::erase_if(words_, [&](const auto& word) {
             return word.second.second && *word.second.second <= now;
         });
-        std::erase_if(drains_,
-                      [&](const auto& drain) { return drain.second && *drain.second <= now; });
-        std::erase_if(leaving_, [&](const auto& each) {
-            return each.second <= now || !drains_.contains(each.first);
-        });
-        end_empty_stages();
+        for (Service& service : all_) {
+            if (service.drain_expires && *service.drain_expires <= now) undrain(service);
+        }
+        settle_all(now);
     }
-    [[nodiscard]] std::set<Prefix> desired(bool draining) const {
+    [[nodiscard]] std::set<Prefix> desired(Shown shown) const {
         std::set<Prefix> wanted;
         for (const auto& [of, service] : services_) {
-            const bool drained = service && drains_.contains(*service);
-            if (drained == draining && announces(of)) wanted.insert(of);
+            if (shown_of(of) == shown) wanted.insert(of);
         }
         return wanted;
     }
@@ -139,40 +141,99 @@ public:
     bool stopped = false;
 
 private:
-    [[nodiscard]] std::optional<ServiceId> service_of(const Prefix& of) const {
-        return services_.at(of);
+    struct Service {
+        Verdict verdict = Verdict::unknown;
+        Shown shown = Shown::nothing;  ///< of prefixes without a word
+        bool drained = false;
+        std::optional<TimePoint> drain_expires{};
+        std::optional<TimePoint> leaving{};  ///< end of the drain's stages
+        TimePoint degraded_until{};          ///< of the first of them, or of a return
+        TimePoint returned_until{};
+        std::optional<TimePoint> withdrawn{};
+        Shown stage = Shown::nothing;  ///< of the drain
+    };
+
+    static void undrain(Service& service) {
+        service.drained = false;
+        service.drain_expires.reset();
+        service.leaving.reset();
     }
-    [[nodiscard]] bool announces(const Prefix& of) const {
-        const auto service = service_of(of);
+    [[nodiscard]] Shown shown_of(const Prefix& of) const {
+        const auto id = services_.at(of);
         const auto word = words_.find(of);
-        if (stopped) return false;
-        if (word != words_.end() && word->second.first == OverrideKind::withdraw) return false;
-        const bool drained = service && drains_.contains(*service);
-        if (drained && !leaving_.contains(*service)) return false;
-        if (word != words_.end()) return true;
-        return service && up(*service) && (!drained || leaving_by_verdict_.contains(*service));
+        if (stopped) return Shown::nothing;
+        if (word != words_.end() && word->second.first == OverrideKind::withdraw) {
+            return Shown::nothing;
+        }
+        if (word == words_.end()) return id ? all_[*id].shown : Shown::nothing;
+        return id && all_[*id].drained ? all_[*id].stage : Shown::announced;
     }
     [[nodiscard]] bool shows(ServiceId service) const {
         return std::ranges::any_of(services_, [&](const auto& each) {
-            return each.second == service && announces(each.first);
+            return each.second == service && shown_of(each.first) != Shown::nothing;
         });
     }
-    void end_empty_stages() {
-        std::erase_if(leaving_, [&](const auto& each) { return !shows(each.first); });
-        std::erase_if(leaving_by_verdict_,
-                      [&](ServiceId each) { return !leaving_.contains(each); });
+    [[nodiscard]] CheckState over(const Expression& expression,
+                                  std::initializer_list<Effect> counted) const {
+        return evaluate_only(expression, states_, [&](CheckId check) {
+            return std::ranges::count(counted, policy_.checks[check].effect) > 0;
+        });
     }
-    [[nodiscard]] bool up(ServiceId service) const {
-        return health::evaluate(policy_.services[service].healthy_when, states_) ==
-               CheckState::pass;
+    [[nodiscard]] Verdict judged(const ServicePolicy& its, Verdict before) const {
+        const CheckState stay = over(its.healthy_when, {Effect::withdraw});
+        const CheckState start = over(its.healthy_when, {Effect::withdraw, Effect::gate});
+        const bool serves = before == Verdict::up || before == Verdict::degraded;
+        const bool undecided = stay == CheckState::unknown ||
+                               (stay == CheckState::pass && start == CheckState::unknown);
+        if (stay != CheckState::pass || (!serves && start != CheckState::pass)) {
+            return undecided && before == Verdict::unknown ? Verdict::unknown : Verdict::down;
+        }
+        const bool full =
+            over(its.healthy_when, {Effect::withdraw, Effect::degrade}) == CheckState::pass;
+        const bool worse =
+            its.degraded_when && health::evaluate(*its.degraded_when, states_) == CheckState::pass;
+        return full && !worse ? Verdict::up : Verdict::degraded;
+    }
+    void settle_all(TimePoint now) {
+        for (ServiceId id = 0; id < services; ++id) settle(now, id);
+    }
+    void settle(TimePoint now, ServiceId id) {
+        Service& service = all_[id];
+        const ServicePolicy& its = policy_.services[id];
+        service.verdict = judged(its, service.verdict);
+        const bool serves = service.verdict == Verdict::up || service.verdict == Verdict::degraded;
+        if (service.leaving && *service.leaving <= now) service.leaving.reset();
+        service.stage = !service.leaving               ? Shown::nothing
+                        : now < service.degraded_until ? Shown::degraded
+                                                       : Shown::draining;
+        Shown wanted = Shown::nothing;
+        if (stopped || !serves) {
+            wanted = Shown::nothing;
+        } else if (service.drained) {
+            wanted = service.shown == Shown::nothing ? Shown::nothing : service.stage;
+        } else if (service.shown != Shown::nothing || !service.withdrawn ||
+                   now >= *service.withdrawn + its.damping.hold_down) {
+            if (service.shown == Shown::nothing) {
+                service.returned_until = now + its.return_degraded_for;
+            }
+            wanted = service.verdict == Verdict::degraded || now < service.returned_until
+                         ? Shown::degraded
+                         : Shown::announced;
+        }
+        if (service.shown != Shown::nothing && wanted == Shown::nothing) service.withdrawn = now;
+        if (service.shown == Shown::nothing && wanted != Shown::nothing) service.withdrawn.reset();
+        service.shown = wanted;
+        // Once nothing of it is shown, the stage is over.
+        if (service.leaving && !shows(id)) {
+            service.leaving.reset();
+            service.stage = Shown::nothing;
+        }
     }
 
     SitePolicy policy_;
     std::map<Prefix, std::optional<ServiceId>> services_;  ///< of every prefix that is drawn
     std::vector<CheckState> states_;
-    std::map<ServiceId, std::optional<TimePoint>> drains_;
-    std::map<ServiceId, TimePoint> leaving_;  ///< drained, shown with GRACEFUL_SHUTDOWN until then
-    std::set<ServiceId> leaving_by_verdict_;  ///< not only what an operator announced
+    std::vector<Service> all_;
     std::map<Prefix, std::pair<OverrideKind, std::optional<TimePoint>>> words_;
 };
 
@@ -212,7 +273,7 @@ void random_word(Random& random, Rig& rig, Model& model) {
         rig.set(subject, kind, expires);
     } else {
         const auto only = random_kind(random);
-        model.clear(subject, only);
+        model.clear(rig.now, subject, only);
         rig.clear(subject, only);
     }
 }
@@ -240,32 +301,37 @@ void random_step(Random& random, Rig& rig, Model& model) {
 TEST_CASE("site: after every event exactly what the precedence rules say is announced") {
     std::size_t changes = 0;
     std::size_t drains = 0;
+    std::size_t degraded = 0;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
         Random random(seed);
         const SitePolicy policy = random_policy(random);
         Rig rig(policy);
         Model model(policy);
         rig.handle(Begin{});
+        model.begin(rig.now);
         for (int step = 0; step < 400; ++step) {
             CAPTURE(seed);
             CAPTURE(step);
             const auto before = rig.network.announced();
             random_step(random, rig, model);
-            model.observe(rig.actions);
+            model.observe(rig.now, rig.actions);
             check_order(rig.actions);
             // An answer can arrive behind the expiry of a word, before the timer was served.
-            model.expire(rig.now);
             rig.tick();
-            model.observe(rig.actions);
+            model.observe(rig.now, rig.actions);
+            model.pass_to(rig.now);
             check_order(rig.actions);
-            REQUIRE(rig.network.announced() == model.desired(false));
-            REQUIRE(rig.network.draining() == model.desired(true));
+            REQUIRE(rig.network.announced() == model.desired(Shown::announced));
+            REQUIRE(rig.network.degraded() == model.desired(Shown::degraded));
+            REQUIRE(rig.network.draining() == model.desired(Shown::draining));
             drains += rig.network.draining().empty() ? 0U : 1U;
+            degraded += rig.network.degraded().empty() ? 0U : 1U;
             changes += before != rig.network.announced() ? 1U : 0U;
         }
     }
     CHECK(changes > 2000);  // the run exercised what it is about
     CHECK(drains > 1000);
+    CHECK(degraded > 2000);
 }
 
 TEST_CASE("site: ten thousand checks and services with a million prefixes are cheap") {

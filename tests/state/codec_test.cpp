@@ -16,21 +16,28 @@ using daemon::SignOfLife;
 namespace {
 
 failover::SavedState sample() {
-    return {.boot_id = "b",
-            .saved_at = TimePoint{Duration{12}},
-            .saved_wall = WallTime{Duration{1'800'000'000'123'456'789}},
-            .started = TimePoint{Duration{11}},
-            .ended_clean = false,
-            .crashes = 2,
-            .overrides = {{.subject = "portal",
-                           .kind = failover::OverrideKind::drain,
-                           .reason = "kernel",
-                           .who = "root",
-                           .set_at = WallTime{Duration{7}},
-                           .expires = failover::SavedDeadline{TimePoint{Duration{20}},
-                                                              WallTime{Duration{30}}}}},
-            .checks = {{"web", 0xffff'ffff'ffff'ffffU, health::CheckState::pass}},
-            .disabled_neighbors = {"upstream-a"}};
+    return {
+        .boot_id = "b",
+        .saved_at = TimePoint{Duration{12}},
+        .saved_wall = WallTime{Duration{1'800'000'000'123'456'789}},
+        .started = TimePoint{Duration{11}},
+        .ended_clean = false,
+        .crashes = 2,
+        .overrides = {{.subject = "portal",
+                       .kind = failover::OverrideKind::drain,
+                       .reason = "kernel",
+                       .who = "root",
+                       .set_at = WallTime{Duration{7}},
+                       .expires = failover::SavedDeadline{TimePoint{Duration{20}},
+                                                          WallTime{Duration{30}}}}},
+        .checks = {{"web", 0xffff'ffff'ffff'ffffU, health::CheckState::pass}},
+        .disabled_neighbors = {"upstream-a"},
+        .damping = {{.service = "portal",
+                     .damping = {.penalty = 1432.5,
+                                 .at = TimePoint{Duration{10}},
+                                 .withdrawn_at = TimePoint{Duration{10}},
+                                 .withdrawals = {TimePoint{Duration{-9}}, TimePoint{Duration{10}}}},
+                     .shown = false}}};
 }
 
 /// The same FNV-1a as in the manual of the format, so that a test can write what Swerve would not.
@@ -70,11 +77,13 @@ TEST_CASE("state codec: what a person finds in the file") {
   {"service":"portal","kind":"drain","reason":"kernel","who":"root","set_at":7,"expires":{"boot":20,"wall":30}}],
 "checks": [
   {"name":"web","fingerprint":18446744073709551615,"state":"pass"}],
+"damping": [
+  {"service":"portal","shown":false,"penalty":1.4325E3,"age":2,"withdrawn":2,"withdrawals":[21,2]}],
 "disabled_neighbors": [
   "upstream-a"]
 }
 )");
-    CHECK(encode(Generation{42, sample()}) == sealed("swerve-state 1 42 ", body_of(sample())));
+    CHECK(encode(Generation{42, sample()}) == sealed("swerve-state 2 42 ", body_of(sample())));
 }
 
 TEST_CASE("state codec: every state comes back as it was") {
@@ -86,6 +95,21 @@ TEST_CASE("state codec: every state comes back as it was") {
         REQUIRE(back->sequence == seed);
         REQUIRE(back->state == state);
     }
+}
+
+TEST_CASE("state codec: what the version before has written is read, and knows no damping") {
+    failover::SavedState state = sample();
+    const std::string body = body_of(state);
+    const auto from = body.find("\"damping\"");
+    const auto to = body.find("\"disabled_neighbors\"");
+    const std::string old = body.substr(0, from) + body.substr(to);
+    const auto read = decode(sealed("swerve-state 1 7 ", old));
+    REQUIRE_MESSAGE(read.has_value(), read.error());
+    state.damping.clear();
+    CHECK(read->state == state);
+    CHECK(decode(sealed("swerve-state 1 7 ", body)).error() == "the state has a member too many");
+    CHECK(decode(sealed("swerve-state 2 7 ", old)).error() == "the state has no damping");
+    CHECK(decode_sign_of_life(sealed("swerve-alive 1 7 ", "b\n")).has_value());
 }
 
 TEST_CASE("state codec: a planned restart is told in its own files alone") {
@@ -120,21 +144,21 @@ TEST_CASE("state codec: faults are told apart") {
         return decoded.error();
     };
     const auto fault_of = [&](const std::string& from, const std::string& to) {
-        return fault(sealed("swerve-state 1 7 ", replaced(body, from, to)));
+        return fault(sealed("swerve-state 2 7 ", replaced(body, from, to)));
     };
-    REQUIRE(decode(sealed("swerve-state 1 7 ", body)).has_value());
+    REQUIRE(decode(sealed("swerve-state 2 7 ", body)).has_value());
 
     CHECK(fault("").starts_with("torn"));
     CHECK(fault("\n") == "does not begin with swerve-state");
-    CHECK(fault(sealed("swerve-state 2 7 ", "anything"))
+    CHECK(fault(sealed("swerve-state 3 7 ", "anything"))
               .starts_with("written by a later version of Swerve"));
-    CHECK(fault("swerve-state 3 what/this/version cannot know\n")
+    CHECK(fault("swerve-state 4 what/this/version cannot know\n")
               .starts_with("written by a later version of Swerve"));
-    CHECK(fault(sealed("swerve-state 1 seven ", body)) == "its first line is not of this version");
-    CHECK(fault(sealed("swerve-state 1 07 ", body)) == "its first line is not of this version");
-    CHECK(fault(sealed("swerve-state 1 7 7 ", body)).starts_with("torn or damaged"));
-    CHECK(fault(sealed("swerve-state 1 7 ", body + "}")).starts_with("its content is no JSON"));
-    CHECK(fault(sealed("swerve-state 1 7 ", "[]")) == "the state is no object");
+    CHECK(fault(sealed("swerve-state 2 seven ", body)) == "its first line is not of this version");
+    CHECK(fault(sealed("swerve-state 2 07 ", body)) == "its first line is not of this version");
+    CHECK(fault(sealed("swerve-state 2 7 7 ", body)).starts_with("torn or damaged"));
+    CHECK(fault(sealed("swerve-state 2 7 ", body + "}")).starts_with("its content is no JSON"));
+    CHECK(fault(sealed("swerve-state 2 7 ", "[]")) == "the state is no object");
 
     CHECK(fault_of("\"crashes\": 2,\n", "") == "the state has no crashes");
     CHECK(fault_of("\"crashes\": 2", "\"crashes\": 2, \"more\": 1") ==
@@ -153,6 +177,12 @@ TEST_CASE("state codec: faults are told apart") {
           "a check state is '', which this version does not know");
     CHECK(fault_of("\"service\":\"portal\"", "\"prefix\":\"198.51.100.1/24\"") ==
           "an override is on '198.51.100.1/24', which is no prefix");
+    CHECK(fault_of("\"penalty\":1.4325E3", "\"penalty\":\"much\"") ==
+          "the damping of a service penalty is no number");
+    CHECK(fault_of("\"age\":2", "\"age\":4611686018427387904") ==
+          "the damping of a service has a moment out of range");
+    CHECK(fault_of("[21,2]", "[21,null]") ==
+          "the damping of a service a withdrawal is out of range");
     CHECK(fault_of("\"wall\":30", "\"wall\":30,\"moon\":1") ==
           "the end of an override has a member too many");
     CHECK(fault_of("[\n  \"upstream-a\"]", "{}") == "the state disabled_neighbors is no list");
@@ -170,6 +200,10 @@ TEST_CASE("state codec: nothing may stand there twice") {
     CHECK(decode(encode(Generation{1, state})).has_value());
     state.checks.push_back({"web", 1, health::CheckState::fail});
     CHECK(decode(encode(Generation{1, state})).error() == "the state has a check twice");
+    state.checks.pop_back();
+    state.damping.push_back(state.damping.front());
+    CHECK(decode(encode(Generation{1, state})).error() ==
+          "the state has the damping of a service twice");
 }
 
 TEST_CASE("state codec: 4 MiB are read, one octet more is damage") {
@@ -194,6 +228,6 @@ TEST_CASE("state codec: a sign of life is whole or none") {
         REQUIRE(decode_sign_of_life(text.substr(0, size)) == std::nullopt);
     }
     CHECK(decode_sign_of_life(encode(Generation{1, sample()})) == std::nullopt);
-    CHECK(decode_sign_of_life(sealed("swerve-alive 1 4611686018427387904 ", "b\n")) ==
+    CHECK(decode_sign_of_life(sealed("swerve-alive 2 4611686018427387904 ", "b\n")) ==
           std::nullopt);
 }

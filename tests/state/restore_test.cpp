@@ -226,3 +226,57 @@ TEST_CASE("restore: from the third unclean end on announcements wait, longer eac
               "the daemon ended unexpectedly 4 times in a row: no verdict announces for 60 s"});
     CHECK_FALSE(after_crash(9, proven_run).hold_until.has_value());
 }
+
+namespace {
+
+/// Withdrawn half an hour before it was saved, and ten minutes before.
+SavedState with_damping(bool shown) {
+    SavedState out = saved();
+    out.ended_clean = true;
+    out.damping.push_back({"portal",
+                           {.penalty = 1500,
+                            .at = saved_at - 10min,
+                            .withdrawn_at = shown ? std::nullopt : std::optional{saved_at - 10min},
+                            .withdrawals = {saved_at - 30min, saved_at - 10min}},
+                           shown});
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("restore: damping goes on in the same boot, whatever the wall clock says") {
+    for (const Duration wall : {Duration{-5h}, Duration{1min}, Duration{5h}}) {
+        const Restored out = restore(found(with_damping(false)), same_boot(1min, wall));
+        REQUIRE(out.damping.size() == 1);
+        CHECK(out.damping[0].service == "portal");
+        CHECK(out.damping[0].damping == with_damping(false).damping[0].damping);
+    }
+}
+
+TEST_CASE(
+    "restore: damping of another boot is moved by the wall clock, and never gets older by it") {
+    for (const auto& [wall, passed] :
+         {std::pair<Duration, Duration>{3min, 3min}, {-5h, 0s}, {1000h, 24h}}) {
+        const BootFacts boot = next_boot(wall);
+        const Damping::Saved moved = restore(found(with_damping(false)), boot).damping[0].damping;
+        CHECK(moved.penalty == 1500);
+        CHECK(moved.at == boot.now - passed - 10min);
+        CHECK(moved.withdrawn_at == boot.now - passed - 10min);
+        CHECK(moved.withdrawals ==
+              std::deque{boot.now - passed - 30min, boot.now - passed - 10min});
+    }
+}
+
+TEST_CASE("restore: a process that ended without a word took its routes with it") {
+    const BootFacts boot = same_boot(1min, 1min);
+    SavedState state = with_damping(true);
+    CHECK(restore(found(state), boot).damping[0].damping.withdrawals.size() == 2);
+    state.ended_clean = false;
+    const Damping::Saved crashed = restore(found(state), boot).damping[0].damping;
+    CHECK(crashed.withdrawn_at == saved_at);
+    CHECK(crashed.withdrawals.size() == 3);
+    CHECK(crashed.penalty > 1900);
+    CHECK(crashed.penalty < 2000);
+    state.planned_restart = true;  // neighbors keep them
+    CHECK(restore(found(state), boot).damping[0].damping.withdrawals.size() == 2);
+}

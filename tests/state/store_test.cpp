@@ -33,7 +33,7 @@ Result<void, std::string> save(MemoryDisk& disk, const SavedState& state) {
     return store.save(state);
 }
 
-std::string later_version() { return "swerve-state 2 99 0123456789abcdef0123456789abcdef\n{}\n"; }
+std::string later_version() { return "swerve-state 3 99 0123456789abcdef0123456789abcdef\n{}\n"; }
 
 /// What may stand in a directory before the save that is broken off.
 struct Before {

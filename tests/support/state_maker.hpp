@@ -33,10 +33,25 @@ public:
         for (std::uint64_t count = random_.below(3); count > 0; --count) {
             out.disabled_neighbors.push_back(text("upstream" + std::to_string(count)));
         }
+        for (std::uint64_t count = random_.below(3); count > 0; --count) {
+            out.damping.push_back(damping_of(count));
+        }
         return out;
     }
 
 private:
+    [[nodiscard]] failover::SavedDamping damping_of(std::uint64_t number) {
+        failover::SavedDamping out{.service = text("service" + std::to_string(number)),
+                                   .damping = {},
+                                   .shown = random_.below(2) == 0};
+        out.damping.penalty = static_cast<double>(random_.below(1'000'000)) / 7;
+        out.damping.at = boot_time();
+        if (random_.below(2) == 0) out.damping.withdrawn_at = boot_time();
+        for (std::uint64_t count = random_.below(3); count > 0; --count) {
+            out.damping.withdrawals.push_back(boot_time());
+        }
+        return out;
+    }
     [[nodiscard]] failover::SavedOverride override_of(std::uint64_t number) {
         failover::SavedOverride out{.subject = text("service" + std::to_string(number)),
                                     .kind = static_cast<failover::OverrideKind>(random_.below(3)),

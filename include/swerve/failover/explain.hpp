@@ -19,7 +19,7 @@ struct NeighborFacts {
 
 struct ExplainStep {
     enum class Mark : std::uint8_t { ok, blocked, info };
-    std::string stage;  ///< owned, service, override, hold, checks, sessions
+    std::string stage;  ///< owned, service, override, hold, checks, damping, return, sessions
     Mark mark;
     std::string text;
 };

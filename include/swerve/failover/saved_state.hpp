@@ -41,6 +41,16 @@ struct SavedCheck {
     friend bool operator==(const SavedCheck&, const SavedCheck&) = default;
 };
 
+/// What a service has cost upstreams that damp. Its moments are of the boot in which it was saved;
+/// with both clocks of SavedState they can be told in another one.
+struct SavedDamping {
+    std::string service;
+    Damping::Saved damping;
+    bool shown;  ///< its routes were announced then
+
+    friend bool operator==(const SavedDamping&, const SavedDamping&) = default;
+};
+
 struct SavedState {
     std::string boot_id;  ///< of the boot in which it was saved; /proc/sys/kernel/random/boot_id
     TimePoint saved_at;
@@ -53,6 +63,7 @@ struct SavedState {
     std::vector<SavedOverride> overrides;
     std::vector<SavedCheck> checks;
     std::vector<std::string> disabled_neighbors;
+    std::vector<SavedDamping> damping{};
 
     friend bool operator==(const SavedState&, const SavedState&) = default;
 };
@@ -87,6 +98,12 @@ struct Restored {
     std::optional<TimePoint> hold_until;
     unsigned crashes = 0;  ///< unclean ends in a row, the last one included
     std::vector<std::string> disabled_neighbors;
+    /// What services have cost; moments of this boot's clock, which may lie before it.
+    struct Cost {
+        std::string service;
+        Damping::Saved damping;
+    };
+    std::vector<Cost> damping{};
     /// When the process before this one vanished for a planned restart.
     std::optional<TimePoint> vanished_at;
     /// Every service is drained for this reason: what operators had said is lost.

@@ -254,7 +254,7 @@ public:
     /// The last results of a check, oldest first.
     [[nodiscard]] const std::deque<health::PastResult>& history(CheckId check) const;
     [[nodiscard]] const SitePolicy& policy() const;
-    /// Overrides and check states for SavedState.
+    /// Overrides, check states and damping for SavedState.
     void save(TimePoint now, WallTime wall, SavedState& into) const;
 
 private:

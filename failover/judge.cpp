@@ -1,0 +1,91 @@
+#include "failover/judge.hpp"
+
+#include <algorithm>
+
+namespace swerve::failover {
+
+namespace {
+
+using health::CheckState;
+using health::Expression;
+
+std::optional<Expression> over(const Expression& expression, const std::vector<Effect>& effects,
+                               std::initializer_list<Effect> counted) {
+    std::vector<bool> counts;
+    counts.reserve(effects.size());
+    for (const Effect effect : effects) counts.push_back(std::ranges::count(counted, effect) > 0);
+    return health::restricted(expression, counts);
+}
+
+CheckState state_of(const std::optional<Expression>& expression,
+                    const std::vector<CheckState>& states) {
+    return expression ? health::evaluate(*expression, states) : CheckState::pass;
+}
+
+bool serves(Verdict verdict) { return verdict == Verdict::up || verdict == Verdict::degraded; }
+
+}  // namespace
+
+Health health_of(const Expression& healthy_when, const std::optional<Expression>& degraded_when,
+                 const std::vector<Effect>& effects) {
+    return {over(healthy_when, effects, {Effect::withdraw}),
+            over(healthy_when, effects, {Effect::withdraw, Effect::degrade}),
+            over(healthy_when, effects, {Effect::withdraw, Effect::gate}), degraded_when};
+}
+
+std::vector<Effect> effects_of(const SitePolicy& policy) {
+    std::vector<Effect> effects;
+    effects.reserve(policy.checks.size());
+    for (const CheckPolicy& check : policy.checks) effects.push_back(check.effect);
+    return effects;
+}
+
+Judgement judge(const Health& health, const std::vector<CheckState>& states, Verdict before,
+                Standing standing) {
+    CheckState serving = state_of(health.stay, states);
+    // What keeps a service from starting takes nothing away from one that has started.
+    if (serving == CheckState::pass && !serves(before)) serving = state_of(health.start, states);
+    const CheckState full = state_of(health.full, states);
+    const CheckState worse =
+        health.degraded_when ? health::evaluate(*health.degraded_when, states) : CheckState::fail;
+    Judgement out{Verdict::down, serving != CheckState::unknown,
+                  full != CheckState::unknown && worse != CheckState::unknown};
+    if (serving == CheckState::fail) return out;
+    if (serving == CheckState::unknown) {
+        // HEALTH.md §0: what was decided once and has lost its evidence since counts as failed;
+        // what a reload made undecided gets the time to be decided.
+        if (before == Verdict::unknown || standing.verdict) out.verdict = before;
+        return out;
+    }
+    const bool stands = standing.degree && serves(before) && !out.degree_decided;
+    if (worse == CheckState::pass || full == CheckState::fail) {
+        out.verdict = Verdict::degraded;
+    } else if (stands) {
+        out.verdict = before;
+    } else {
+        out.verdict = full == CheckState::pass ? Verdict::up : Verdict::degraded;
+    }
+    return out;
+}
+
+Deciding deciding(const Health& health, const std::vector<CheckState>& states, Verdict verdict) {
+    const auto of = [](const std::optional<Expression>& expression, bool gate = false) {
+        return Deciding{expression ? &*expression : nullptr, gate};
+    };
+    if (state_of(health.stay, states) != CheckState::pass) return of(health.stay);
+    if (!serves(verdict)) return of(health.start, true);
+    const bool by_condition =
+        health.degraded_when && health::evaluate(*health.degraded_when, states) == CheckState::pass;
+    return verdict == Verdict::degraded && by_condition ? of(health.degraded_when)
+                                                        : of(health.full);
+}
+
+std::string verdict_reason(const Health& health, const std::vector<CheckState>& states,
+                           Verdict verdict,
+                           const std::function<CheckWords(std::uint32_t)>& words_of) {
+    const auto [expression, gate] = deciding(health, states, verdict);
+    if (expression == nullptr) return "it depends on no check";
+    return (gate ? "gate: " : "") + verdict_reason(*expression, states, words_of);
+}
+
+}  // namespace swerve::failover
