@@ -355,6 +355,7 @@ private:
     [[nodiscard]] health::ProbeSpec probe() {
         health::FieldMap fields;
         fields["endpoint"] = {endpoint("127.0.0.1", 8000 + number(50))};
+        fields["hold"] = {false};
         return {"tcp", std::move(fields)};
     }
 
