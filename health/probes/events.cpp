@@ -2,9 +2,11 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
 #include <chrono>
 #include <utility>
 
@@ -66,10 +68,15 @@ void Listener::listen(const std::shared_ptr<Descriptor>& descriptor) {
 asio::awaitable<void> report_changes(Probe& probe, const ProbeContext& context,
                                      std::function<asio::awaitable<bool>()> next,
                                      std::function<void(Outcome)> report) {
-    ProbeResult known = (co_await attempt(probe, context, look_timeout)).result;
-    while (!cancelled(co_await asio::this_coro::cancellation_state) && co_await next()) {
-        Outcome found = co_await attempt(probe, context, look_timeout);
-        if (std::exchange(known, found.result) != found.result) report(std::move(found));
+    try {
+        ProbeResult known = (co_await attempt(probe, context, look_timeout)).result;
+        while (!cancelled(co_await asio::this_coro::cancellation_state) && co_await next()) {
+            Outcome found = co_await attempt(probe, context, look_timeout);
+            if (std::exchange(known, found.result) != found.result) report(std::move(found));
+        }
+    } catch (const boost::system::system_error& error) {
+        // Cancelled before an attempt of its own could begin.
+        if (error.code() != asio::error::operation_aborted) throw;
     }
 }
 

@@ -42,6 +42,10 @@ constexpr Duration look_again = std::chrono::seconds{1};
 
 std::string system_text(int error) { return std::generic_category().message(error); }
 
+const ::sockaddr* to_sockaddr(const ::sockaddr_nl& address) {
+    return static_cast<const ::sockaddr*>(static_cast<const void*>(&address));
+}
+
 int open_socket() {
     return ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 }
@@ -226,6 +230,9 @@ public:
         if (!listener_.is_open()) {
             const int socket = open_socket();
             if (socket < 0) return false;
+            // Unbound, it has the kernel's own number, and what that tells is not sent back to it.
+            const ::sockaddr_nl anybody{.nl_family = AF_NETLINK};
+            ::bind(socket, to_sockaddr(anybody), sizeof anybody);
             // A storm is then rarely lost; if one is, the kernel says so.
             const int room = 1 << 20;
             ::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
