@@ -24,12 +24,18 @@ IDLE = {**NEIGHBOR, "name": "b", "address": "198.51.100.250", "state": "idle", "
 SERVICE = {
     "name": "portal", "verdict": "up", "verdict_reason": "web passes", "verdict_since": "2026-11-21T01:25:00Z",
     "intent": "announce", "intent_reason": "verdict is up", "intent_since": "2026-11-21T01:25:00Z", "healthy_when": "web",
+    "shown": "announced", "degraded_when": None, "drain_stage": None, "drain_stage_s": None, "withdrawn_in_s": None, "return_s": None,
+    "safe_to_stop": False,
+    "damping": {"profile": "cisco", "penalty": 0.0, "suppressed_above": 2000.0, "hold_down_s": 0.0, "changes_per_hour": 12,
+                "withdrawals_last_hour": 0, "wait_s": None, "cause": None},
     "prefix_count": 1, "prefixes": ["198.51.100.0/24"], "drain": None, "sent_to": 1, "established_neighbors": 1}
 CHECK = {
     "name": "web", "type": "http", "target": "http://198.51.100.1/healthz", "state": "up", "reason": "3 passes in a row",
     "since": "2026-11-21T05:17:57Z", "interval_s": 1, "fast_interval_s": 0.2, "timeout_s": 0.8, "rise": 3, "fall": 2,
     "window": None, "detection_bound_s": 2.6, "consecutive_passes": 90, "consecutive_failures": 0, "window_failures": 0,
     "last": {"result": "pass", "reason": "200", "finished": "2026-11-21T05:29:59Z", "duration_s": 0.0012, "age_s": 0.4},
+    "scope": "local", "effect": "withdraw", "only_if": None, "alarm": None, "on_unknown": "fail", "unknown_hold_s": 30.0,
+    "without_evidence": False, "history": None,
     "held_until_s": None, "results": {"pass": 90, "fail": 0, "unknown": 0}, "caveat": None, "services": ["portal"]}
 EVENT = {"schema": "swerve.event/1", "id": 17, "time": "2026-11-21T05:28:14.102000Z", "boottime_ns": 1, "type": "verdict",
          "severity": "critical", "subject": "portal", "text": "service portal: verdict up -> down: web fails", "detail": {}}

@@ -24,7 +24,8 @@ class Words(Case):
                       ["drain", "portal", "--for", "99999999999d"], ["show", "config", "x"], ["explain", "198.51.100.0"],
                       ["show", "routes", "here"], ["show", "routes", "--limit", "x"], ["show", "neighbors", "--limit", "1"],
                       ["show", "neighbors", "a", "b"], ["show", "adj-out", "a", "198.51.100.7/24"], ["show", "adj-out", "10.0.0.7/8"],
-                      ["neighbor"], ["neighbor", "a"], ["neighbor", "a", "sideways"], ["config", "diff"], ["reload", "x"]]:
+                      ["probe"], ["probe", "run"], ["drain", "portal", "--timeout", "5s"], ["drain", "portal", "--wait", "--timeout", "5"],
+                      ["undrain", "portal", "--wait"], ["neighbor"], ["neighbor", "a"], ["neighbor", "a", "sideways"], ["config", "diff"], ["reload", "x"]]:
             with self.subTest(words):
                 self.refused(2, *words)
 
@@ -39,7 +40,7 @@ class Words(Case):
 
     def test_help_and_version(self):
         text = self.ok("--help")
-        for command in ["status", "show", "explain", "announce", "withdraw", "drain", "undrain", "auto", "neighbor", "wait",
+        for command in ["status", "show", "explain", "announce", "withdraw", "drain", "undrain", "auto", "neighbor", "probe", "wait",
                         "events", "reload", "config", "version"]:
             self.assertRegex(text, rf"(?m)^  {command} ")
         self.assertIn("Exit codes: 0 done", text)
@@ -53,11 +54,10 @@ class Words(Case):
         self.assertEqual(json.loads(self.ok("version", "--json"))["version"], json.loads(self.ok("--json", "--version"))["version"])
 
     def test_commands_of_later_versions_say_so(self):
-        for words in ["probe", "top", "rto", "check", "config show", "show bfd"]:
+        for words in ["top", "check", "config show", "show bfd"]:
             with self.subTest(words):
                 self.assertEqual(f"swervectl: '{words}' is not in this version: see swervectl --help\n",
                                  self.refused(2, *words.split()))
-        self.refused(2, "probe", "run", "web")
         self.refused(2, "--color", "never", "conf", "show", "x")
 
     def test_json_may_stand_anywhere(self):
@@ -182,10 +182,10 @@ class Tables(Case):
 
     def test_services_and_checks(self):
         services = self.show(["show", "services"], "/v1/services", document("services", services=[SERVICE]))
-        self.assertEqual("NAME    VERDICT  INTENT      FOR  PREFIXES  SENT TO  WHY\n"
-                         "portal  up       announce  4h05m         1      1/1  verdict is up\n", services)
+        self.assertEqual("NAME    VERDICT  INTENT    SHOWN        FOR  PREFIXES  SENT TO  WHY\n"
+                         "portal  up       announce  announced  4h05m         1      1/1  verdict is up\n", services)
         checks = self.show(["show", "checks"], "/v1/checks", document("checks", checks=[CHECK]))
-        self.assertRegex(checks, r"\nweb +http +http://198.51.100.1/healthz +up +12m03s +pass +400.0ms +1.2ms +3 passes in a row\n$")
+        self.assertRegex(checks, r"\nweb +http +http://198.51.100.1/healthz +withdraw +up +12m03s +pass +400.0ms +1.2ms +3 passes in a row\n$")
         detail = self.show(["show", "check", "web"], "/v1/checks/web",
                            document("checks", checks=[{**CHECK, "window": {"failures": 5, "of": 10}, "window_failures": 2}]))
         self.assertIn("2 failures of the last 10 (flips at 5)", detail)
@@ -254,11 +254,38 @@ class Tables(Case):
         self.refused(2, "show", "services", "--observed")
 
     def test_a_drain_tells_its_stage(self):
-        for fields, line in [({"drain_stage": "graceful_shutdown", "drain_stage_s": 12.0}, "announced with graceful_shutdown, withdrawn in 12s"),
-                             ({"drain_stage": "withdrawn", "drain_stage_s": None}, "withdrawn"), ({}, "-")]:
+        for fields, line in [({"drain_stage": "degraded", "drain_stage_s": 12.0, "withdrawn_in_s": 22.0},
+                              "announced with degraded for 12s, withdrawn in 22s"),
+                             ({"drain_stage": "withdrawn"}, "withdrawn"), ({"return_s": 7.0}, "returning: degraded, in full in 7s"),
+                             ({}, "-")]:
             text = self.show(["show", "service", "portal"], "/v1/services/portal",
                              document("services", services=[{**SERVICE, **fields}]))
-            self.assertRegex(text, rf"(?m)^  drain stage +{line}$")
+            self.assertRegex(text, rf"(?m)^  stage +{line}$")
+
+    def test_a_service_that_waits_says_why(self):
+        damping = {**SERVICE["damping"], "penalty": 1500.4, "wait_s": 250.0, "cause": "penalty", "withdrawals_last_hour": 2}
+        answer = document("services", services=[{**SERVICE, "shown": "nothing", "damping": damping, "safe_to_stop": True}])
+        text = self.show(["show", "services"], "/v1/services", answer)
+        self.assertIn("verdict is up; damping holds it back for 4m10s (penalty)\n", text)
+        text = self.show(["show", "service", "portal"], "/v1/services/portal", answer)
+        self.assertRegex(text, r"(?m)^  safe to stop +yes$")
+        self.assertIn("profile cisco, penalty 1500 of 2000, 2 withdrawals in the last hour of 12; damping holds it back for 4m10s", text)
+
+    def test_a_check_shows_what_it_may_do_and_what_it_found(self):
+        past = [{"finished": "2026-11-21T05:29:59Z", "age_s": 60.0 - i, "duration_s": 0.0012, "result": result, "by_event": i == 2,
+                 "reason": f"so {i}"} for i, result in enumerate(["pass"] * 40 + ["fail", "unknown"])]
+        answer = document("checks", checks=[{**CHECK, "scope": "shared", "effect": "gate", "only_if": "db", "history": past,
+                                             "on_unknown": "hold", "without_evidence": True, "alarm": "db fails"}])
+        text = self.show(["show", "check", "web"], "/v1/checks/web", answer)
+        for line in ["effect +gate .scope shared.", "only if +db", "alarm +db fails", "evidence +none: its state stands all the same",
+                     "without evidence +held for 30.00s, then: hold"]:
+            self.assertRegex(text, rf"(?m)^  {line}$")
+        self.assertIn("last 42 (. pass, x fail, ? unknown), oldest first:\n  " + "." * 40 + "x?\n", text)
+        rows = text.splitlines()[-11:]
+        self.assertRegex(rows[0], "AGO +TOOK +RESULT +BY +REASON")
+        self.assertRegex(rows[1], "^  19.00s +1.2ms +unknown +interval +so 41$")
+        self.assertRegex(rows[10], "so 32$")
+        self.assertIn("; alarm: db fails\n", self.show(["show", "checks"], "/v1/checks", answer))
 
     def test_adj_out_says_what_is_sent_and_what_is_to_be(self):
         short = {"origin": "igp", "prepend": 0, "med": None, "local_pref": None, "communities": [], "large_communities": []}

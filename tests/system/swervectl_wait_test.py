@@ -42,7 +42,12 @@ class Wait(Case):
     def test_timeout_ends_with_6_and_says_what_is_the_case(self):
         with FakeDaemon({"/v1/services/portal": self.services("down")}) as daemon:
             said = self.refused(6, "wait", "verdict=portal:up", "--timeout", "150ms", daemon=daemon)
-            self.assertEqual("swervectl: verdict=portal:up did not come within 150ms: it is down: web passes\n", said)
+            self.assertEqual("swervectl: verdict=portal:up did not come within 0.15 s: it is down: web passes\n", said)
+
+    def test_degraded_is_a_verdict(self):
+        with FakeDaemon({"/v1/services/portal": [self.services("up"), self.services("degraded")]}) as daemon:
+            self.ok("wait", "verdict=portal:degraded", daemon=daemon)
+            self.refused(6, "wait", "verdict=portal:up", "--timeout", "1ms", daemon=daemon)
 
     def test_what_does_not_exist_ends_with_5(self):
         missing = (404, error("no_such_object", "no service 'x'", "there are: portal"))

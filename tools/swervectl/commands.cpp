@@ -13,6 +13,7 @@
 #include "swerve/net/prefix.hpp"
 #include "tools/swervectl/answer.hpp"
 #include "tools/swervectl/change.hpp"
+#include "tools/swervectl/faults.hpp"
 
 namespace swerve::ctl {
 
@@ -92,17 +93,22 @@ namespace {
 /// Prints what the daemon said about a change it made.
 Outcome<Exit> done(const Context& context, const Outcome<Reply>& reply) {
     if (!reply) return fail(reply.error());
-    // A daemon that says nothing of saving has nothing to save.
-    const bool unsaved = reply->body.contains("saved") && !flag_at(reply->body, "saved");
-    const Exit exit = unsaved ? Exit::failed : Exit::done;
     if (context.json) {
         print_json(reply->text);
-        return exit;
+    } else {
+        fmt::print("{}\n", text_at(reply->body, "text"));
     }
-    fmt::print("{}\n", text_at(reply->body, "text"));
-    const std::string note = text_at(reply->body, "note");
-    if (note != "-") fmt::print(stderr, "swervectl: {}\n", note);
-    return exit;
+    return saved(reply->body, context.json);
+}
+
+}  // namespace
+
+Exit saved(const json::object& answer, bool json) {
+    const std::string note = text_at(answer, "note");
+    if (!json && note != "-") fmt::print(stderr, "swervectl: {}\n", note);
+    // A daemon that says nothing of saving has nothing to save.
+    const bool unsaved = answer.contains("saved") && !flag_at(answer, "saved");
+    return unsaved ? Exit::failed : Exit::done;
 }
 
 Outcome<json::object> body_of(std::string_view subject_key, const Words& words) {
@@ -119,8 +125,6 @@ Outcome<json::object> body_of(std::string_view subject_key, const Words& words) 
     if (!words.reason.empty()) body["reason"] = words.reason;
     return body;
 }
-
-}  // namespace
 
 Outcome<Exit> set_override(const Context& context, const std::string& verb, const Words& words) {
     const bool on_prefix = verb == "announce" || verb == "withdraw";
@@ -164,7 +168,8 @@ Outcome<Exit> reload(const Context& context, bool dry_run) {
     const std::string_view done = change.empty() ? "nothing changes"
                                   : applied      ? "in force"
                                                  : "not applied, this would change";
-    fmt::print("{}: {}\n{}", text_at(reply->body, "file"), done, change);
+    fmt::print("{}{}: {}\n{}", faults_text(faults_from(reply->body)), text_at(reply->body, "file"),
+               done, change);
     return Exit::done;
 }
 

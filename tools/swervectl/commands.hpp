@@ -47,10 +47,16 @@ struct Words {
 /// announce and withdraw take a prefix, drain and undrain a service, auto either.
 [[nodiscard]] Outcome<Exit> set_override(const Context& context, const std::string& verb,
                                          const Words& words);
+/// Drains a service and shows the stages as they pass, until it is safe to stop; empty: however
+/// long that takes.
+[[nodiscard]] Outcome<Exit> drain_and_wait(const Context& context, const Words& words,
+                                           const std::string& timeout);
 [[nodiscard]] Outcome<Exit> clear_overrides(const Context& context, const std::string& subject);
 /// `verb`: enable, disable, reset or refresh.
 [[nodiscard]] Outcome<Exit> command_neighbor(const Context& context, const std::string& verb,
                                              const Words& words);
+/// One attempt of a check, step by step.
+[[nodiscard]] Outcome<Exit> probe_once(const Context& context, const std::string& check);
 /// Ends the daemon, not this program.
 [[nodiscard]] Outcome<Exit> end_daemon(const Context& context, bool planned_restart,
                                        const std::string& reason);
@@ -60,6 +66,8 @@ struct Words {
                                      const std::string& timeout);
 [[nodiscard]] Outcome<Exit> events(const Context& context, bool follow,
                                    std::optional<std::uint64_t> since);
+/// What services promise, and what there was; empty: all.
+[[nodiscard]] Outcome<Exit> rto(const Context& context, const std::string& service);
 /// Needs no daemon.
 [[nodiscard]] Outcome<Exit> check_configuration(const Context& context, const std::string& file);
 /// Between what the daemon has in force and a file.
@@ -69,6 +77,11 @@ struct Words {
 /// "10m", "1500ms": a number and a unit (ms, s, m, h, d), nothing else.
 [[nodiscard]] Outcome<std::chrono::milliseconds> parse_duration(const std::string& option,
                                                                 const std::string& text);
+/// The body of a call that sets an override; `subject_key`: "prefix" or "service".
+[[nodiscard]] Outcome<boost::json::object> body_of(std::string_view subject_key,
+                                                   const Words& words);
+/// Whether what a command changed will outlast a restart; says so on standard error where not.
+[[nodiscard]] Exit saved(const boost::json::object& answer, bool json);
 /// Fails with what is wrong with it.
 [[nodiscard]] Outcome<void> require_prefix(const std::string& text);
 

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <utility>
+#include <vector>
 
 #include "tools/swervectl/answer.hpp"
 #include "tools/swervectl/tables.hpp"
@@ -139,11 +141,31 @@ std::string neighbor_detail(const json::object& answer, const json::object& neig
     return title(neighbor, "neighbor", palette) + out.to_string(palette);
 }
 
+/// Where a drain or a return stands.
 std::string stage_text(const json::object& service) {
+    if (const auto left = number_at(service, "return_s")) {
+        return fmt::format("returning: degraded, in full in {}", human_span(*left));
+    }
     const std::string stage = text_at(service, "drain_stage");
     const auto left = number_at(service, "drain_stage_s");
     if (!left) return stage;
-    return fmt::format("announced with {}, withdrawn in {}", stage, human_span(*left));
+    const auto end = number_at(service, "withdrawn_in_s");
+    return fmt::format("announced with {} for {}, withdrawn in {}", stage, human_span(*left),
+                       end ? human_span(*end) : "-");
+}
+
+std::string damping_detail(const json::object& service) {
+    const json::object damping = object_at(service, "damping");
+    const auto round = [&](std::string_view key) {
+        return fmt::format("{:.0f}", number_at(damping, key).value_or(0));
+    };
+    const auto most = number_at(damping, "changes_per_hour").value_or(0);
+    std::string out = fmt::format(
+        "profile {}, penalty {} of {}, {} withdrawals in the last hour{}",
+        text_at(damping, "profile"), round("penalty"), round("suppressed_above"),
+        text_at(damping, "withdrawals_last_hour"), most > 0 ? fmt::format(" of {:.0f}", most) : "");
+    if (const std::string wait = damping_text(service); !wait.empty()) out += "; " + wait;
+    return out;
 }
 
 std::string service_detail(const json::object& answer, const json::object& service,
@@ -155,15 +177,49 @@ std::string service_detail(const json::object& answer, const json::object& servi
     out.add("intent", word(service, "intent"));
     out.add("intent for", {since_at(answer, service, "intent_since")});
     out.add("intent because", {text_at(service, "intent_reason")});
+    out.add("shown", word(service, "shown"));
     out.add("healthy when", {text_at(service, "healthy_when")});
+    out.add("degraded when", {text_at(service, "degraded_when")});
     out.add("drain", {override_text(object_at(service, "drain"))});
-    out.add("drain stage", {stage_text(service)});
+    out.add("stage", {stage_text(service)});
+    out.add("safe to stop", {flag_at(service, "safe_to_stop") ? "yes" : "no"});
+    out.add("damping", {damping_detail(service)});
     out.add("sent to", {fmt::format("{} of {} established neighbors", text_at(service, "sent_to"),
                                     text_at(service, "established_neighbors"))});
     const auto count = number_at(service, "prefix_count").value_or(0);
     out.add("prefixes", {fmt::format("{:.0f}: {}{}", count, list_at(service, "prefixes"),
                                      count > 20 ? ", …" : "")});
     return title(service, "service", palette) + out.to_string(palette);
+}
+
+/// One sign per result, oldest first, with the last ones in full below.
+std::string history_text(const json::object& check, const Palette& palette) {
+    constexpr std::size_t in_full = 10;
+    const std::vector<json::object> past = objects_at(check, "history");
+    if (past.empty()) return "";
+    std::string signs;
+    for (const json::object& each : past) {
+        const std::string result = text_at(each, "result");
+        const std::string_view sign = result == "pass" ? "." : result == "fail" ? "x" : "?";
+        signs += palette.paint(sign, style_of(result));
+    }
+    Table table{{"  AGO", ">TOOK", "RESULT", "BY", "REASON"}};
+    for (std::size_t i = 0; i < std::min(past.size(), in_full); ++i) {
+        const json::object& each = past[past.size() - 1 - i];
+        table.add({{"  " + time_at(each, "age_s")},
+                   {time_at(each, "duration_s")},
+                   word(each, "result"),
+                   {flag_at(each, "by_event") ? "event" : "interval"},
+                   {text_at(each, "reason")}});
+    }
+    return fmt::format("  last {} (. pass, x fail, ? unknown), oldest first:\n  {}\n{}",
+                       past.size(), signs, table.to_string(palette));
+}
+
+std::string evidence_text(const json::object& check) {
+    if (flag_at(check, "without_evidence")) return "none: its state stands all the same";
+    const auto held = number_at(check, "held_until_s");
+    return held ? fmt::format("none: its state is held for {}", human_time(*held)) : "there is";
 }
 
 std::string check_detail(const json::object& answer, const json::object& check,
@@ -173,9 +229,13 @@ std::string check_detail(const json::object& answer, const json::object& check,
     const json::object results = object_at(check, "results");
     Details out;
     out.add("probe", {text_at(check, "type") + " " + text_at(check, "target")});
+    out.add("effect",
+            {fmt::format("{} (scope {})", text_at(check, "effect"), text_at(check, "scope"))});
+    out.add("only if", {text_at(check, "only_if")});
     out.add("state", word(check, "state"));
     out.add("for", {since_at(answer, check, "since")});
     out.add("because", {text_at(check, "reason")});
+    out.add("alarm", {text_at(check, "alarm"), Style::bad});
     out.add("last result", word(last, "result"));
     out.add("last reason", {text_at(last, "reason")});
     out.add("last took", {seconds(last, "duration_s")});
@@ -193,12 +253,15 @@ std::string check_detail(const json::object& answer, const json::object& check,
                                    seconds(check, "interval_s"), seconds(check, "fast_interval_s"),
                                    seconds(check, "timeout_s"))});
     out.add("detection within", {seconds(check, "detection_bound_s")});
-    out.add("verdict held for", {seconds(check, "held_until_s")});
+    out.add("evidence", {evidence_text(check)});
+    out.add("without evidence",
+            {fmt::format("held for {}, then: {}", seconds(check, "unknown_hold_s"),
+                         text_at(check, "on_unknown"))});
     out.add("results", {fmt::format("pass {}, fail {}, unknown {}", text_at(results, "pass"),
                                     text_at(results, "fail"), text_at(results, "unknown"))});
     out.add("caveat", {text_at(check, "caveat")});
     out.add("services", {list_at(check, "services")});
-    return title(check, "check", palette) + out.to_string(palette);
+    return title(check, "check", palette) + out.to_string(palette) + history_text(check, palette);
 }
 
 std::string failover_detail(const json::object& failover, const Palette& palette) {

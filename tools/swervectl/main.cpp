@@ -35,6 +35,8 @@ struct Line {
     Selection selection;
     std::string condition;
     std::string timeout = "30s";
+    bool wait = false;
+    std::string wait_timeout;  ///< of drain; empty: none
     std::string file;
     std::string verb;
     Words words;
@@ -115,6 +117,23 @@ void add_queries(CLI::App& app, Line& line, Action& action) {
     });
 }
 
+void add_promises(CLI::App& app, Line& line, Action& action) {
+    CLI::App* promised = app.add_subcommand(
+        "rto", "How long each kind of failure may last at most, beside what was promised and seen");
+    promised->add_option("SERVICE", line.name, "One of them");
+    promised->callback(
+        [&] { action = [&line](const Context& context) { return rto(context, line.name); }; });
+}
+
+void add_wait(CLI::App& drain, Line& line) {
+    CLI::Option* wait = drain.add_flag(
+        "--wait", line.wait, "Show the stages as they pass and end when it is safe to stop");
+    drain
+        .add_option("--timeout", line.wait_timeout,
+                    "Of --wait: how long at most; exit code 6 then, and the drain stays in force")
+        ->needs(wait);
+}
+
 void add_overrides(CLI::App& app, Line& line, Action& action) {
     struct Verb {
         const char* name;
@@ -124,7 +143,7 @@ void add_overrides(CLI::App& app, Line& line, Action& action) {
     static constexpr std::array<Verb, 4> verbs{
         {{"announce", "PREFIX", "Announce a prefix whatever its service's verdict says"},
          {"withdraw", "PREFIX", "Withdraw a prefix whatever its service's verdict says"},
-         {"drain", "SERVICE", "Take a service out: its prefixes are withdrawn"},
+         {"drain", "SERVICE", "Take a service out: its prefixes are withdrawn, in stages"},
          {"undrain", "SERVICE", "End a drain"}}};
     for (const Verb& verb : verbs) {
         CLI::App* command = app.add_subcommand(verb.name, verb.help);
@@ -136,9 +155,11 @@ void add_overrides(CLI::App& app, Line& line, Action& action) {
         }
         command->add_option("--reason", line.words.reason,
                             "Why, for the colleagues and the record");
+        if (std::string_view{verb.name} == "drain") add_wait(*command, line);
         command->callback([&, name = std::string{verb.name}] {
             action = [&line, name](const Context& context) {
-                return set_override(context, name, line.words);
+                return line.wait ? drain_and_wait(context, line.words, line.wait_timeout)
+                                 : set_override(context, name, line.words);
             };
         });
     }
@@ -166,6 +187,17 @@ void add_neighbor(CLI::App& app, Line& line, Action& action) {
         action = [&line](const Context& context) {
             return command_neighbor(context, line.verb, line.words);
         };
+    });
+}
+
+void add_probe(CLI::App& app, Line& line, Action& action) {
+    CLI::App* probe = app.add_subcommand("probe", "A check's probe by hand");
+    probe->require_subcommand(1);
+    CLI::App* once = probe->add_subcommand(
+        "run", "One attempt now, every step with its time; nothing is changed");
+    once->add_option("NAME", line.name)->required();
+    once->callback([&] {
+        action = [&line](const Context& context) { return probe_once(context, line.name); };
     });
 }
 
@@ -223,7 +255,7 @@ void add_tools(CLI::App& app, Line& line, Action& action) {
 }
 
 /// Commands of later versions, and those of config.
-constexpr std::array<std::string_view, 4> later{"probe", "top", "rto", "check"};
+constexpr std::array<std::string_view, 2> later{"top", "check"};
 constexpr std::array<std::string_view, 1> later_of_config{"show"};
 
 bool one_of(std::span<const std::string_view> names, std::string_view word) {
@@ -292,8 +324,10 @@ int run(std::vector<std::string> words) {
     CLI::App app{"swervectl: talk to a running swerved", "swervectl"};
     add_globals(app, line);
     add_queries(app, line, action);
+    add_promises(app, line, action);
     add_overrides(app, line, action);
     add_neighbor(app, line, action);
+    add_probe(app, line, action);
     add_stop(app, line, action);
     add_tools(app, line, action);
     for (CLI::App* command : app.get_subcommands({})) command->group("Commands");

@@ -62,6 +62,11 @@ std::string attributes(const json::object& route) {
     return out;
 }
 
+/// A reason, and what calls for somebody beside it.
+std::string why(const json::object& from, std::string_view reason, const std::string& more) {
+    return text_at(from, reason) + (more.empty() ? "" : "; " + more);
+}
+
 std::string received_table(const json::object& answer, const Palette& palette) {
     Table table{{"", "PREFIX", "NEIGHBOR", "NEXT HOP", "AS PATH", ">MED", ">AGE", "COMMUNITIES"}};
     for (const json::object& route : objects_at(answer, "received")) {
@@ -79,6 +84,14 @@ std::string received_table(const json::object& answer, const Palette& palette) {
 }
 
 }  // namespace
+
+std::string damping_text(const json::object& service) {
+    const json::object damping = object_at(service, "damping");
+    const auto wait = number_at(damping, "wait_s");
+    if (!wait) return "";
+    return fmt::format("damping holds it back for {} ({})", human_span(*wait),
+                       text_at(damping, "cause"));
+}
 
 std::string neighbors_table(const json::object& answer, const Palette& palette) {
     Table table{
@@ -99,33 +112,38 @@ std::string neighbors_table(const json::object& answer, const Palette& palette) 
 }
 
 std::string services_table(const json::object& answer, const Palette& palette) {
-    Table table{{"NAME", "VERDICT", "INTENT", ">FOR", ">PREFIXES", ">SENT TO", "WHY"}};
+    Table table{{"NAME", "VERDICT", "INTENT", "SHOWN", ">FOR", ">PREFIXES", ">SENT TO", "WHY"}};
     for (const json::object& service : objects_at(answer, "services")) {
         table.add({plain(service, "name"),
                    word(service, "verdict"),
                    word(service, "intent"),
+                   word(service, "shown"),
                    {since_at(answer, service, "intent_since")},
                    plain(service, "prefix_count"),
                    holders(service),
-                   plain(service, "intent_reason")});
+                   {why(service, "intent_reason", damping_text(service))}});
     }
     if (table.empty()) return "no service is configured\n";
     return table.to_string(palette);
 }
 
 std::string checks_table(const json::object& answer, const Palette& palette) {
-    Table table{{"NAME", "TYPE", "TARGET", "STATE", ">FOR", "LAST", ">AGE", ">TOOK", "WHY"}};
+    Table table{
+        {"NAME", "TYPE", "TARGET", "EFFECT", "STATE", ">FOR", "LAST", ">AGE", ">TOOK", "WHY"}};
     for (const json::object& check : objects_at(answer, "checks")) {
         const json::object last = object_at(check, "last");
+        const std::string raised = text_at(check, "alarm");
+        const std::string alarm = raised == "-" ? "" : "alarm: " + raised;
         table.add({plain(check, "name"),
                    plain(check, "type"),
                    plain(check, "target"),
+                   plain(check, "effect"),
                    word(check, "state"),
                    {since_at(answer, check, "since")},
                    word(last, "result"),
                    {time_at(last, "age_s")},
                    {time_at(last, "duration_s")},
-                   plain(check, "reason")});
+                   {why(check, "reason", alarm)}});
     }
     if (table.empty()) return "no check is configured\n";
     return table.to_string(palette);

@@ -21,6 +21,9 @@ namespace swerve::ctl {
                                           const Palette& palette);
 [[nodiscard]] std::string events_table(const boost::json::object& answer, const Palette& palette);
 
+/// "damping holds it back for 4m10s (penalty)"; empty while nothing waits.
+[[nodiscard]] std::string damping_text(const boost::json::object& service);
+
 /// One line per event, for a live view; the text names the subject.
 [[nodiscard]] std::string event_line(const boost::json::object& event, const Palette& palette);
 

@@ -56,18 +56,23 @@ Style style_of(std::string_view word) {
         std::string_view word;
         Style style;
     };
-    static constexpr std::array<Row, 14> rows{{{"up", Style::good},
+    static constexpr std::array<Row, 19> rows{{{"up", Style::good},
                                                {"pass", Style::good},
                                                {"announce", Style::good},
+                                               {"announced", Style::good},
                                                {"established", Style::good},
                                                {"ok", Style::good},
                                                {"down", Style::bad},
                                                {"fail", Style::bad},
                                                {"withdraw", Style::bad},
+                                               {"nothing", Style::bad},
                                                {"blocked", Style::bad},
                                                {"critical", Style::bad},
                                                {"unknown", Style::warning},
                                                {"drain", Style::warning},
+                                               {"draining", Style::warning},
+                                               {"degrade", Style::warning},
+                                               {"degraded", Style::warning},
                                                {"warning", Style::warning},
                                                {"idle", Style::warning}}};
     const auto* found = std::ranges::find(rows, word, &Row::word);

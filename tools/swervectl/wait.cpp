@@ -3,27 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <boost/json/serialize.hpp>
-#include <functional>
 #include <utility>
 
 #include "swerve/base/escape.hpp"
 #include "swerve/net/prefix.hpp"
 #include "tools/swervectl/answer.hpp"
 #include "tools/swervectl/commands.hpp"
+#include "tools/swervectl/wait.hpp"
 
 namespace swerve::ctl {
 
 namespace json = boost::json;
 using std::chrono::milliseconds;
-using Clock = std::chrono::steady_clock;
 
 namespace {
-
-struct Observation {
-    bool met;
-    std::string seen;  ///< what is the case now, for the message of a timeout
-};
-using Probe = std::function<Outcome<Observation>(const Client&)>;
 
 // Not every change that matters is an event (the bytes of an announcement leave after it), so the
 // question is asked again at this pace.
@@ -119,7 +112,7 @@ Outcome<Observation> verdict(const Client& client, const std::string& service,
     return Observation{false, "no such service"};
 }
 
-Outcome<Probe> route_probe(const std::string& value, bool wanted) {
+Outcome<Question> route_question(const std::string& value, bool wanted) {
     if (const auto valid = require_prefix(value); !valid) return fail(valid.error());
     // The daemon prints prefixes in canonical form.
     const std::string prefix = Prefix::parse(value)->to_string();
@@ -131,28 +124,29 @@ Outcome<Probe> route_probe(const std::string& value, bool wanted) {
     };
 }
 
-Outcome<Probe> verdict_probe(const std::string& value) {
-    static constexpr std::array<std::string_view, 3> verdicts{"up", "down", "unknown"};
+Outcome<Question> verdict_question(const std::string& value) {
+    static constexpr std::array<std::string_view, 4> verdicts{"up", "degraded", "down", "unknown"};
     const auto colon = value.rfind(':');
     if (colon == std::string::npos || colon == 0) {
-        return fail(usage("verdict= takes SERVICE:up, SERVICE:down or SERVICE:unknown"));
+        return fail(usage("verdict= takes SERVICE:up, :degraded, :down or :unknown"));
     }
     const std::string service = value.substr(0, colon);
     const std::string wanted = value.substr(colon + 1);
     if (std::ranges::find(verdicts, wanted) == verdicts.end()) {
-        return fail(usage(fmt::format("'{}' is no verdict: up, down, unknown", escape(wanted))));
+        return fail(
+            usage(fmt::format("'{}' is no verdict: up, degraded, down, unknown", escape(wanted))));
     }
     return [service, wanted](const Client& client) { return verdict(client, service, wanted); };
 }
 
-Outcome<Probe> parse_condition(const std::string& condition) {
+Outcome<Question> parse_condition(const std::string& condition) {
     const auto equals = condition.find('=');
     const std::string kind = condition.substr(0, equals);
     const std::string value = equals == std::string::npos ? "" : condition.substr(equals + 1);
     if (!value.empty()) {
         if (kind == "announced" || kind == "withdrawn")
-            return route_probe(value, kind == "announced");
-        if (kind == "verdict") return verdict_probe(value);
+            return route_question(value, kind == "announced");
+        if (kind == "verdict") return verdict_question(value);
         if (kind == "session") {
             return [value](const Client& client) { return session(client, value); };
         }
@@ -180,30 +174,41 @@ Exit report(const Context& context, const std::string& condition, Clock::duratio
 
 Outcome<Exit> wait_for(const Context& context, const std::string& condition,
                        const std::string& timeout) {
-    const auto probe = parse_condition(condition);
-    if (!probe) return fail(probe.error());
+    const auto question = parse_condition(condition);
+    if (!question) return fail(question.error());
     const auto patience = parse_duration("--timeout", timeout);
     if (!patience) return fail(patience.error());
+    const auto waited = await(context.client, *question, condition, *patience);
+    if (!waited) return fail(waited.error());
+    return report(context, condition, *waited);
+}
+
+Outcome<Clock::duration> await(const Client& client, const Question& question,
+                               const std::string& what, std::optional<milliseconds> patience) {
     const auto started = Clock::now();
     // Followed before the first question, so that nothing happens unseen between the two.
-    auto stream = context.client.follow(std::nullopt);
+    auto stream = client.follow(std::nullopt);
     if (!stream) return fail(stream.error());
     while (true) {
-        const auto seen = (*probe)(context.client);
+        const auto seen = question(client);
         if (!seen) return fail(seen.error());
         const auto waited = Clock::now() - started;
-        if (seen->met) return report(context, condition, waited);
-        if (waited >= *patience) {
-            return fail(Failure{Exit::timeout, "timeout",
-                                fmt::format("{} did not come within {}", condition, timeout),
-                                seen->seen});
+        if (seen->met) return waited;
+        auto next = pace;
+        if (patience) {
+            if (waited >= *patience) {
+                const double limit = std::chrono::duration<double>(*patience).count();
+                return fail(Failure{Exit::timeout, "timeout",
+                                    fmt::format("{} did not come within {:g} s", what, limit),
+                                    seen->seen});
+            }
+            next = std::min(pace, std::chrono::ceil<milliseconds>(*patience - waited));
         }
-        const auto left = std::chrono::ceil<milliseconds>(*patience - waited);
-        const auto event = stream->next(std::min(pace, left));
+        const auto event = stream->next(next);
         // A stream that was cut off for being slow costs promptness only; a daemon that is gone
         // fails the next question.
         if (!event) {
-            auto again = context.client.follow(std::nullopt);
+            auto again = client.follow(std::nullopt);
             if (!again) return fail(again.error());
             *stream = std::move(*again);
         }
