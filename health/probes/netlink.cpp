@@ -162,7 +162,7 @@ std::optional<std::uint32_t> number_in(std::span<const std::byte> value) {
 
 std::optional<Address> address_in(std::span<const std::byte> value) {
     std::array<std::uint8_t, 16> octets{};
-    if (value.size() > octets.size()) return std::nullopt;
+    if (value.empty() || value.size() > octets.size()) return std::nullopt;
     std::memcpy(octets.data(), value.data(), value.size());
     return Address::from_octets(std::span{octets}.first(value.size()));
 }
