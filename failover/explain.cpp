@@ -215,7 +215,7 @@ Health health_of(const SiteView& site, const SiteView::Service& service) {
     std::vector<Effect> effects;
     effects.reserve(site.checks.size());
     for (const SiteView::Check& check : site.checks) effects.push_back(check.effect);
-    return failover::health_of(service.healthy_when, service.degraded_when, effects);
+    return failover::health_of(service.healthy_when, service.degraded_when, Counted{effects});
 }
 
 /// Of `healthy_when` and `degraded_when`.

@@ -1,21 +1,11 @@
 #include "failover/judge.hpp"
 
-#include <algorithm>
-
 namespace swerve::failover {
 
 namespace {
 
 using health::CheckState;
 using health::Expression;
-
-std::optional<Expression> over(const Expression& expression, const std::vector<Effect>& effects,
-                               std::initializer_list<Effect> counted) {
-    std::vector<bool> counts;
-    counts.reserve(effects.size());
-    for (const Effect effect : effects) counts.push_back(std::ranges::count(counted, effect) > 0);
-    return health::restricted(expression, counts);
-}
 
 CheckState state_of(const std::optional<Expression>& expression,
                     const std::vector<CheckState>& states) {
@@ -26,18 +16,19 @@ bool serves(Verdict verdict) { return verdict == Verdict::up || verdict == Verdi
 
 }  // namespace
 
-Health health_of(const Expression& healthy_when, const std::optional<Expression>& degraded_when,
-                 const std::vector<Effect>& effects) {
-    return {over(healthy_when, effects, {Effect::withdraw}),
-            over(healthy_when, effects, {Effect::withdraw, Effect::degrade}),
-            over(healthy_when, effects, {Effect::withdraw, Effect::gate}), degraded_when};
+Counted::Counted(const std::vector<Effect>& effects) {
+    for (const Effect effect : effects) {
+        stay.push_back(effect == Effect::withdraw);
+        full.push_back(effect == Effect::withdraw || effect == Effect::degrade);
+        start.push_back(effect == Effect::withdraw || effect == Effect::gate);
+    }
 }
 
-std::vector<Effect> effects_of(const SitePolicy& policy) {
-    std::vector<Effect> effects;
-    effects.reserve(policy.checks.size());
-    for (const CheckPolicy& check : policy.checks) effects.push_back(check.effect);
-    return effects;
+Health health_of(const Expression& healthy_when, const std::optional<Expression>& degraded_when,
+                 const Counted& counted) {
+    return {health::restricted(healthy_when, counted.stay),
+            health::restricted(healthy_when, counted.full),
+            health::restricted(healthy_when, counted.start), degraded_when};
 }
 
 Judgement judge(const Health& health, const std::vector<CheckState>& states, Verdict before,

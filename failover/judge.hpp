@@ -20,11 +20,18 @@ struct Health {
     std::optional<health::Expression> start;  ///< withdraw and gate checks: whether it may start
     std::optional<health::Expression> degraded_when;
 };
+/// Which checks count for each of these questions.
+struct Counted {
+    /// `effects`: of every check.
+    explicit Counted(const std::vector<Effect>& effects);
+
+    std::vector<bool> stay;
+    std::vector<bool> full;
+    std::vector<bool> start;
+};
 [[nodiscard]] Health health_of(const health::Expression& healthy_when,
                                const std::optional<health::Expression>& degraded_when,
-                               const std::vector<Effect>& effects);
-/// Of every check.
-[[nodiscard]] std::vector<Effect> effects_of(const SitePolicy& policy);
+                               const Counted& counted);
 
 /// What of a verdict stands though checks that a reload made new are undecided.
 struct Standing {

@@ -57,10 +57,12 @@ void Site::Parts::index_checks() {
     for (CheckId id = 0; id < policy.checks.size(); ++id) {
         if (const auto parent = policy.checks[id].only_if) checks[*parent].dependents.push_back(id);
     }
-    const std::vector<Effect> effects = effects_of(policy);
+    std::vector<Effect> effects;
+    for (const CheckPolicy& check : policy.checks) effects.push_back(check.effect);
+    const Counted counted{effects};
     for (ServiceId id = 0; id < policy.services.size(); ++id) {
         const ServicePolicy& service = policy.services[id];
-        services[id].health = health_of(service.healthy_when, service.degraded_when, effects);
+        services[id].health = health_of(service.healthy_when, service.degraded_when, counted);
         for (const CheckId check : checks_used(service)) checks[check].services.push_back(id);
     }
 }

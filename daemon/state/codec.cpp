@@ -7,6 +7,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <charconv>
+#include <cmath>
 #include <concepts>
 #include <set>
 #include <utility>
@@ -127,12 +128,13 @@ template <class Clock>
             {"state", to_string(value.state)}};
 }
 
-/// Moments as ages, which hold in every boot.
+/// Moments as ages, which hold in every boot; the penalty in thousandths, for a double would not
+/// come back from text as it was.
 [[nodiscard]] json::object to_json(const SavedDamping& value, TimePoint saved_at) {
     const auto age = [&](TimePoint when) { return (saved_at - when).count(); };
     json::object out{{"service", value.service},
                      {"shown", value.shown},
-                     {"penalty", value.damping.penalty},
+                     {"penalty_thousandths", std::llround(value.damping.penalty * 1000)},
                      {"age", age(value.damping.at)},
                      {"withdrawn", nullptr}};
     if (value.damping.withdrawn_at) out["withdrawn"] = age(*value.damping.withdrawn_at);
@@ -244,12 +246,6 @@ public:
         if (inexact || found.is_double()) complain(fmt::format("{} is out of range", name));
         return out;
     }
-    [[nodiscard]] double real(std::string_view name) {
-        boost::system::error_code not_a_number;
-        const double out = value(name).to_number<double>(not_a_number);
-        if (not_a_number) complain(fmt::format("{} is no number", name));
-        return out;
-    }
     template <class Time>
     [[nodiscard]] Time time(std::string_view name) {
         const auto count = number<std::int64_t>(name);
@@ -327,7 +323,7 @@ private:
     };
     SavedDamping out{.service = members.text("service"), .damping = {}, .shown = false};
     out.shown = members.flag("shown");
-    out.damping.penalty = members.real("penalty");
+    out.damping.penalty = members.number<std::uint32_t>("penalty_thousandths") / 1000.0;
     out.damping.at = moment(members.number<std::int64_t>("age"));
     if (const json::value& age = members.value("withdrawn"); !age.is_null()) {
         out.damping.withdrawn_at = moment(members.as_number<std::int64_t>(age, "withdrawn"));

@@ -43,7 +43,7 @@ const std::vector<Effect> one_of_each{Effect::withdraw, Effect::degrade, Effect:
 }  // namespace
 
 TEST_CASE("judge: one check of each effect, from every verdict") {
-    const Health health = health_of(all_of(4), std::nullopt, one_of_each);
+    const Health health = health_of(all_of(4), std::nullopt, Counted{one_of_each});
     for (const Verdict before : {Verdict::unknown, Verdict::down}) {
         CAPTURE(to_string(before));
         const Verdict undecided = before;
@@ -71,7 +71,7 @@ TEST_CASE("judge: one check of each effect, from every verdict") {
 
 TEST_CASE("judge: where nothing remains there is nothing to fail") {
     for (const Effect effect : {Effect::degrade, Effect::gate, Effect::alarm}) {
-        const Health health = health_of(uses(0), std::nullopt, {effect});
+        const Health health = health_of(uses(0), std::nullopt, Counted{{effect}});
         CHECK(verdict(health, {F}, Verdict::up) ==
               (effect == Effect::degrade ? Verdict::degraded : Verdict::up));
         CHECK(verdict(health, {P}, Verdict::unknown) == Verdict::up);
@@ -80,24 +80,25 @@ TEST_CASE("judge: where nothing remains there is nothing to fail") {
                                                          : effect == Effect::gate ? Verdict::down
                                                                                   : Verdict::up));
     }
-    const Health health = health_of(uses(0), std::nullopt, {Effect::alarm});
+    const Health health = health_of(uses(0), std::nullopt, Counted{{Effect::alarm}});
     CHECK(reason(health, {F}, Verdict::up) == "it depends on no check");
 }
 
 TEST_CASE("judge: any and at_least ask among those that count") {
     const Expression any = combine(Op::any, {uses(0), uses(1)});
-    const Health health = health_of(any, std::nullopt, {Effect::withdraw, Effect::gate});
+    const Health health = health_of(any, std::nullopt, Counted{{Effect::withdraw, Effect::gate}});
     CHECK(verdict(health, {F, P}, Verdict::up) == Verdict::down);  // the gate keeps nothing up
     CHECK(verdict(health, {P, F}, Verdict::unknown) == Verdict::up);
     const Expression two = combine(Op::at_least, {uses(0), uses(1), uses(2)}, 2);
-    const Health most =
-        health_of(two, std::nullopt, {Effect::withdraw, Effect::withdraw, Effect::degrade});
+    const Health most = health_of(two, std::nullopt,
+                                  Counted{{Effect::withdraw, Effect::withdraw, Effect::degrade}});
     CHECK(verdict(most, {P, F, P}, Verdict::up) == Verdict::down);
     CHECK(verdict(most, {P, P, F}, Verdict::up) == Verdict::up);
 }
 
 TEST_CASE("judge: degraded_when degrades when it passes, and never otherwise") {
-    const Health health = health_of(uses(0), uses(1), {Effect::withdraw, Effect::withdraw});
+    const Health health =
+        health_of(uses(0), uses(1), Counted{{Effect::withdraw, Effect::withdraw}});
     CHECK(verdict(health, {P, P}, Verdict::up) == Verdict::degraded);
     CHECK(verdict(health, {P, F}, Verdict::degraded) == Verdict::up);
     CHECK(verdict(health, {P, U}, Verdict::unknown) == Verdict::up);
@@ -106,7 +107,7 @@ TEST_CASE("judge: degraded_when degrades when it passes, and never otherwise") {
 }
 
 TEST_CASE("judge: the reason names the checks that decide, and says what is a gate") {
-    const Health health = health_of(all_of(4), std::nullopt, one_of_each);
+    const Health health = health_of(all_of(4), std::nullopt, Counted{one_of_each});
     CHECK(reason(health, {F, F, F, F}, Verdict::down) == "check web fails (refused)");
     CHECK(reason(health, {P, F, F, F}, Verdict::down) == "gate: check vault fails (refused)");
     CHECK(reason(health, {P, P, U, P}, Verdict::unknown) ==
@@ -116,7 +117,8 @@ TEST_CASE("judge: the reason names the checks that decide, and says what is a ga
 }
 
 TEST_CASE("judge: what a reload made undecided stands, each for itself") {
-    const Health health = health_of(all_of(2), std::nullopt, {Effect::withdraw, Effect::degrade});
+    const Health health =
+        health_of(all_of(2), std::nullopt, Counted{{Effect::withdraw, Effect::degrade}});
     const auto with = [&](std::vector<CheckState> states, Verdict before, Standing standing) {
         return judge(health, states, before, standing).verdict;
     };
@@ -143,7 +145,7 @@ TEST_CASE("judge: random expressions and effects against the rules, from scratch
         for (CheckId id = 0; id < checks; ++id) {
             effects.push_back(static_cast<Effect>(random.below(4)));
         }
-        const Health health = health_of(expression, std::nullopt, effects);
+        const Health health = health_of(expression, std::nullopt, Counted{effects});
         Verdict before = Verdict::unknown;
         for (int step = 0; step < 20; ++step) {
             std::vector<CheckState> states;

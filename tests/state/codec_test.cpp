@@ -78,7 +78,7 @@ TEST_CASE("state codec: what a person finds in the file") {
 "checks": [
   {"name":"web","fingerprint":18446744073709551615,"state":"pass"}],
 "damping": [
-  {"service":"portal","shown":false,"penalty":1.4325E3,"age":2,"withdrawn":2,"withdrawals":[21,2]}],
+  {"service":"portal","shown":false,"penalty_thousandths":1432500,"age":2,"withdrawn":2,"withdrawals":[21,2]}],
 "disabled_neighbors": [
   "upstream-a"]
 }
@@ -177,8 +177,8 @@ TEST_CASE("state codec: faults are told apart") {
           "a check state is '', which this version does not know");
     CHECK(fault_of("\"service\":\"portal\"", "\"prefix\":\"198.51.100.1/24\"") ==
           "an override is on '198.51.100.1/24', which is no prefix");
-    CHECK(fault_of("\"penalty\":1.4325E3", "\"penalty\":\"much\"") ==
-          "the damping of a service penalty is no number");
+    CHECK(fault_of(":1432500", ":-1") ==
+          "the damping of a service penalty_thousandths is out of range");
     CHECK(fault_of("\"age\":2", "\"age\":4611686018427387904") ==
           "the damping of a service has a moment out of range");
     CHECK(fault_of("[21,2]", "[21,null]") ==

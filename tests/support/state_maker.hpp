@@ -44,7 +44,7 @@ private:
         failover::SavedDamping out{.service = text("service" + std::to_string(number)),
                                    .damping = {},
                                    .shown = random_.below(2) == 0};
-        out.damping.penalty = static_cast<double>(random_.below(1'000'000)) / 7;
+        out.damping.penalty = static_cast<double>(random_.below(1'000'000)) / 8;
         out.damping.at = boot_time();
         if (random_.below(2) == 0) out.damping.withdrawn_at = boot_time();
         for (std::uint64_t count = random_.below(3); count > 0; --count) {
