@@ -26,6 +26,8 @@ Piped::Piped(std::vector<std::string> command) {
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    // dbus-daemon complains of limits that it cannot raise.
+    ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     const int error = ::posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
     ::posix_spawn_file_actions_destroy(&actions);
     ::close(in[0]);
@@ -55,10 +57,10 @@ void Piped::say(const std::string& text) const {
 PrivateBus::PrivateBus() {
     const std::string address = "unix:path=" + dir_.file("bus");
     ::setenv("DBUS_SYSTEM_BUS_ADDRESS", address.c_str(), 1);
-    dir_.write("bus.conf",
-               "<busconfig><listen>" + address +
-                   "</listen><auth>EXTERNAL</auth><policy context='default'>"
-                   "<allow send_destination='*'/><allow own='*'/></policy></busconfig>");
+    dir_.write("bus.conf", "<busconfig><listen>" + address +
+                               "</listen><auth>EXTERNAL</auth><policy context='default'>"
+                               "<allow send_destination='*' eavesdrop='true'/>"
+                               "<allow eavesdrop='true'/><allow own='*'/></policy></busconfig>");
 }
 
 PrivateBus::~PrivateBus() { ::unsetenv("DBUS_SYSTEM_BUS_ADDRESS"); }
