@@ -7,6 +7,7 @@
 #include "conf/draft.hpp"
 #include "conf/subject.hpp"
 #include "swerve/conf/rto.hpp"
+#include "swerve/health/probe_fields.hpp"
 
 namespace swerve::conf {
 
@@ -31,12 +32,51 @@ std::string message(const Promise& promise, const WorstCase& worst) {
                        worst.because);
 }
 
+/// What is wrong with all checks that may withdraw the service; nothing if one of them asks it.
+std::string proves_too_little(const Config& config, const Service& service) {
+    std::string out;
+    for (const failover::CheckId id : health::checks_of(service.healthy_when)) {
+        const Check& check = config.checks[id];
+        if (check.effect != failover::Effect::withdraw) continue;
+        const std::string caveat =
+            health::find_probe_type(check.probe.type)->caveat(check.probe.fields);
+        if (caveat.empty()) return {};
+        out += (out.empty() ? "check " : "; check ") + check.name + ": " + caveat;
+    }
+    return out;
+}
+
+/// Collects warnings about the `rto` of one service.
+class Warnings {
+public:
+    Warnings(const Origin& origin, const Faults& faults, Diagnostics& out)
+        : place_(origin.at({"rto"})), path_(origin.path + ".rto"), faults_(faults), out_(out) {}
+
+    void add(std::string message, std::string hint) {
+        out_.push_back({.file = faults_.file(),
+                        .line = place_.line,
+                        .column = place_.column,
+                        .path = path_,
+                        .message = std::move(message),
+                        .hint = std::move(hint),
+                        .severity = Severity::warning});
+    }
+
+private:
+    Place place_;
+    std::string path_;
+    const Faults& faults_;
+    Diagnostics& out_;
+};
+
 }  // namespace
 
 void check_promises(Draft& draft, Faults& faults) {
     const auto all = promises(draft.config);
     for (std::size_t id = 0; id < all.size(); ++id) {
+        if (!all[id].rto) continue;
         const Subject subject{draft.services[id], faults};
+        Warnings warnings{draft.services[id], faults, draft.config.warnings};
         for (const WorstCase& worst : all[id].cases) {
             if (is_kept(all[id], worst)) continue;
             const std::string hint = "change " + worst.key + ", or promise less";
@@ -44,15 +84,15 @@ void check_promises(Draft& draft, Faults& faults) {
                 subject.fault({"rto"}, message(all[id], worst), hint);
                 continue;
             }
-            const Place place = draft.services[id].at({"rto"});
-            draft.config.warnings.push_back({.file = faults.file(),
-                                             .line = place.line,
-                                             .column = place.column,
-                                             .path = draft.services[id].path + ".rto",
-                                             .message = message(all[id], worst),
-                                             .hint = hint,
-                                             .severity = Severity::warning});
+            warnings.add(message(all[id], worst), hint);
         }
+        const std::string doubt = proves_too_little(draft.config, draft.config.services[id]);
+        if (doubt.empty()) continue;
+        warnings.add(
+            "is a promise that no check can keep where the service lives but does not "
+            "serve: " +
+                doubt,
+            "add a check that asks for an answer");
     }
 }
 

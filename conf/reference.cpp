@@ -100,7 +100,7 @@ window.of − window.failures + 1 attempts at `interval`. What the neighbors nee
 not in it.
 
 A configuration is refused when `rto` cannot be kept for `fails_fast` and `hangs`; for the others
-there is a warning. `swervectl rto` prints the table, with the hold times that were negotiated.
+there is a warning, and so there is where no check asks the service for an answer. `swervectl rto` prints the table, with the hold times that were negotiated.
 )";
 
 /// A bar would end the cell of a table.

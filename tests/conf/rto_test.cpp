@@ -179,8 +179,11 @@ TEST_CASE("rto: a neighbor that keeps routes for a restart keeps them for a cras
 }
 
 /// What is said about a promise of one check with the defaults.
-std::string said(const std::string& rto, const std::string& more = "") {
-    const std::string text = head + neighbors + checks +
+std::string said(const std::string& rto, const std::string& more = "",
+                 const std::string& expect = ", expect: ok") {
+    const std::string text = head + neighbors +
+                             "checks:\n  web: {tcp: {endpoint: \"198.51.100.1:80\"" + expect +
+                             "}}\n"
                              "services:\n  p: {prefixes: [198.51.100.0/24], healthy_when: web, "
                              "rto: " +
                              rto + more + "}\n";
@@ -203,6 +206,14 @@ TEST_CASE(
     const std::string both = said("1399ms");
     CHECK(both.find("fails at once: 1400ms") != std::string::npos);
     CHECK(std::ranges::count(both, '\n') == 3);
+}
+
+TEST_CASE("rto: a promise that rests on checks which ask for no answer is warned of") {
+    CHECK(said("9s", "", "")
+              .find("warning: services.p.rto: is a promise that no check can keep where "
+                    "the service lives but does not serve: check web: a TCP connect "
+                    "alone proves little") != std::string::npos);
+    CHECK(said("9s").empty());
 }
 
 TEST_CASE("rto: a promise that is faulty, or of a service that is, is not judged") {
