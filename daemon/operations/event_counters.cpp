@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/operations/json_text.hpp"
+#include "daemon/operations/rto_view.hpp"
 
 namespace swerve::daemon {
 
@@ -81,6 +82,7 @@ void EventCounters::forget_all_but(const conf::Config& config) {
                   [&](const auto& each) { return no_neighbor(each.first.neighbor); });
     std::erase_if(prefix_limits_, [&](const auto& each) { return no_neighbor(each.first); });
     std::erase_if(services_, [&](const auto& each) { return no_service(each.first.first); });
+    std::erase_if(over_rto_, [&](const auto& each) { return no_service(each.first); });
     // "" holds the prefixes that are of no service.
     std::erase_if(stages_,
                   [&](const auto& each) { return !each.first.empty() && no_service(each.first); });
@@ -88,9 +90,13 @@ void EventCounters::forget_all_but(const conf::Config& config) {
 
 void EventCounters::count_failover(const failover::FailoverRecord& record,
                                    const conf::Config& config) {
-    const bool of_service =
-        std::ranges::count(config.services, record.subject, &conf::Service::name) > 0;
+    const auto service = std::ranges::find(config.services, record.subject, &conf::Service::name);
+    const bool of_service = service != config.services.end();
     Stages& stages = stages_[of_service ? record.subject : std::string{}];
+    if (of_service && service->rto) {
+        const auto lasted = views::took(record);
+        over_rto_[record.subject] += lasted && *lasted > *service->rto ? 1 : 0;
+    }
     stages.detection.observe(seconds(record.verdict - record.first_evidence));
     for (const auto& neighbor : record.neighbors) {
         if (!neighbor.written) continue;

@@ -61,6 +61,8 @@ public:
     [[nodiscard]] const auto& services() const { return services_; }
     [[nodiscard]] const auto& notifications() const { return notifications_; }
     [[nodiscard]] const auto& stages() const { return stages_; }
+    /// By service: failovers that took longer than it promises.
+    [[nodiscard]] const auto& over_rto() const { return over_rto_; }
     [[nodiscard]] const auto& prefix_limits() const { return prefix_limits_; }
     [[nodiscard]] std::uint64_t evidence_lost() const { return evidence_lost_; }
     [[nodiscard]] std::uint64_t alarms() const { return alarms_; }
@@ -73,6 +75,7 @@ private:
     std::map<NotificationKey, std::uint64_t> notifications_;
     std::map<std::string, std::uint64_t> prefix_limits_;  ///< sessions that reached one
     std::map<std::string, Stages> stages_;
+    std::map<std::string, std::uint64_t> over_rto_;
     std::uint64_t evidence_lost_ = 0;
     std::uint64_t alarms_ = 0;
 };
