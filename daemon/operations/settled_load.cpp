@@ -87,6 +87,9 @@ std::set<std::string> files_of(const conf::Config& config) {
     for (const conf::Neighbor& neighbor : config.neighbors) {
         if (!neighbor.password_file.empty()) out.insert(neighbor.password_file);
     }
+    for (const conf::Webhook& webhook : config.webhooks) {
+        if (!webhook.bearer_file.empty()) out.insert(webhook.bearer_file);
+    }
     return out;
 }
 
