@@ -179,8 +179,16 @@ void ExecChild::PutDown::operator()(ExecChild* child) const {
     owner->kill_group();
     error_code ignored;
     child->output_.close(ignored);
-    child->exit_.async_wait(descriptor_base::wait_read,
-                            [owner = std::move(owner)](const error_code&) { (void)owner->reap(); });
+    bury(std::move(owner));
+}
+
+void ExecChild::bury(std::unique_ptr<ExecChild> child) {
+    ExecChild& self = *child;
+    self.exit_.async_wait(descriptor_base::wait_read,
+                          [owner = std::move(child)](const error_code& error) mutable {
+                              if (!error && !owner->has_ended()) return bury(std::move(owner));
+                              (void)owner->reap();
+                          });
 }
 
 asio::awaitable<Result<ExecEnd, std::string>> ExecChild::ended(TimePoint until) {
@@ -195,16 +203,25 @@ asio::awaitable<Result<ExecEnd, std::string>> ExecChild::ended(TimePoint until) 
             timer.async_wait(asio::deferred));
         const auto [order, exit, readable, late] = co_await first.async_wait(
             asio::experimental::wait_for_one_success(), asio::use_awaitable);
-        if (!exit) {
+        if (!exit && has_ended()) {
             // Before the program is reaped its number, which is the group's, cannot be used again.
             kill_group();
             take_output();
             co_return reap();
         }
-        if (readable) break;
-        take_output();
+        if (exit && readable) break;
+        if (!readable) take_output();
     }
     co_return still_runs();
+}
+
+bool ExecChild::has_ended() const {
+    // Asio may report a descriptor as readable that is not: the event of one that was closed in the
+    // same turn, whose place in the reactor this one has taken.
+    ::siginfo_t info{};
+    const int error =
+        ::waitid(P_PID, static_cast<::id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT);
+    return error != 0 || info.si_pid == pid_;
 }
 
 void ExecChild::kill_group() const {

@@ -98,6 +98,8 @@ private:
 
     ExecChild(::pid_t pid, Descriptor exit, Descriptor output, std::vector<Turns::Turn> turns);
     [[nodiscard]] Result<ExecEnd, std::string> still_runs() const;
+    static void bury(std::unique_ptr<ExecChild> child);
+    [[nodiscard]] bool has_ended() const;
     void kill_group() const;
     Result<ExecEnd, std::string> reap();
     void take_output();
