@@ -143,15 +143,16 @@ std::optional<NeighborId> Neighbors::admit(const Address& address, const std::st
 }
 
 void Neighbors::when_settled(std::function<void()> settled) {
-    settled_ = std::move(settled);
+    settled_.push_back(std::move(settled));
     tell_settled();
 }
 
 void Neighbors::tell_settled() {
-    if (!settled_) return;
+    if (settled_.empty()) return;
     const bool all = std::ranges::all_of(
         drivers_, [](const auto& each) { return each.second->withdrawals_settled(); });
-    if (all) std::exchange(settled_, nullptr)();
+    if (!all) return;
+    for (const auto& settled : std::exchange(settled_, {})) settled();
 }
 
 void Neighbors::describe(const SnapshotRequest& request, Snapshot& out) const {

@@ -42,8 +42,8 @@ public:
     /// Brings drivers to where their neighbors are now, after a change of the configuration.
     void retarget();
 
-    /// Calls `settled` once, when every neighbor's TCP has acknowledged what was withdrawn; at once
-    /// if that is so already.
+    /// Calls each `settled` once, when every neighbor's TCP has acknowledged what was withdrawn; at
+    /// once if that is so already.
     void when_settled(std::function<void()> settled);
 
     /// See daemon/describe.hpp.
@@ -63,7 +63,7 @@ private:
     Listeners listeners_;
     MrtQueue mrt_;
     std::map<NeighborId, std::unique_ptr<PeerDriver>> drivers_;
-    std::function<void()> settled_;
+    std::vector<std::function<void()>> settled_;
 };
 
 }  // namespace swerve::daemon

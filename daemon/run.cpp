@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/actions/addresses.hpp"
 #include "daemon/main_loop.hpp"
 #include "daemon/operations/operations.hpp"
 #include "daemon/state/posix_disk.hpp"
@@ -25,6 +26,7 @@
 #include "daemon/state/store.hpp"
 #include "daemon/state_lock.hpp"
 #include "daemon/watchdog.hpp"
+#include "swerve/base/clock.hpp"
 
 namespace swerve::daemon {
 namespace {
@@ -90,6 +92,15 @@ void bound_the_end() {
         "the {} loop stopped moving: ending the process, so that the neighbors drop the routes",
         loop);
     std::_Exit(EXIT_FAILURE);
+}
+
+/// Until then, or until another signal says that it takes too long.
+void wait(io_context& io, boost::asio::signal_set& signals, TimePoint until) {
+    health::Timer timer{io, until};
+    timer.async_wait([&](const boost::system::error_code&) { signals.cancel(); });
+    signals.async_wait([&](const boost::system::error_code&, int) { timer.cancel(); });
+    io.restart();
+    io.run();
 }
 
 /// The loops with their threads; main runs on the caller's.
@@ -159,11 +170,22 @@ int run(const std::shared_ptr<const conf::Config>& config) {
                   events,
                   [&lateness] { return lateness; },
                   fresh_seed()};
-    Operations operations{loops.operations, main, config,
-                          ProcessState{store, boot.boot_id, boot.now, restored.crashes}};
+    Addresses addresses{
+        *config, loops.operations.get_executor(), [&events](std::string alarm) {
+            events.publish({BootClock::now(), wall_now(),
+                            DaemonEvent{DaemonEvent::Kind::alarm, std::move(alarm)}});
+        }};
+    Operations operations{loops.operations,
+                          main,
+                          config,
+                          ProcessState{store, boot.boot_id, boot.now, restored.crashes},
+                          {.addresses = &addresses}};
     events.attach(operations);
     if (const auto bound = main.listen(); !bound) return refuse(bound.error());
     if (const auto opened = operations.start(); !opened) return refuse(opened.error());
+
+    // Before the first probe looks for them.
+    addresses.add(*config);
 
     boost::asio::signal_set signals{loops.main, SIGTERM, SIGINT, SIGHUP};
     const std::function<void()> stopped = [&] { signals.cancel(); };
@@ -187,11 +209,17 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     watchdog.start();
     loops.main.run();  // returns when the last session has taken its last words
 
+    const TimePoint withdrawn = BootClock::now();
     watchdog.stop();  // before anything that may take long
     bound_the_end();
     main.end_probes();
     boost::asio::post(loops.operations, [&] { operations.stop(main.planned_restart()); });
     loops.join();
+    ::alarm(0);
+    if (!main.planned_restart()) {
+        wait(loops.main, signals, withdrawn + addresses.grace());
+        addresses.remove_all();
+    }
     return EXIT_SUCCESS;
 }
 

@@ -86,9 +86,9 @@ json::value json_string(std::string_view text) {
     return json::string{escape(text, longest_string)};
 }
 
-std::string quoted(std::string_view text) {
+std::string quoted(std::string_view text, std::size_t limit) {
     std::string out = "\"";
-    for (const char octet : escape(text, 2048)) {
+    for (const char octet : escape(text, limit)) {
         if (octet == '"' || octet == '\\') out += '\\';
         out += octet;
     }

@@ -19,8 +19,9 @@ namespace swerve::daemon {
 /// `text` as a JSON string that is valid UTF-8 without control characters, whatever it was.
 [[nodiscard]] boost::json::value json_string(std::string_view text);
 
-/// `text` in quotes for a key=value log line, so that the line can be taken apart again.
-[[nodiscard]] std::string quoted(std::string_view text);
+/// `text` in quotes for a key=value log line, so that the line can be taken apart again. At
+/// most `limit` octets of it.
+[[nodiscard]] std::string quoted(std::string_view text, std::size_t limit = 2048);
 
 [[nodiscard]] constexpr double seconds(Duration duration) {
     return static_cast<double>(duration.count()) / 1e9;

@@ -7,6 +7,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <exception>
 
+#include "daemon/actions/actions.hpp"
+#include "daemon/actions/addresses.hpp"
 #include "daemon/operations/api.hpp"
 #include "daemon/operations/control_socket.hpp"
 #include "daemon/operations/event_view.hpp"
@@ -83,10 +85,14 @@ Operations::Operations(boost::asio::io_context& io, MainPort& main,
                          DaemonEvent{DaemonEvent::Kind::alarm, std::move(text)}});
             },
         .keeper = std::make_shared<StateKeeper>(io.get_executor(), main, process, logger),
-        .reloader = {}});
+        .reloader = {},
+        .actions = {},
+        .addresses = options.addresses});
     parts_ = std::make_unique<Parts>(std::move(api), io, options.http);
     parts_->api->reloader =
         std::make_shared<Reloader>(*parts_->api, parts_->server, io.get_executor());
+    parts_->api->actions =
+        std::make_shared<Actions>(io.get_executor(), *parts_->api->config, std::move(logger));
 }
 
 Operations::~Operations() {
@@ -96,6 +102,7 @@ Operations::~Operations() {
 
 Result<void, std::string> Operations::start() {
     const conf::Config& config = *parts_->api->config;
+    if (parts_->api->addresses != nullptr) parts_->api->addresses->start();
     auto socket = ControlSocket::open(config.control_socket);
     if (!socket) return fail(socket.error());
     const int listening = socket->release();
@@ -116,6 +123,7 @@ void Operations::publish(const Event& event) {
     ApiContext& api = *parts_->api;
     if (const auto* reloaded = std::get_if<Reloaded>(&event.what)) {
         api.reloader->in_force(*reloaded->change);
+        api.actions->reconfigure(*api.config);
     }
     const EventView view = view_of(event, *api.config);
     const std::uint64_t id = api.events->next_id();
@@ -125,6 +133,7 @@ void Operations::publish(const Event& event) {
     if (!std::holds_alternative<BestPathEvent>(event.what)) api.audit->append(to_text(object));
     api.counters->count(event, *api.config);
     api.events->append(std::move(object));
+    api.actions->tell(event, view, *api.config, id);
     const auto* daemon = std::get_if<DaemonEvent>(&event.what);
     // Not before: until main has begun it has not yet made its own what was restored.
     if (daemon != nullptr && daemon->kind == DaemonEvent::Kind::started) api.keeper->start();
@@ -146,6 +155,8 @@ void Operations::stop(bool planned_restart) {
     parts_->socket.reset();
     parts_->server.stop();
     parts_->api->events->close();
+    parts_->api->actions->stop();
+    if (parts_->api->addresses != nullptr) parts_->api->addresses->stop();
 }
 
 std::optional<Endpoint> Operations::http_endpoint() const {

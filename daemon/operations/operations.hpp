@@ -19,10 +19,13 @@
 
 namespace swerve::daemon {
 
+class Addresses;
+
 struct OperationsOptions {
     HttpLimits http = {};
     Duration main_deadline = std::chrono::seconds{2};  ///< for main to answer
     std::shared_ptr<spdlog::logger> logger = {};       ///< absent: the default one
+    Addresses* addresses = nullptr;                    ///< lives longer; null: reloads change none
 };
 
 /// What this process adds to the saved state.

@@ -8,6 +8,7 @@
 #include <exception>
 #include <utility>
 
+#include "daemon/actions/addresses.hpp"
 #include "daemon/operations/ask.hpp"
 #include "daemon/operations/settled_load.hpp"
 #include "swerve/base/clock.hpp"
@@ -109,6 +110,8 @@ asio::awaitable<Reloader::Outcome> Reloader::apply(std::shared_ptr<const conf::C
     reenabled_.clear();
     if (seen && *seen) reenabled_ = reenabled(*change->after, (*seen)->neighbors);
     if (const auto ready = prepare_http(*change); !ready) co_return not_applied(ready.error());
+    // Before main is asked, whose new checks look for them at once.
+    if (context_.addresses != nullptr) context_.addresses->add(*change->after);
     using Done = std::function<void(std::optional<std::string>)>;
     const std::function<void(Done)> start = [&](Done done) {
         context_.main.apply(change, std::move(done));
@@ -122,6 +125,7 @@ asio::awaitable<Reloader::Outcome> Reloader::apply(std::shared_ptr<const conf::C
     }
     if (*answer) {
         next_http_.reset();
+        if (context_.addresses != nullptr) context_.addresses->undo();
         co_return not_applied(**answer);
     }
     co_return change;
@@ -145,6 +149,7 @@ void Reloader::in_force(const conf::Change& change) {
     context_.config = change.after;
     context_.counters->forget_all_but(*change.after);
     context_.reloads.succeeded(wall_now());
+    if (context_.addresses != nullptr) context_.addresses->in_force(*change.after, context_.main);
     if (next_http_) http_.serve_tcp(*std::exchange(next_http_, std::nullopt));
     for (const Reenabled& each : std::exchange(reenabled_, {})) {
         context_.alarm(fmt::format(
