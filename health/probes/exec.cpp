@@ -66,7 +66,7 @@ class ExecProbe final : public Probe {
 public:
     explicit ExecProbe(std::vector<std::string> argv) : argv_(std::move(argv)) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& /*context*/, TimePoint deadline) override {
+    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint deadline) override {
         const TimePoint started = BootClock::now();
         const TimePoint never = deadline + std::chrono::hours{1};
         // A run that cannot be killed, stuck in the kernel, keeps its turn: the check goes on
@@ -90,7 +90,9 @@ public:
         const auto child =
             ExecChild::start(co_await asio::this_coro::executor, *file, argv_, std::move(turns));
         if (!child) co_return unsure(escape(*file) + " could not be started: " + child.error());
+        step(context, "started " + escape(*file));
         const auto end = co_await (*child)->ended(is_short ? last_call : never);
+        if (end) step(context, "ended");
         std::string said = escape((*child)->last_line(), line_limit);
         if (!said.empty()) said = ": " + said;
         if (end) co_return outcome(*end, said);
