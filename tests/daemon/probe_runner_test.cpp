@@ -28,9 +28,16 @@ conf::Check check_of(std::string name, std::string type, FieldMap fields) {
     return check;
 }
 
+conf::Config config_of(std::vector<conf::Check> checks) {
+    conf::Config config{
+        .site = "test", .local_as = *Asn::from(64500), .router_id = *RouterId::from(1)};
+    config.checks = std::move(checks);
+    return config;
+}
+
 /// The loops of a daemon on one thread.
 struct Rig {
-    explicit Rig(std::vector<conf::Check> checks) { config.checks = std::move(checks); }
+    explicit Rig(std::vector<conf::Check> checks) : config(config_of(std::move(checks))) {}
 
     bool run_until(const std::function<bool()>& done) {
         const TimePoint give_up = BootClock::now() + 10s;
@@ -51,8 +58,7 @@ struct Rig {
         return *out;
     }
 
-    conf::Config config{
-        .site = "test", .local_as = *Asn::from(64500), .router_id = *RouterId::from(1)};
+    conf::Config config;
     boost::asio::io_context probes{1};
     boost::asio::io_context main{1};
     boost::asio::io_context other{1};
@@ -118,8 +124,9 @@ TEST_CASE("probe runner: an attempt by hand survives a reload and is answered wh
     rig.runner.stop();
     rig.runner.run_once(check, rig.other, keep);
     REQUIRE(rig.run_until([&] { return found.size() == 3; }));
+    CHECK(found[1].outcome.result == ProbeResult::unknown);
+    CHECK(found[1].outcome.reason == "the daemon is about to stop");
     CHECK(found[2].outcome.result == ProbeResult::unknown);
-    CHECK(found[2].outcome.reason == "the daemon is about to stop");
 }
 
 TEST_CASE("probe runner: outcomes and events find their check after it has another number") {
@@ -129,7 +136,7 @@ TEST_CASE("probe runner: outcomes and events find their check after it has anoth
     Rig rig({on_flag});
     const tcp::acceptor server(rig.other, {boost::asio::ip::address_v4::loopback(), 0});
     rig.runner.start();
-    rig.runner.attempt(0, 7, 1s);
+    rig.runner.attempt(0, 7, 1s, BootClock::now());
     conf::Config after = rig.config;
     after.checks = {tcp_check(server), on_flag};
     rig.runner.reconfigure(after, {std::nullopt, 0});
@@ -140,9 +147,9 @@ TEST_CASE("probe runner: outcomes and events find their check after it has anoth
     CHECK(rig.events[0].first == 1);
     CHECK(rig.events[0].second.result == ProbeResult::pass);
     // Of a check that is gone nothing is heard.
-    rig.runner.attempt(1, 8, 1s);
+    rig.runner.attempt(1, 8, 1s, BootClock::now());
     rig.runner.reconfigure(rig.config, {std::nullopt});
-    rig.runner.attempt(0, 9, 1s);
+    rig.runner.attempt(0, 9, 1s, BootClock::now());
     REQUIRE(rig.run_until([&] { return rig.finished.size() == 2; }));
     CHECK(rig.finished[1] == std::pair<failover::CheckId, std::uint64_t>{0, 9});
     rig.runner.stop();
