@@ -142,6 +142,14 @@ void describe_observed(const Speaker& speaker, const SnapshotRequest& request, S
                                       .site_community = speaker.config()->site_community});
 }
 
+void describe_history(const Speaker& speaker, const SnapshotRequest& request, Snapshot& out) {
+    const auto& checks = speaker.site().policy().checks;
+    const auto found = std::ranges::find(checks, request.history_of, &failover::CheckPolicy::name);
+    if (found == checks.end()) return;
+    out.history_of = found->name;
+    out.history = speaker.site().history(static_cast<failover::CheckId>(found - checks.begin()));
+}
+
 }  // namespace
 
 void describe(const Speaker& speaker, const SnapshotRequest& request, Snapshot& out) {
@@ -152,6 +160,7 @@ void describe(const Speaker& speaker, const SnapshotRequest& request, Snapshot& 
     if (request.received) describe_received(speaker, request, out);
     if (request.adj_out) describe_adj_out(speaker, request, out);
     if (request.observed) describe_observed(speaker, request, out);
+    if (!request.history_of.empty()) describe_history(speaker, request, out);
 }
 
 }  // namespace swerve::daemon

@@ -38,9 +38,7 @@ MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config,
                    [this](failover::CheckId check, health::Outcome finding) {
                        turn(failover::SourceEvent{check, std::move(finding)});
                    }}),
-      timer_(
-          loops.main,
-          [this] { take_turn([this](Moment at, SpeakerOutput& out) { speaker_.tick(at, out); }); }),
+      timer_(loops.main, [this] { tick(); }),
       stop_timer_(loops.main, [this] { finish_stop(); }) {}
 
 MainLoop::~MainLoop() = default;
@@ -69,15 +67,26 @@ std::size_t MainLoop::turn(const SpeakerEvent& event) {
 }
 
 void MainLoop::take_turn(const std::function<void(Moment, SpeakerOutput&)>& what) {
+    const Moment at = moment();
     SpeakerOutput out;
-    what(moment(), out);
-    carry_out(out);
+    what(at, out);
+    carry_out(out, at.now);
 }
 
-void MainLoop::carry_out(SpeakerOutput& out) {
+void MainLoop::tick() {
+    const Moment at = moment();
+    // Of several attempts that are due none was so before this.
+    const TimePoint due = std::min(at.now, speaker_.next_deadline().value_or(at.now));
+    SpeakerOutput out;
+    speaker_.tick(at, out);
+    carry_out(out, due);
+}
+
+void MainLoop::carry_out(SpeakerOutput& out, TimePoint due) {
     neighbors_.carry_out(out);
     for (const failover::StartProbe& start : out.probes) {
-        if (phase_ != Phase::stopped) probes_.attempt(start.check, start.attempt, start.timeout);
+        if (phase_ == Phase::stopped) break;
+        probes_.attempt(start.check, start.attempt, start.timeout, due);
     }
     for (Event& event : out.events) events_.publish(std::move(event));
     if (out.save) events_.save();
@@ -200,6 +209,16 @@ void MainLoop::stop(StopRequest request, std::function<void(std::optional<std::s
                       });
 }
 
+void MainLoop::when_settled(std::function<void()> done) {
+    boost::asio::post(loops_.main, [this, done = std::move(done)] {
+        neighbors_.when_settled([this, done] { boost::asio::post(loops_.operations, done); });
+    });
+}
+
+void MainLoop::probe_once(const conf::Check& check, std::function<void(ProbeTrial)> done) {
+    probes_.run_once(check, loops_.operations, std::move(done));
+}
+
 void MainLoop::saved_state(std::function<void(failover::SavedState)> done) {
     boost::asio::post(loops_.main, [this, done = std::move(done)] {
         boost::asio::post(loops_.operations,
@@ -214,6 +233,7 @@ std::shared_ptr<Snapshot> MainLoop::describe(const SnapshotRequest& request) con
     out->wall = now.wall;
     out->started = started_;
     out->started_wall = started_wall_;
+    out->attempt_lateness = probes_.lateness().copy();
     neighbors_.describe(request, *out);
     return out;
 }

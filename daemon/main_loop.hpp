@@ -69,6 +69,8 @@ public:
     void apply(std::shared_ptr<const conf::Change> change,
                std::function<void(std::optional<std::string>)> done) override;
     void stop(StopRequest request, std::function<void(std::optional<std::string>)> done) override;
+    void when_settled(std::function<void()> done) override;
+    void probe_once(const conf::Check& check, std::function<void(ProbeTrial)> done) override;
     void saved_state(std::function<void(failover::SavedState)> done) override;
 
     static constexpr Duration grace = std::chrono::seconds{3};
@@ -78,7 +80,9 @@ private:
 
     std::size_t turn(const SpeakerEvent& event);
     void take_turn(const std::function<void(Moment, SpeakerOutput&)>& what);
-    void carry_out(SpeakerOutput& out);
+    void tick();
+    /// `due`: when what is begun here was due.
+    void carry_out(SpeakerOutput& out, TimePoint due);
     void finish_stop();
     [[nodiscard]] std::optional<SiteSubject> find(const Subject& subject) const;
     [[nodiscard]] std::optional<std::string> reload(

@@ -9,6 +9,7 @@
 #include <string>
 #include <variant>
 
+#include "daemon/probe_runner.hpp"
 #include "daemon/snapshot.hpp"
 #include "daemon/speaker/speaker.hpp"
 #include "swerve/failover/site.hpp"
@@ -50,11 +51,19 @@ public:
     virtual void apply(std::shared_ptr<const conf::Change> change,
                        std::function<void(std::optional<std::string>)> done) = 0;
 
+    /// Calls `done` when every neighbor's TCP has acknowledged all that was withdrawn, or its
+    /// session is lost.
+    virtual void when_settled(std::function<void()> done) = 0;
+
     /// Ends the daemon as SIGTERM does; with `planned_restart` neighbors that keep the routes for
     /// it are told nothing (RFC 4724). `done` gets why not, in one sentence, or nothing when the
     /// end has begun.
     virtual void stop(StopRequest request,
                       std::function<void(std::optional<std::string>)> done) = 0;
+
+    /// One attempt of a check by hand, of which nothing else hears (ProbeRunner::run_once). `done`
+    /// comes within the check's timeout and a little.
+    virtual void probe_once(const conf::Check& check, std::function<void(ProbeTrial)> done) = 0;
 
     /// What is to outlive the process as main knows it; the caller adds boot and process.
     virtual void saved_state(std::function<void(failover::SavedState)> done) = 0;

@@ -118,11 +118,13 @@ void ProbeRunner::watch(Token token, const ProbePtr& probe) {
           });
 }
 
-void ProbeRunner::attempt(failover::CheckId check, std::uint64_t attempt, Duration timeout) {
+void ProbeRunner::attempt(failover::CheckId check, std::uint64_t attempt, Duration timeout,
+                          TimePoint due) {
     const Token token = tokens_[check];
     const ProbePtr probe = probes_.at(token).probe;
-    boost::asio::post(probes_io_, [this, token, probe, attempt, timeout] {
+    boost::asio::post(probes_io_, [this, token, probe, attempt, timeout, due] {
         if (stopped_) return;
+        lateness_.count(BootClock::now() - due);
         auto finished = [this, token, probe, attempt](const std::exception_ptr& error,
                                                       health::Outcome outcome) {
             if (error) outcome = broken(error);

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/lateness.hpp"
 #include "swerve/conf/config.hpp"
 #include "swerve/failover/policy.hpp"
 #include "swerve/health/probe.hpp"
@@ -43,8 +44,10 @@ public:
 
     /// Starts the event sources.
     void start();
-    /// Starts one attempt; called on the main loop.
-    void attempt(failover::CheckId check, std::uint64_t attempt, Duration timeout);
+    /// Starts one attempt that was due at `due`; called on the main loop.
+    void attempt(failover::CheckId check, std::uint64_t attempt, Duration timeout, TimePoint due);
+    /// How late attempts have begun. From any thread.
+    [[nodiscard]] const LatenessCounts& lateness() const { return lateness_; }
     /// One attempt by a probe of its own, which no tracker hears of and which disturbs nothing that
     /// runs. `done` is posted to `answer_on`, once, within the check's timeout and a little; the
     /// attempt goes on whatever a reload does meanwhile. From any thread.
@@ -93,6 +96,7 @@ private:
     health::ProbeContext context_;
     std::list<Running> running_;
     bool stopped_ = false;
+    LatenessCounts lateness_;
 };
 
 }  // namespace swerve::daemon

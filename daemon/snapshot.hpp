@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/lateness.hpp"
 #include "daemon/speaker/neighbor_table.hpp"
 #include "swerve/base/time.hpp"
 #include "swerve/bgp/observation.hpp"
@@ -99,6 +100,9 @@ struct Snapshot {
     bool observed_cut = false;
     std::deque<failover::FailoverRecord> failovers;
     std::vector<LoopView> loops;
+    LatenessCounts::Copy attempt_lateness = {};
+    std::string history_of = {};  ///< the check whose last results are in `history`; empty: none
+    std::deque<health::PastResult> history = {};  ///< oldest first
 };
 
 struct SnapshotRequest {
@@ -111,6 +115,7 @@ struct SnapshotRequest {
     bool observed = false;  ///< of the site's prefixes that overlap `prefix`
     std::size_t observed_limit = 1000;
     bool observed_whole = false;  ///< where there are more, none at all
+    std::string history_of = {};  ///< name of a check; empty: of none
 };
 
 }  // namespace swerve::daemon

@@ -8,6 +8,7 @@
 #include <boost/url/url_view.hpp>
 #include <vector>
 
+#include "daemon/actions/actions.hpp"
 #include "daemon/operations/adj_out_view.hpp"
 #include "daemon/operations/api_error.hpp"
 #include "daemon/operations/ask.hpp"
@@ -16,6 +17,7 @@
 #include "daemon/operations/json_text.hpp"
 #include "daemon/operations/metrics.hpp"
 #include "daemon/operations/observed_view.hpp"
+#include "daemon/operations/rto_view.hpp"
 #include "daemon/operations/views.hpp"
 #include "swerve/base/clock.hpp"
 #include "swerve/base/escape.hpp"
@@ -45,6 +47,7 @@ Answer failovers(ApiContextRef context, ApiCall call);
 Answer events(ApiContextRef context, ApiCall call);
 Answer adj_out(ApiContextRef context, ApiCall call);
 Answer observed(ApiContextRef context, ApiCall call);
+Answer rto(ApiContextRef context, ApiCall call);
 Answer config(ApiContextRef context, ApiCall call);
 Answer metrics(ApiContextRef context, ApiCall call);
 Answer healthz(ApiContextRef context, ApiCall call);
@@ -58,7 +61,7 @@ struct Route {
     Answer (*handler)(ApiContextRef context, ApiCall call);
 };
 
-constexpr std::array<Route, 22> table{{
+constexpr std::array<Route, 24> table{{
     {"GET", "/v1/status", false, {}, status},
     {"GET", "/v1/neighbors", true, {}, neighbors},
     {"GET", "/v1/services", true, {}, services},
@@ -69,7 +72,9 @@ constexpr std::array<Route, 22> table{{
     {"GET", "/v1/explain", false, {"prefix"}, explain},
     {"GET", "/v1/failovers", true, {}, failovers},
     {"GET", "/v1/events", false, {"since", "follow"}, events},
+    {"GET", "/v1/rto", true, {}, rto},
     {"GET", "/v1/config", false, {}, config},
+    {"POST", "/v1/checks/NAME/probe", true, {}, probe},
     {"POST", "/v1/announce", false, {}, announce},
     {"POST", "/v1/withdraw", false, {}, withdraw},
     {"POST", "/v1/drain", false, {}, drain},
@@ -98,7 +103,8 @@ constexpr std::array<Route, 22> table{{
 }
 
 Answer status(ApiContextRef context, ApiCall /*call*/) {
-    const SnapshotRef snapshot = co_await take_snapshot(context, {});
+    const SnapshotRequest request;
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
     if (!snapshot) co_return main_silent(*context);
     json::array last;
     for (const auto* event : context->events->last(events_in_status)) last.push_back(*event);
@@ -108,8 +114,9 @@ Answer status(ApiContextRef context, ApiCall /*call*/) {
 using ListView = json::array (*)(const Snapshot&, views::Only);
 
 /// One of the lists that a name narrows down to one element.
-Answer list(ApiContextRef context, ApiCall call, std::string_view what, ListView view) {
-    const SnapshotRef snapshot = co_await take_snapshot(context, {});
+Answer list(ApiContextRef context, ApiCall call, std::string_view what, ListView view,
+            SnapshotRequest request = {}) {
+    const SnapshotRef snapshot = co_await take_snapshot(context, std::move(request));
     if (!snapshot) co_return main_silent(*context);
     views::Only only;
     if (!call.name.empty()) only = call.name;
@@ -133,7 +140,9 @@ Answer services(ApiContextRef context, ApiCall call) {
 }
 
 Answer checks(ApiContextRef context, ApiCall call) {
-    return list(std::move(context), std::move(call), "checks", views::checks);
+    SnapshotRequest request;
+    request.history_of = call.name;
+    return list(std::move(context), std::move(call), "checks", views::checks, std::move(request));
 }
 
 /// The parameters of calls that list routes.
@@ -223,7 +232,8 @@ Answer failovers(ApiContextRef context, ApiCall call) {
                                   "GET /v1/failovers lists them");
         }
     }
-    const SnapshotRef snapshot = co_await take_snapshot(context, {});
+    const SnapshotRequest request;
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
     if (!snapshot) co_return main_silent(*context);
     json::array found = views::failovers(*snapshot, only);
     if (only && found.empty()) {
@@ -266,8 +276,22 @@ Answer events(ApiContextRef context, ApiCall call) {
     co_return json_response(body);
 }
 
+Answer rto(ApiContextRef context, ApiCall call) {
+    const SnapshotRequest request;
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
+    if (!snapshot) co_return main_silent(*context);
+    views::Only only;
+    if (!call.name.empty()) only = call.name;
+    json::array found = views::rto(*snapshot, only);
+    if (only && found.empty()) co_return input_response(no_such("service", call.name));
+    json::object body = views::envelope("swerve.rto/1", *snapshot);
+    body["services"] = std::move(found);
+    co_return json_response(body);
+}
+
 Answer config(ApiContextRef context, ApiCall /*call*/) {
-    const SnapshotRef snapshot = co_await take_snapshot(context, {});
+    const SnapshotRequest request;
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
     if (!snapshot) co_return main_silent(*context);
     json::object body = views::envelope("swerve.config/1", *snapshot);
     body["file"] = json_string(snapshot->config->file);
@@ -285,19 +309,22 @@ Answer metrics(ApiContextRef context, ApiCall /*call*/) {
                                 .log_counts = context->log_counter->counts(),
                                 .audit_failures = context->audit->failures(),
                                 .reloads = context->reloads,
-                                .process = read_process_facts()};
+                                .process = read_process_facts(),
+                                .actions = context->actions->counts()};
     co_return HttpResponse{.content_type = "text/plain; version=0.0.4; charset=utf-8",
                            .body = render(collect(sources))};
 }
 
 Answer healthz(ApiContextRef context, ApiCall /*call*/) {
-    const SnapshotRef snapshot = co_await take_snapshot(context, {});
+    const SnapshotRequest request;
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
     if (!snapshot) co_return plain(503, "the main loop does not answer");
     co_return plain(200, "ok");
 }
 
 Answer readyz(ApiContextRef context, ApiCall /*call*/) {
-    const SnapshotRef snapshot = co_await take_snapshot(context, {});
+    const SnapshotRequest request;
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
     if (!snapshot) co_return plain(503, "the main loop does not answer");
     if (snapshot->site.stopping) co_return plain(503, "the daemon is stopping");
     const auto ready =
@@ -312,13 +339,13 @@ Answer readyz(ApiContextRef context, ApiCall /*call*/) {
 }
 
 struct Target {
-    std::string path;  ///< without the name
+    std::string path;  ///< without the name, or with NAME in its place
     std::string name;  ///< decoded third segment of /v1/…
     bool named = false;
     std::map<std::string, std::string> parameters;
 };
 
-/// Cuts "/v1/checks/web?x=1" apart; the error is what to answer.
+/// Cuts "/v1/checks/web?x=1" or "/v1/checks/web/probe" apart; the error is what to answer.
 [[nodiscard]] Result<Target, HttpResponse> parse_target(const std::string& text) {
     const auto url = boost::urls::parse_origin_form(text);
     if (!url) {
@@ -328,10 +355,11 @@ struct Target {
     Target out;
     std::vector<std::string> segments;
     for (const auto segment : url->segments()) segments.emplace_back(segment);
-    const std::size_t own = segments.size() == 3 ? 2 : segments.size();
-    for (std::size_t i = 0; i < own; ++i) out.path += "/" + segments[i];
-    out.named = segments.size() == 3;
+    out.named = segments.size() == 3 || segments.size() == 4;
     if (out.named) out.name = segments[2];
+    if (segments.size() == 3) segments.pop_back();
+    if (segments.size() == 4) segments[2] = "NAME";
+    for (const std::string& segment : segments) out.path += "/" + segment;
     for (const auto parameter : url->params()) {
         if (!out.parameters.emplace(parameter.key, parameter.value).second) {
             return fail(bad_request(fmt::format("the parameter '{}' is given twice",

@@ -20,6 +20,8 @@
 
 namespace swerve::daemon {
 
+class Actions;
+class Addresses;
 class Reloader;
 class StateKeeper;
 
@@ -37,6 +39,9 @@ struct ApiContext {
     std::function<void(std::string)> alarm;  ///< publishes it as an event
     std::shared_ptr<StateKeeper> keeper;
     std::shared_ptr<Reloader> reloader;
+    std::shared_ptr<Actions> actions;
+    Addresses* addresses;         ///< null: reloads change none
+    unsigned probes_by_hand = 0;  ///< attempts under way
 };
 using ApiContextRef = std::shared_ptr<ApiContext>;
 
@@ -56,7 +61,7 @@ struct ApiCall {
 [[nodiscard]] boost::asio::awaitable<std::shared_ptr<const Snapshot>> take_snapshot(
     ApiContextRef context, SnapshotRequest request);
 
-// The commands, in commands.cpp and reload_call.cpp.
+// The commands, in commands.cpp, probe_call.cpp and reload_call.cpp.
 [[nodiscard]] boost::asio::awaitable<HttpResponse> announce(ApiContextRef context, ApiCall call);
 [[nodiscard]] boost::asio::awaitable<HttpResponse> withdraw(ApiContextRef context, ApiCall call);
 [[nodiscard]] boost::asio::awaitable<HttpResponse> drain(ApiContextRef context, ApiCall call);
@@ -64,6 +69,7 @@ struct ApiCall {
 [[nodiscard]] boost::asio::awaitable<HttpResponse> clear(ApiContextRef context, ApiCall call);
 [[nodiscard]] boost::asio::awaitable<HttpResponse> command_neighbor(ApiContextRef context,
                                                                     ApiCall call);
+[[nodiscard]] boost::asio::awaitable<HttpResponse> probe(ApiContextRef context, ApiCall call);
 [[nodiscard]] boost::asio::awaitable<HttpResponse> stop(ApiContextRef context, ApiCall call);
 [[nodiscard]] boost::asio::awaitable<HttpResponse> reload(ApiContextRef context, ApiCall call);
 /// Reloads for nobody who waits: the outcome goes into the log and the audit file.

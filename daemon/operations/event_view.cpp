@@ -93,11 +93,16 @@ template <class State>
 [[nodiscard]] EventView view(const EvidenceEvent& event, TimePoint at) {
     const std::string& name = event.name;
     const double held = seconds(std::max(Duration{}, event.until - at));
+    const bool fails = event.then == health::OnUnknown::fail;
     return {"evidence_lost", Severity::critical, name,
-            fmt::format("check {} has no evidence; its last verdict is held for {:.1f} s, then it "
-                        "counts as failed: {}",
-                        name, held, event.reason),
-            json::object{{"reason", json_string(event.reason)}, {"held_until_s", held}}};
+            fmt::format("check {} has no evidence; its last verdict is held for {:.1f} s, then {}: "
+                        "{}",
+                        name, held,
+                        fails ? "it counts as failed" : "it stands under an alarm until there is",
+                        event.reason),
+            json::object{{"reason", json_string(event.reason)},
+                         {"held_until_s", held},
+                         {"then", fails ? "fail" : "hold"}}};
 }
 
 [[nodiscard]] EventView view(const CheckAlarmEvent& event) {
@@ -108,8 +113,12 @@ template <class State>
 }
 
 [[nodiscard]] EventView view(const DampingEvent& event, TimePoint at) {
-    json::object detail{{"wait_s", nullptr}, {"reason", json_string(event.reason)}};
-    if (event.wait) detail["wait_s"] = seconds(std::max(Duration{}, event.wait->until - at));
+    json::object detail{
+        {"wait_s", nullptr}, {"cause", nullptr}, {"reason", json_string(event.reason)}};
+    if (event.wait) {
+        detail["wait_s"] = seconds(std::max(Duration{}, event.wait->until - at));
+        detail["cause"] = json_string(views::cause_word(event.wait->cause));
+    }
     const bool flaps =
         event.wait && event.wait->cause == failover::Damping::Cause::changes_per_hour;
     return {"damping", flaps ? Severity::critical : Severity::info, event.name,
@@ -118,8 +127,10 @@ template <class State>
 
 [[nodiscard]] EventView view(const VerdictEvent& event) {
     const std::string& name = event.name;
-    const bool good = event.to == failover::Verdict::up;
-    return {"verdict", good ? Severity::info : Severity::critical, name,
+    const Severity severity = event.to == failover::Verdict::up         ? Severity::info
+                              : event.to == failover::Verdict::degraded ? Severity::warning
+                                                                        : Severity::critical;
+    return {"verdict", severity, name,
             fmt::format("service {}: verdict {} -> {}: {}", name, failover::to_string(event.from),
                         failover::to_string(event.to), event.reason),
             change(event.from, event.to, event.reason)};

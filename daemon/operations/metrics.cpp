@@ -46,6 +46,18 @@ public:
         }
         out.bucket.push_back({histogram.count(), std::numeric_limits<double>::infinity()});
     }
+    void add(Labels labels, const LatenessCounts::Copy& counts) {
+        ClientMetric::Histogram& out = sample(std::move(labels)).histogram;
+        std::uint64_t total = 0;
+        for (std::size_t i = 0; i < counts.buckets.size(); ++i) {
+            total += counts.buckets[i];
+            const bool last = i == LatenessCounts::bounds.size();
+            out.bucket.push_back({total, last ? std::numeric_limits<double>::infinity()
+                                              : seconds(LatenessCounts::bounds[i])});
+        }
+        out.sample_count = total;
+        out.sample_sum = seconds(counts.sum);
+    }
     void move_to(std::vector<MetricFamily>& out) {
         if (!family_.metric.empty()) out.push_back(std::move(family_));
     }
@@ -195,14 +207,36 @@ void add_traffic(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
     move_all(out, sent, received, advertised, kept, kept_octets, heard, limit, pending, queue);
 }
 
+constexpr std::array shown_states{failover::Shown::nothing, failover::Shown::draining,
+                                  failover::Shown::degraded, failover::Shown::announced};
+
+/// What the network sees of services, and what holds back that it sees more.
+void add_shown(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
+    auto shown = gauge("swerve_service_shown", "1 for what the network sees of the service.");
+    auto penalty = gauge("swerve_service_damping_penalty",
+                         "What the model of upstreams' route flap damping (RFC 2439) counts.");
+    auto damped = gauge("swerve_service_damped",
+                        "1 while an announcement, or its better attributes, wait for damping.");
+    for (const auto& service : snapshot.site.services) {
+        for (const failover::Shown each : shown_states) {
+            shown.add({{"service", service.name}, {"shown", std::string{to_string(each)}}},
+                      each == service.shown ? 1 : 0);
+        }
+        penalty.add({{"service", service.name}}, service.damping.penalty(snapshot.now));
+        damped.add({{"service", service.name}}, service.damped ? 1 : 0);
+    }
+    move_all(out, shown, penalty, damped);
+}
+
 void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
     auto healthy = gauge("swerve_service_healthy", "1 while the verdict of the service is up.");
     auto drained = gauge("swerve_service_drained", "1 while an operator drains the service.");
     auto draining =
-        gauge("swerve_service_draining", "1 while its drain announces it with GRACEFUL_SHUTDOWN.");
+        gauge("swerve_service_draining", "1 while the stages of its drain still announce it.");
     auto count = gauge("swerve_service_prefixes", "Prefixes of the service.");
     auto holding =
         gauge("swerve_service_sent_to", "Neighbors that hold at least one prefix of the service.");
+    const Holders holders{snapshot};
     std::size_t total = snapshot.site.manual_routes.size();
     for (const auto& service : snapshot.site.services) {
         const Labels label{{"service", service.name}};
@@ -213,7 +247,7 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
         drained.add(label, service.drain ? 1 : 0);
         draining.add(label, service.leaving_until ? 1 : 0);
         count.add(label, prefixes);
-        holding.add(label, holders(snapshot, service));
+        holding.add(label, holders.of(service));
     }
     auto announced = gauge("swerve_prefix_announced",
                            "1 while at least one neighbor holds the prefix from this site.");
@@ -258,6 +292,8 @@ void add_checks(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
     auto last_run =
         gauge("swerve_check_last_run_timestamp_seconds", "When the last attempt ended, Unix time.");
     auto duration = gauge("swerve_check_duration_seconds", "How long the last attempt took.");
+    auto alarm = gauge("swerve_check_alarm",
+                       "1 while the check calls for somebody though it changes no verdict.");
     for (std::size_t i = 0; i < snapshot.site.checks.size(); ++i) {
         const auto& check = snapshot.site.checks[i];
         const Labels label{{"check", check.name}};
@@ -270,13 +306,18 @@ void add_checks(const Snapshot& snapshot, std::vector<MetricFamily>& out) {
                      check.results[static_cast<std::size_t>(each)]);
         }
         failures.add(label, check.failures);
+        alarm.add(label, check.alarm.empty() ? 0 : 1);
         if (!check.last) continue;
         success.add({{"check", check.name}, {"type", snapshot.config->checks[i].probe.type}},
                     check.last->result == health::ProbeResult::pass ? 1 : 0);
         last_run.add(label, timestamp(snapshot, check.last->finished));
         duration.add(label, seconds(check.last->finished - check.last->started));
     }
-    move_all(out, success, state, runs, failures, last_run, duration);
+    auto lateness =
+        histogram("swerve_check_lateness_seconds",
+                  "How late attempts began: what the loops have added to the interval.");
+    lateness.add({}, snapshot.attempt_lateness);
+    move_all(out, success, state, runs, failures, last_run, duration, alarm, lateness);
 }
 
 void add_events(const EventCounters& counters, std::vector<MetricFamily>& out) {
@@ -325,6 +366,20 @@ void add_events(const EventCounters& counters, std::vector<MetricFamily>& out) {
              alarms);
 }
 
+void add_promises(const MetricSources& sources, std::vector<MetricFamily>& out) {
+    auto rto = gauge("swerve_service_rto_seconds", "What the configuration promises as `rto`.");
+    auto over = counter("swerve_failover_over_rto_total",
+                        "Failovers that took longer than promised, from the first evidence on.");
+    const auto& counts = sources.counters.over_rto();
+    for (const conf::Service& service : sources.snapshot.config->services) {
+        if (!service.rto) continue;
+        rto.add({{"service", service.name}}, seconds(*service.rto));
+        const auto count = counts.find(service.name);
+        over.add({{"service", service.name}}, count == counts.end() ? 0 : count->second);
+    }
+    move_all(out, rto, over);
+}
+
 void add_reloads(const ReloadFacts& reloads, std::vector<MetricFamily>& out) {
     auto successful = gauge("swerve_config_last_reload_successful",
                             "1 when the configuration file is what is in force; 0 after a reload "
@@ -359,6 +414,31 @@ void add_daemon(const MetricSources& sources, std::vector<MetricFamily>& out) {
     move_all(out, lateness, messages, audit, stopping);
 }
 
+void add_actions(const ActionCounts& actions, std::vector<MetricFamily>& out) {
+    auto runs = counter("swerve_hook_runs_total", "Runs of hooks by result.");
+    auto dropped =
+        counter("swerve_hook_dropped_total", "Changes a hook was not run for: too many waited.");
+    for (const auto& hook : actions.hooks) {
+        for (std::size_t i = 0; i < hook.runs.size(); ++i) {
+            runs.add({{"hook", hook.name},
+                      {"result", std::string{to_string(static_cast<HookResult>(i))}}},
+                     hook.runs[i]);
+        }
+        dropped.add({{"hook", hook.name}}, hook.dropped);
+    }
+    auto deliveries = counter("swerve_webhook_deliveries_total", "Notices to webhooks by result.");
+    auto queue = gauge("swerve_webhook_queue", "Notices that wait for the webhook.");
+    for (const auto& webhook : actions.webhooks) {
+        for (std::size_t i = 0; i < webhook.notices.size(); ++i) {
+            deliveries.add({{"webhook", webhook.name},
+                            {"result", std::string{to_string(static_cast<WebhookResult>(i))}}},
+                           webhook.notices[i]);
+        }
+        queue.add({{"webhook", webhook.name}}, webhook.waiting);
+    }
+    move_all(out, runs, dropped, deliveries, queue);
+}
+
 }  // namespace
 
 std::vector<MetricFamily> collect(const MetricSources& sources) {
@@ -367,11 +447,14 @@ std::vector<MetricFamily> collect(const MetricSources& sources) {
     add_sessions(sources.snapshot, out);
     add_traffic(sources.snapshot, out);
     add_services(sources.snapshot, out);
+    add_shown(sources.snapshot, out);
     add_observed(sources.snapshot, out);
     add_checks(sources.snapshot, out);
     add_events(sources.counters, out);
+    add_promises(sources, out);
     add_reloads(sources.reloads, out);
     add_daemon(sources, out);
+    add_actions(sources.actions, out);
     return out;
 }
 

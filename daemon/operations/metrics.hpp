@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/actions/actions.hpp"
 #include "daemon/operations/event_counters.hpp"
 #include "daemon/operations/log_counter.hpp"
 #include "daemon/operations/reload_facts.hpp"
@@ -32,6 +33,7 @@ struct MetricSources {
     std::uint64_t audit_failures;
     ReloadFacts reloads;
     ProcessFacts process;
+    ActionCounts actions = {};
 };
 
 /// Above this many prefixes of all services together there are no series per prefix.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json/array.hpp>
+#include <set>
 
 #include "daemon/operations/change_view.hpp"
 #include "daemon/operations/command.hpp"
@@ -28,10 +29,14 @@ namespace {
     });
 }
 
-[[nodiscard]] bool is_announced(const Snapshot& snapshot, std::string_view service) {
-    return std::ranges::any_of(snapshot.site.services, [&](const auto& view) {
-        return view.name == service && holders(snapshot, view) > 0;
-    });
+/// Names of the services of which neighbors hold a prefix.
+[[nodiscard]] std::set<std::string_view> announced(const Snapshot& snapshot) {
+    const Holders holders{snapshot};
+    std::set<std::string_view> out;
+    for (const auto& view : snapshot.site.services) {
+        if (holders.of(view) > 0) out.insert(view.name);
+    }
+    return out;
 }
 
 /// The change with what it meets: sessions that are up, services that neighbors hold and neighbors
@@ -43,8 +48,9 @@ namespace {
         resets[i].as_object()["established"] = is_established(snapshot, change.resets[i].neighbor);
     }
     json::array& routes = out["routes"].as_array();
+    const auto held = announced(snapshot);
     for (std::size_t i = 0; i < routes.size(); ++i) {
-        routes[i].as_object()["announced"] = is_announced(snapshot, change.routes[i].service);
+        routes[i].as_object()["announced"] = held.contains(change.routes[i].service);
     }
     json::array enabled;
     for (const Reenabled& each : reenabled(*change.after, snapshot.neighbors)) {
@@ -55,19 +61,24 @@ namespace {
     return out;
 }
 
-[[nodiscard]] HttpResponse failure_response(const ReloadFailure& failure) {
-    json::array diagnostics;
-    for (const conf::Diagnostic& fault : failure.faults) {
-        diagnostics.push_back(json::object{{"file", json_string(fault.file)},
-                                           {"line", fault.line},
-                                           {"column", fault.column},
-                                           {"path", json_string(fault.path)},
-                                           {"message", json_string(fault.message)},
-                                           {"hint", json_string(fault.hint)},
-                                           {"count", fault.count}});
+[[nodiscard]] json::array diagnostics(const conf::Diagnostics& faults) {
+    json::array out;
+    for (const conf::Diagnostic& fault : faults) {
+        out.push_back(json::object{{"file", json_string(fault.file)},
+                                   {"line", fault.line},
+                                   {"column", fault.column},
+                                   {"path", json_string(fault.path)},
+                                   {"message", json_string(fault.message)},
+                                   {"hint", json_string(fault.hint)},
+                                   {"count", fault.count},
+                                   {"severity", json_string(to_string(fault.severity))}});
     }
+    return out;
+}
+
+[[nodiscard]] HttpResponse failure_response(const ReloadFailure& failure) {
     return error_response(failure.code, failure.message, failure.hint,
-                          {{"diagnostics", std::move(diagnostics)}});
+                          {{"diagnostics", diagnostics(failure.faults)}});
 }
 
 [[nodiscard]] std::string outcome_text(const Reloader::Outcome& outcome) {
@@ -79,8 +90,10 @@ namespace {
     const auto count = [](std::size_t number, std::string_view what) {
         return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
     };
-    return fmt::format("{} changed, {} reset", count(change.keys.size(), "key"),
-                       count(change.resets.size(), "session"));
+    std::string out = fmt::format("{} changed, {} reset", count(change.keys.size(), "key"),
+                                  count(change.resets.size(), "session"));
+    const std::size_t warnings = change.after->warnings.size();
+    return warnings == 0 ? out : out + ", " + count(warnings, "warning");
 }
 
 [[nodiscard]] Checked<bool> wants_preview(const ApiCall& call) {
@@ -116,6 +129,7 @@ asio::awaitable<HttpResponse> reload(ApiContextRef context, ApiCall call) {
     body["file"] = json_string(context->config->file);
     body["text"] = json_string(outcome_text(outcome));
     body["change"] = met_by(**outcome, *before);
+    body["diagnostics"] = diagnostics((*outcome)->after->warnings);
     co_return HttpResponse{.body = to_text(body) + "\n"};
 }
 

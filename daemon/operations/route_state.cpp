@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 namespace swerve::daemon {
 
@@ -34,13 +35,6 @@ void decide_one(const SiteView& site, SiteRoute& route) {
                    : on_prefix->kind == OverrideKind::drain  ? Intent::drain
                                                              : Intent::withdraw;
     route.reason = override_reason(*on_prefix);
-}
-
-[[nodiscard]] bool holds_id(const NeighborView& neighbor, const bgp::BlockRef& block,
-                            std::uint32_t id) {
-    return std::ranges::any_of(neighbor.sent, [&](const SentRange& sent) {
-        return sent.block == block && sent.range.begin <= id && id < sent.range.end;
-    });
 }
 
 /// First id of the block whose prefix does not stand before `prefix`.
@@ -78,6 +72,7 @@ void for_each_overlapping(const bgp::PrefixBlock& block, const Prefix& prefix,
 void for_each_route(const Snapshot& snapshot, const std::optional<Prefix>& overlapping,
                     const std::function<bool(const SiteRoute&)>& visit) {
     const SiteView& site = snapshot.site;
+    const Holders holders{snapshot};
     bool go_on = true;
     const auto show = [&](const Prefix& prefix, const SiteView::Service* service,
                           std::size_t sent_to) {
@@ -92,10 +87,7 @@ void for_each_route(const Snapshot& snapshot, const std::optional<Prefix>& overl
     for (const auto& service : site.services) {
         for (const auto& block : service.prefixes) {
             const auto show_id = [&](std::uint32_t id) {
-                const auto sent_to = std::ranges::count_if(
-                    snapshot.neighbors,
-                    [&](const NeighborView& neighbor) { return holds_id(neighbor, block, id); });
-                return show(block->at(id), &service, static_cast<std::size_t>(sent_to));
+                return show(block->at(id), &service, holders.of(block, id));
             };
             if (overlapping) {
                 for_each_overlapping(*block, *overlapping, show_id);
@@ -114,11 +106,31 @@ void for_each_route(const Snapshot& snapshot, const std::optional<Prefix>& overl
     }
 }
 
-std::size_t holders(const Snapshot& snapshot, const SiteView::Service& service) {
-    const auto count = std::ranges::count_if(snapshot.neighbors, [&](const NeighborView& neighbor) {
-        return std::ranges::any_of(neighbor.sent, [&](const SentRange& sent) {
-            return sent.range.size() > 0 && std::ranges::count(service.prefixes, sent.block) > 0;
-        });
+Holders::Holders(const Snapshot& snapshot) {
+    for (const NeighborView& neighbor : snapshot.neighbors) {
+        for (const SentRange& sent : neighbor.sent) {
+            if (sent.range.size() > 0) {
+                held_[sent.block.get()].push_back({&neighbor, sent.range});
+            }
+        }
+    }
+}
+
+std::size_t Holders::of(const SiteView::Service& service) const {
+    std::set<const NeighborView*> found;
+    for (const bgp::BlockRef& block : service.prefixes) {
+        const auto held = held_.find(block.get());
+        if (held == held_.end()) continue;
+        for (const Held& each : held->second) found.insert(each.neighbor);
+    }
+    return found.size();
+}
+
+std::size_t Holders::of(const bgp::BlockRef& block, std::uint32_t id) const {
+    const auto held = held_.find(block.get());
+    if (held == held_.end()) return 0;
+    const auto count = std::ranges::count_if(held->second, [&](const Held& each) {
+        return each.range.begin <= id && id < each.range.end;
     });
     return static_cast<std::size_t>(count);
 }

@@ -1,9 +1,12 @@
 #pragma once
 // Of one prefix of this site: what is wanted, why, and who holds it.
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "daemon/snapshot.hpp"
 
@@ -24,9 +27,23 @@ struct SiteRoute {
 void for_each_route(const Snapshot& snapshot, const std::optional<Prefix>& overlapping,
                     const std::function<bool(const SiteRoute&)>& visit);
 
-/// Established neighbors that hold at least one prefix of the service.
-[[nodiscard]] std::size_t holders(const Snapshot& snapshot,
-                                  const failover::SiteView::Service& service);
+/// Which neighbors hold what, indexed once: of thousands of services nobody may look through what
+/// is sent for each.
+class Holders {
+public:
+    explicit Holders(const Snapshot& snapshot);
+    /// Established neighbors that hold at least one prefix of the service.
+    [[nodiscard]] std::size_t of(const failover::SiteView::Service& service) const;
+    /// Those that hold this prefix.
+    [[nodiscard]] std::size_t of(const bgp::BlockRef& block, std::uint32_t id) const;
+
+private:
+    struct Held {
+        const NeighborView* neighbor;
+        bgp::IdRange range;
+    };
+    std::unordered_map<const bgp::PrefixBlock*, std::vector<Held>> held_;
+};
 
 [[nodiscard]] bool holds(const NeighborView& neighbor, const Prefix& prefix);
 

@@ -17,96 +17,7 @@ using failover::SiteView;
 
 namespace {
 
-constexpr std::size_t prefixes_shown = 20;
 constexpr std::size_t longest_line = 1U << 20U;  // a list of prefixes is one line
-
-[[nodiscard]] json::object service(const Snapshot& snapshot, const SiteView::Service& view) {
-    std::size_t count = 0;
-    json::array prefixes;
-    for (const auto& block : view.prefixes) {
-        count += block->size();
-        for (std::uint32_t id = 0; id < block->size() && prefixes.size() < prefixes_shown; ++id) {
-            prefixes.push_back(json_string(block->at(id).to_string()));
-        }
-    }
-    const auto established =
-        std::ranges::count(snapshot.neighbors, bgp::State::established, &NeighborView::state);
-    const auto check_name = [&](std::uint32_t check) {
-        return std::string_view{snapshot.site.checks.at(check).name};
-    };
-    json::object out;
-    out["name"] = json_string(view.name);
-    out["verdict"] = json_string(failover::to_string(view.verdict));
-    out["verdict_reason"] = json_string(view.verdict_reason);
-    out["verdict_since"] = wall_of(snapshot, view.verdict_since);
-    out["intent"] = json_string(failover::to_string(view.intent));
-    out["intent_reason"] = json_string(view.intent_reason);
-    out["intent_since"] = wall_of(snapshot, view.intent_since);
-    out["healthy_when"] = json_string(health::to_string(view.healthy_when, check_name));
-    out["prefix_count"] = count;
-    out["prefixes"] = std::move(prefixes);
-    out["drain"] = override_of(view.drain, snapshot.now);
-    out["drain_stage"] = !view.drain          ? json::value(nullptr)
-                         : view.leaving_until ? json_string("graceful_shutdown")
-                                              : json_string("withdrawn");
-    out["drain_stage_s"] = or_null(view.leaving_until, [&](TimePoint until) {
-        return json::value(seconds(std::max(Duration{}, until - snapshot.now)));
-    });
-    out["sent_to"] = holders(snapshot, view);
-    out["established_neighbors"] = established;
-    return out;
-}
-
-[[nodiscard]] json::object last_outcome(const Snapshot& snapshot, const health::Outcome& outcome) {
-    json::object out;
-    out["result"] = json_string(health::to_string(outcome.result));
-    out["reason"] = json_string(outcome.reason);
-    out["finished"] = wall_of(snapshot, outcome.finished);
-    out["duration_s"] = seconds(outcome.finished - outcome.started);
-    out["age_s"] = seconds(snapshot.now - outcome.finished);
-    return out;
-}
-
-[[nodiscard]] json::object check(const Snapshot& snapshot, std::size_t index) {
-    const SiteView::Check& view = snapshot.site.checks[index];
-    const health::ProbeSpec& probe = snapshot.config->checks[index].probe;
-    const health::ProbeType* type = health::find_probe_type(probe.type);
-    json::array services;
-    for (const auto& of : snapshot.site.services) {
-        if (std::ranges::binary_search(health::checks_of(of.healthy_when), index)) {
-            services.push_back(json_string(of.name));
-        }
-    }
-    json::object out;
-    out["name"] = json_string(view.name);
-    out["type"] = json_string(probe.type);
-    out["target"] = type == nullptr ? nullptr : text_or_null(type->target(probe.fields));
-    out["state"] = json_string(health::to_string(view.state));
-    out["reason"] = json_string(view.reason);
-    out["since"] = wall_of(snapshot, view.since);
-    out["interval_s"] = seconds(view.policy.interval);
-    out["fast_interval_s"] = seconds(view.policy.fast_interval);
-    out["timeout_s"] = seconds(view.policy.timeout);
-    out["rise"] = view.policy.rise;
-    out["fall"] = view.policy.fall;
-    out["window"] =
-        json::object{{"failures", view.policy.window_failures}, {"of", view.policy.window_of}};
-    out["detection_bound_s"] = seconds(health::detection_bound(view.policy));
-    out["consecutive_passes"] = view.passes;
-    out["consecutive_failures"] = view.failures;
-    out["window_failures"] = view.window_failures;
-    out["last"] = or_null(view.last, [&](const health::Outcome& outcome) {
-        return json::value(last_outcome(snapshot, outcome));
-    });
-    out["held_until_s"] = or_null(view.held_until, [&](TimePoint until) {
-        return json::value(seconds(std::max(Duration{}, until - snapshot.now)));
-    });
-    out["results"] = json::object{
-        {"pass", view.results[0]}, {"fail", view.results[1]}, {"unknown", view.results[2]}};
-    out["caveat"] = type == nullptr ? nullptr : text_or_null(type->caveat(probe.fields));
-    out["services"] = std::move(services);
-    return out;
-}
 
 [[nodiscard]] json::object received_route(const Snapshot& snapshot, const RouteView& view) {
     json::object out{{"prefix", json_string(view.prefix.to_string())},
@@ -197,22 +108,6 @@ json::array neighbors(const Snapshot& snapshot, Only only) {
     json::array out;
     for (const auto& view : snapshot.neighbors) {
         if (!only || *only == view.name) out.push_back(neighbor(snapshot, view));
-    }
-    return out;
-}
-
-json::array services(const Snapshot& snapshot, Only only) {
-    json::array out;
-    for (const auto& view : snapshot.site.services) {
-        if (!only || *only == view.name) out.push_back(service(snapshot, view));
-    }
-    return out;
-}
-
-json::array checks(const Snapshot& snapshot, Only only) {
-    json::array out;
-    for (std::size_t i = 0; i < snapshot.site.checks.size(); ++i) {
-        if (!only || *only == snapshot.site.checks[i].name) out.push_back(check(snapshot, i));
     }
     return out;
 }

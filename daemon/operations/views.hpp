@@ -21,6 +21,7 @@ namespace swerve::daemon::views {
 using Only = std::optional<std::string_view>;
 [[nodiscard]] boost::json::array neighbors(const Snapshot& snapshot, Only only = {});
 [[nodiscard]] boost::json::array services(const Snapshot& snapshot, Only only = {});
+/// With the last results of the one whose history the snapshot has.
 [[nodiscard]] boost::json::array checks(const Snapshot& snapshot, Only only = {});
 /// Newest first.
 [[nodiscard]] boost::json::array failovers(const Snapshot& snapshot,
@@ -43,5 +44,6 @@ using Only = std::optional<std::string_view>;
 [[nodiscard]] boost::json::value text_lines(std::string_view text);
 [[nodiscard]] std::string_view state_word(bgp::State state);  ///< "open_sent"
 [[nodiscard]] std::string_view origin_word(bgp::Origin origin);
+[[nodiscard]] std::string_view cause_word(failover::Damping::Cause cause);
 
 }  // namespace swerve::daemon::views

@@ -73,7 +73,8 @@ TEST_CASE("api: a name narrows a list, an unknown one is no_such_object") {
 TEST_CASE("api: unknown paths are not_found") {
     RunningOperations running;
     for (const auto* path : {"/", "/v1", "/v2/status", "/v1/status/x", "/v1/neighbors/",
-                             "/v1/neighbors/a/b", "//v1/status", "/v1/../etc/passwd"}) {
+                             "/v1/neighbors/a/b", "/v1/neighbors/a/probe", "/v1/checks//probe",
+                             "/v1/checks/web/probe/x", "//v1/status", "/v1/../etc/passwd"}) {
         CAPTURE(path);
         check_error(ask_http(running.socket(), "GET", path), 404, "not_found");
     }

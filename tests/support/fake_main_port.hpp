@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "daemon/main_port.hpp"
@@ -60,6 +61,16 @@ public:
         stops.push_back(std::move(request));
         if (!silent) done(why_not_stopped);
     }
+    void when_settled(std::function<void()> done) override { unsettled.push_back(std::move(done)); }
+    void probe_once(const conf::Check& check,
+                    std::function<void(daemon::ProbeTrial)> done) override {
+        probed.push_back(check.name);
+        if (silent) {
+            unanswered_probes.push_back(std::move(done));
+        } else {
+            done(trial);
+        }
+    }
     void saved_state(std::function<void(failover::SavedState)> done) override {
         ++saves_asked;
         if (silent) {
@@ -78,6 +89,7 @@ public:
     std::function<void(std::shared_ptr<const conf::Change>)> applied;
     std::optional<std::string> why_not_stopped;
     failover::SavedState saved;
+    daemon::ProbeTrial trial;
     bool silent = false;
 
     std::vector<daemon::SnapshotRequest> requests;
@@ -87,8 +99,11 @@ public:
     std::vector<std::shared_ptr<const conf::Change>> changes;
     std::vector<daemon::StopRequest> stops;
     unsigned saves_asked = 0;
+    std::vector<std::function<void()>> unsettled;
     std::vector<std::function<void(std::shared_ptr<const daemon::Snapshot>)>> unanswered;
     std::vector<std::function<void(failover::SavedState)>> unanswered_saves;
+    std::vector<std::string> probed;
+    std::vector<std::function<void(daemon::ProbeTrial)>> unanswered_probes;
 };
 
 }  // namespace swerve::test
