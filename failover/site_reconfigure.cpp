@@ -9,8 +9,14 @@ namespace swerve::failover {
 
 namespace {
 
-/// First attempts of all checks are spread over this much, or one interval if that is less.
-constexpr Duration splay_span = std::chrono::milliseconds{100};
+/// First attempts of all checks are spread over this much at least, of many checks over more, but
+/// never over more than an interval: a verdict is soon had of few, and many come evenly.
+constexpr Duration least_splay = std::chrono::milliseconds{100};
+constexpr Duration splay_per_check = std::chrono::microseconds{100};
+
+Duration splay_of(std::size_t checks, Duration interval) {
+    return std::min(interval, std::max(least_splay, splay_per_check * static_cast<int>(checks)));
+}
 
 constexpr std::string_view swerve_itself = "swerved";
 
@@ -76,7 +82,7 @@ void Site::Parts::begin_checks(TimePoint now, const std::vector<CheckId>& ids, S
         const auto known = earned.find(check.name);
         checks[ids[i]].earned =
             known != earned.end() && known->second->fingerprint == check.fingerprint;
-        const Duration span = std::min(check.tracker.interval, splay_span);
+        const Duration span = splay_of(ids.size(), check.tracker.interval);
         ask(now, ids[i], span * i / ids.size(), out);
     }
 }
@@ -199,7 +205,8 @@ Duration Site::Parts::patience(ServiceId id) const {
     Duration longest = health::unknown_hold;
     for (const CheckId check : checks_used(policy.services[id])) {
         const health::TrackerPolicy& timing = policy.checks[check].tracker;
-        longest = std::max(longest, splay_span + timing.interval * timing.rise + timing.timeout);
+        const Duration splay = splay_of(policy.checks.size(), timing.interval);
+        longest = std::max(longest, splay + timing.interval * timing.rise + timing.timeout);
     }
     return longest;
 }
