@@ -24,3 +24,8 @@ def enter():
         os.environ[_INSIDE] = "yes"
         os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv])
     print("no network namespace can be had here: measured on the host's own loopback", file=sys.stderr)
+
+
+def is_entered() -> bool:
+    """Whether links here are the bench's own."""
+    return bool(os.environ.get(_INSIDE))

@@ -71,6 +71,11 @@ class Receiver:
         with self._changed:
             return sum(e["event"] == event for e in self._events)
 
+    def times(self, event: str) -> list:
+        """When each of them was, in nanoseconds."""
+        with self._changed:
+            return [e["at_ns"] for e in self._events if e["event"] == event]
+
     def last(self, event: str) -> "dict | None":
         with self._changed:
             return next((e for e in reversed(self._events) if e["event"] == event), None)
