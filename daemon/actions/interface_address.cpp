@@ -21,8 +21,7 @@
 namespace swerve::daemon {
 namespace {
 
-/// IFA_PROTO says who put an address there; 1 to 3 are the kernel's. Shown by `ip address` as
-/// "proto 0x53".
+/// IFA_PROTO says who put an address there; 1 to 3 are the kernel's.
 constexpr std::uint8_t our_mark = 0x53;
 
 /// The kernel's answer: 0, or an errno.
