@@ -11,10 +11,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def setUpModule():
-    """The demo, which comes first, builds what people run; the receiver is the benches' own."""
+    """The demo, which comes first, builds what people run; the receiver and the stand-in are the benches' own."""
     if "SWERVE_BIN_DIR" not in os.environ:
         subprocess.run(
-            ["cmake", "--build", str(ROOT / "build" / "release"), "--target", "bench_receiver"], stdout=sys.stderr, check=True
+            ["cmake", "--build", str(ROOT / "build" / "release"), "--target", "bench_receiver", "systemd_stand_in"],
+            stdout=sys.stderr,
+            check=True,
         )
 
 
@@ -80,6 +82,32 @@ class HostileBench(unittest.TestCase):
                 self.assertGreater(did["octets_s"], 0.0, row)
             if row["attack"] == "dials":
                 self.assertGreater(did["connections_s"], 0.0, row)
+
+
+class EventsBench(unittest.TestCase):
+    def test_one_run_of_everything(self):
+        record = record_of("events", "--rounds", "3")
+        self.assertEqual(record["schema"], "swerve.bench.events/1")
+        events = [row["event"] for row in record["rows"]]
+        for event in ("process killed", "held connection closed", "flag file removed", "server stopped, poll of 1 s"):
+            self.assertIn(event, events)
+        for row in record["rows"]:
+            self.assertGreater(row["median_ms"], 0.0, row)
+            self.assertGreaterEqual(row["p99_ms"], row["median_ms"], row)
+            self.assertGreaterEqual(row["max_ms"], row["p99_ms"], row)
+
+
+class ChecksBench(unittest.TestCase):
+    """The bench itself sees to it that every check is decided as its port is."""
+
+    def test_one_run_of_everything(self):
+        record = record_of("checks", "--checks", "200", "--prefixes", "2000", "--runs", "2", "--seconds", "3")
+        self.assertEqual((record["checks"], record["prefixes"]), (200, 2000))
+        self.assertEqual([row["while"] for row in record["rows"]], ["checks alone", "a table comes and goes"])
+        for row in record["rows"]:
+            self.assertGreater(row["attempts_s"], 100.0, row)
+            self.assertGreater(row["largest_gap_s"], 0.0, row)
+            self.assertGreaterEqual(row["late_all_ms"], row["late_p99_ms"], row)
 
 
 if __name__ == "__main__":
