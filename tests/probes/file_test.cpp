@@ -45,6 +45,16 @@ void touch(const std::string& path, Duration ago) {
     REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times.data(), 0) == 0);
 }
 
+/// All that inotify descriptors of this process have.
+int watches_of_the_kernel() {
+    int out = 0;
+    for (const auto& each : fs::directory_iterator{"/proc/self/fdinfo"}) {
+        std::ifstream in{each.path()};
+        for (std::string line; std::getline(in, line);) out += line.starts_with("inotify wd:");
+    }
+    return out;
+}
+
 }  // namespace
 
 TEST_CASE("file: present and absent") {
@@ -188,6 +198,7 @@ TEST_CASE("file: a directory that comes later, goes and comes again is followed"
         watching.settle();
     }
     CHECK(watching.reports.size() == 12);
+    CHECK(watches_of_the_kernel() == 1);  // those of the way there were given back
 }
 
 TEST_CASE("file: behind a link the file itself is watched") {

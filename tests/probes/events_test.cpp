@@ -1,0 +1,96 @@
+#include "health/probes/events.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <exception>
+#include <optional>
+
+#include "tests/probes/support.hpp"
+
+using namespace swerve;
+using namespace swerve::health;
+using namespace swerve::health::testing;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+
+namespace {
+
+/// A wait for a notice, and what came of it.
+struct Waiting {
+    Waiting(Loop& loop, Notice& notice, Duration limit = Duration::max()) {
+        asio::co_spawn(loop.io, notice.wait(limit),
+                       asio::bind_cancellation_slot(
+                           stop.slot(), [this](const std::exception_ptr& error, bool goes_on) {
+                               CHECK_FALSE(error);
+                               result = goes_on;
+                           }));
+        loop.io.restart();
+        loop.io.poll();
+    }
+
+    asio::cancellation_signal stop;
+    std::optional<bool> result;
+};
+
+void poll(Loop& loop) {
+    loop.io.restart();
+    loop.io.poll();
+}
+
+}  // namespace
+
+TEST_CASE("notice: what is raised while nobody waits is not lost, and wakes once") {
+    Loop loop;
+    Notice notice(loop.io.get_executor());
+    notice.raise();
+    notice.raise();
+    const Waiting first(loop, notice);
+    CHECK(first.result == true);
+    const Waiting second(loop, notice);
+    CHECK_FALSE(second.result);
+    notice.raise();
+    notice.raise();
+    poll(loop);
+    CHECK(second.result == true);
+    const Waiting third(loop, notice, 1ms);
+    CHECK_FALSE(third.result);
+    CHECK(loop.run_until([&] { return third.result == true; }));
+}
+
+TEST_CASE("notice: a cancelled wait says so") {
+    Loop loop;
+    Notice notice(loop.io.get_executor());
+    Waiting waiting(loop, notice);
+    waiting.stop.emit(asio::cancellation_type::terminal);
+    poll(loop);
+    CHECK(waiting.result == false);
+}
+
+TEST_CASE("listener: calls until everything is read, and keeps no loop alive once closed") {
+    Loop loop;
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe(ends.data()) == 0);
+    REQUIRE(::write(ends[1], "abc", 3) == 3);
+    Listener listener;
+    std::string taken;
+    listener.open(loop.io.get_executor(), ends[0], [&] {
+        char octet = 0;
+        REQUIRE(::read(listener.native_handle(), &octet, 1) == 1);
+        taken += octet;
+        if (octet == 'd') listener.close();
+    });
+    CHECK(loop.run_until([&] { return taken == "abc"; }));
+    REQUIRE(::write(ends[1], "de", 2) == 2);
+    CHECK(loop.run_until([&] { return taken == "abcd"; }));
+    CHECK_FALSE(listener.is_open());
+    loop.io.restart();
+    loop.io.run_for(10s);
+    CHECK(loop.io.stopped());
+    CHECK(taken == "abcd");
+    ::close(ends[1]);
+}
