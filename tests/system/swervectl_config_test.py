@@ -57,8 +57,9 @@ class Reload(Case):
             path = directory + "/swerve.yaml"
             with open(path, "w", encoding="utf-8") as file:
                 file.write("site: fra1\nlocal_as: x\n")
-            faults = [{"file": path, "line": 2, "column": 11, "path": "local_as", "message": "'x' is no AS\u001b[2J", "hint": "", "count": 1},
-                      {"file": "/gone.txt", "line": 7, "column": 1, "path": "", "message": "is no prefix", "hint": "write one", "count": 1}]
+            faults = [{"file": path, "line": 2, "column": 11, "path": "local_as", "message": "'x' is no AS\u001b[2J", "hint": "", "count": 1, "severity": "error"},
+                      {"file": "/gone.txt", "line": 7, "column": 1, "path": "", "message": "is no prefix", "hint": "write one", "count": 1,
+                       "severity": "error"}]
             answer = document("error", error={"code": "invalid_configuration", "message": "the first", "hint": "so",
                                               "diagnostics": faults})
             with FakeDaemon({"/v1/reload": (422, answer)}) as daemon:
@@ -105,6 +106,18 @@ class Configuration(Case):
         _, ran = self.check(VALID, "--json")
         answer = json.loads(ran.stdout)
         self.assertEqual(("swerve.config_check/1", True, []), (answer["schema"], answer["valid"], answer["diagnostics"]))
+
+    def test_a_promise_that_does_not_hold_for_every_failure_is_a_warning(self):
+        text = VALID.replace("healthy_when: web}", "healthy_when: web, rto: 5s}")
+        path, ran = self.check(text)
+        self.assertEqual((0, ""), (ran.returncode, ran.stderr))
+        self.assertIn(f"{path}:10:65: warning: services.portal.rto: '5s' cannot be kept when the host dies: 9s ", ran.stdout)
+        self.assertTrue(ran.stdout.endswith(f"\n{path}: ok: site fra1, AS64500, 1 neighbor, 1 check, 1 service, 1 prefix, 1 warning\n"))
+        answer = json.loads(self.check(text, "--json")[1].stdout)
+        self.assertEqual((True, ["warning"]), (answer["valid"], [each["severity"] for each in answer["diagnostics"]]))
+        path, ran = self.check(text.replace("rto: 5s", "rto: 3s"))
+        self.assertEqual(4, ran.returncode)
+        self.assertIn("(hint: change checks.web.timeout, or promise less)\n", ran.stdout)
 
     def test_every_fault_shows_its_place(self):
         bad = VALID.replace("64496", "70000x").replace("local_as", "local_ass")

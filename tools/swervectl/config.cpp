@@ -73,18 +73,19 @@ Outcome<Exit> compare_configuration(const Context& context, const std::string& f
         out["running"] = running_file;
         out["valid"] = change.has_value();
         out["change"] = change ? json::value(difference) : json::value(nullptr);
-        out["diagnostics"] = to_json(change ? conf::Diagnostics{} : change.error());
+        out["diagnostics"] = to_json(change ? (*change)->after->warnings : change.error());
         print_json(json::serialize(out));
     } else {
         const std::string text = change_text(difference, false, context.palette);
-        fmt::print("{}", text.empty() ? file + ": nothing changes\n" : text);
+        fmt::print("{}{}", faults_text((*change)->after->warnings),
+                   text.empty() ? file + ": nothing changes\n" : text);
     }
     return change ? Exit::done : Exit::invalid_configuration;
 }
 
 Outcome<Exit> check_configuration(const Context& context, const std::string& file) {
     const auto loaded = conf::load(file);
-    const conf::Diagnostics faults = loaded ? conf::Diagnostics{} : loaded.error();
+    const conf::Diagnostics& faults = loaded ? (*loaded)->warnings : loaded.error();
     if (context.json) {
         json::object out = document("swerve.config_check/1");
         out["file"] = file;
@@ -93,7 +94,8 @@ Outcome<Exit> check_configuration(const Context& context, const std::string& fil
         out["diagnostics"] = to_json(faults);
         print_json(json::serialize(out));
     } else if (loaded) {
-        fmt::print("{}: ok: {}\n", file, summary(**loaded));
+        fmt::print("{}{}: ok: {}{}\n", faults_text(faults), file, summary(**loaded),
+                   faults.empty() ? "" : ", " + plural(faults.size(), "warning", "warnings"));
     } else {
         print_faults(faults, file);
     }

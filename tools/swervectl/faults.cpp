@@ -83,7 +83,8 @@ json::array to_json(const conf::Diagnostics& faults) {
                        {"path", fault.path},
                        {"message", fault.message},
                        {"hint", fault.hint},
-                       {"count", fault.count}});
+                       {"count", fault.count},
+                       {"severity", to_string(fault.severity)}});
     }
     return out;
 }
@@ -97,7 +98,10 @@ conf::Diagnostics faults_from(const json::object& error) {
                        .path = raw_at(fault, "path"),
                        .message = raw_at(fault, "message"),
                        .hint = raw_at(fault, "hint"),
-                       .count = count_at(fault)});
+                       .count = count_at(fault),
+                       .severity = text_at(fault, "severity") == "warning"
+                                       ? conf::Severity::warning
+                                       : conf::Severity::error});
     }
     return out;
 }

@@ -37,6 +37,9 @@ int start(const Arguments& arguments) {
         }
         return exit_config;
     }
+    for (const auto& warning : (*config)->warnings) {
+        std::fprintf(stderr, "%s\n", warning.to_string().c_str());
+    }
     if (arguments.check) {
         std::printf("%s: valid (site %s: neighbors %zu, checks %zu, services %zu)\n",
                     arguments.file.c_str(), (*config)->site.c_str(), (*config)->neighbors.size(),
