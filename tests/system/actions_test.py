@@ -170,6 +170,11 @@ class Actions(unittest.TestCase):
                 return float(line.rsplit(" ", 1)[1])
         raise AssertionError(f"{series} is not in\n{answer}")
 
+    def assert_small(self):
+        maps = pathlib.Path(f"/proc/{self.daemon.process.pid}/maps").read_text(encoding="utf-8")
+        if "libasan" not in maps:
+            self.assertLess(self.metric("process_resident_memory_bytes"), RESIDENT_MOST)
+
     def restart_service(self):
         self.service.signal(signal.SIGKILL)
         self.service.wait(5)
@@ -242,13 +247,41 @@ class Addresses(Actions):
         self.assertIn("needs CAP_NET_ADMIN, or put the address there yourself", "\n".join(alarms))
 
 
-class AddressesAtReload(Actions):
+class AddressesWithALongGrace(Actions):
+    grace = "1h"
+
+    def test_another_signal_cuts_it_short(self):
+        self.daemon.start()
+        peer = self.meet()
+        self.daemon.process.signal(signal.SIGTERM)
+        self.assertEqual(next_change(peer), ([PREFIX], []))
+        # Operations has ended, and so has main before it.
+        wait_until(lambda: not os.path.exists(self.daemon.control.path), 10.0, "the socket goes")
+        self.assertIn(VIP, addresses_on_lo())
+        self.assertEqual(self.stop_daemon(), 0)
+        self.assertNotIn(VIP, addresses_on_lo())
+
+
+class AtReload(Actions):
     grace = "3s"
 
     def reload(self, text: str):
         pathlib.Path(self.daemon.config).write_text(text, encoding="utf-8")
         done = self.daemon.ctl("reload")
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_hooks_are_those_of_the_configuration_in_force(self):
+        self.daemon.start()
+        peer = self.meet()
+        self.script("new", f"echo $SWERVE_EVENT >> {self.file('told')}")
+        self.reload(self.yaml + f"hooks:\n  new: {{run: [{self.file('new')}], on: [announce, withdraw]}}\n")
+        self.restart_service()
+        self.assertEqual(next_change(peer), ([PREFIX], []))
+        self.assertEqual(next_change(peer), ([], [PREFIX]))
+        wait_until(lambda: self.text("told") == "withdraw\nannounce\n", 10.0, "the new hook is told")
+        self.reload(self.yaml)
+        self.stop_daemon()
+        self.assertEqual(self.text("told"), "withdraw\nannounce\n")
 
     def test_dropped_after_the_withdraw_and_the_grace_and_added_before_the_check(self):
         self.daemon.start()
@@ -314,9 +347,7 @@ class Hooks(Actions):
         self.assertGreaterEqual(most, 6)
         wait_until(lambda: self.metric('swerve_hook_runs_total{hook="fork",result="success"}') >= 5, 20.0, "fork goes on")
         self.assertGreater(self.metric('swerve_hook_runs_total{hook="gone",result="not_started"}'), 5)
-        resident = self.metric("process_resident_memory_bytes")
-        if "asan" not in pathlib.Path(f"/proc/{self.daemon.process.pid}/maps").read_text(encoding="utf-8"):
-            self.assertLess(resident, RESIDENT_MOST)
+        self.assert_small()
         self.stop_daemon()
         wait_until(lambda: not running(self.file("sleeper")), 5.0, "nothing of it is left")
 
@@ -445,6 +476,7 @@ class Webhooks(Actions):
         for i, server in enumerate(self.bad):
             self.assertGreaterEqual(self.metric(f'swerve_webhook_queue{{webhook="bad{i}"}}'), 1)
             self.assertLessEqual(server.accepted, 10)
+        self.assert_small()
         self.assertEqual(self.stop_daemon(), 0)
 
 
