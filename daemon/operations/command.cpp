@@ -31,7 +31,8 @@ constexpr std::size_t longest_reason = 512;
 Checked<json::object> parse_body(const std::string& body,
                                  const std::vector<std::string_view>& known) {
     const std::string hint =
-        fmt::format(R"(send one JSON object, such as {{"{}": …}})", known.front());
+        known.empty() ? "send {}, or nothing"
+                      : fmt::format(R"(send one JSON object, such as {{"{}": …}})", known.front());
     if (body.empty()) return bad("a command needs a body", hint);
     json::parse_options options;
     options.max_depth = deepest_body;
@@ -43,7 +44,9 @@ Checked<json::object> parse_body(const std::string& body,
         const std::string_view key = member.key();
         if (std::ranges::count(known, key) > 0) continue;
         return bad(fmt::format("the field '{}' is not known here", escape(key, 64)),
-                   fmt::format("fields of this command: {}", fmt::join(known, ", ")));
+                   known.empty()
+                       ? "this command has none"
+                       : fmt::format("fields of this command: {}", fmt::join(known, ", ")));
     }
     return std::move(value.get_object());
 }
