@@ -70,25 +70,26 @@ void Addresses::start() {
 void Addresses::in_force(const conf::Config& config, MainPort& main) {
     wanted_ = wanted(config);
     start();
+    // What an earlier reload dropped waits anew: it may have come back in between.
+    give_up_graces();
     std::vector<Key> dropped;
     for (const auto& [key, held] : held_) {
         if (!wanted_.contains(key)) dropped.push_back(key);
     }
     if (dropped.empty()) return;
-    main.when_settled([this, dropped = std::move(dropped)] { remove_later(dropped); });
+    main.when_settled([this, round = round_, dropped = std::move(dropped)] {
+        if (round == round_) remove_later(dropped);
+    });
 }
 
 void Addresses::remove_later(const std::vector<Key>& keys) {
-    if (stopped_) return;
-    std::erase_if(graces_, [](const auto& timer) { return timer->expiry() <= BootClock::now(); });
     for (const Key& key : keys) {
         const auto held = held_.find(key);
         if (held == held_.end()) continue;
         auto timer = std::make_shared<health::Timer>(executor_);
         timer->expires_after(held->second.grace);
-        timer->async_wait([this, key, timer](const boost::system::error_code& error) {
-            // Another reload may have brought it back.
-            if (!error && !wanted_.contains(key)) remove(key);
+        timer->async_wait([this, key, timer, round = round_](const boost::system::error_code&) {
+            if (round == round_) remove(key);
         });
         graces_.push_back(std::move(timer));
     }
@@ -103,6 +104,11 @@ void Addresses::undo() {
 void Addresses::stop() {
     stopped_ = true;
     next_look_.cancel();
+    give_up_graces();
+}
+
+void Addresses::give_up_graces() {
+    ++round_;
     for (const auto& timer : graces_) timer->cancel();
     graces_.clear();
 }

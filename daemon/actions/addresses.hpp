@@ -64,6 +64,7 @@ private:
     [[nodiscard]] static std::map<Key, Duration> wanted(const conf::Config& config);
     void add(const Key& key, Duration grace);
     void remove(const Key& key);
+    void give_up_graces();
     void remove_later(const std::vector<Key>& keys);
 
     std::function<void(std::string)> alarm_;
@@ -74,6 +75,7 @@ private:
     std::vector<Key> added_;             ///< since add() was last called
     std::map<Key, Duration> wanted_;     ///< by the configuration in force
     std::vector<std::shared_ptr<health::Timer>> graces_;
+    unsigned round_ = 0;  ///< of reloads; who waits for a grace of an earlier one does so in vain
     bool stopped_ = false;
 };
 

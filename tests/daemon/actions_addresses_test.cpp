@@ -146,6 +146,22 @@ TEST_CASE("addresses: one that comes back within its grace stays") {
     });
 }
 
+TEST_CASE("addresses: an acknowledgement that is older than the reload takes nothing off") {
+    in_namespace([] {
+        Bench bench{with({v4})};
+        bench.reload(with({}));
+        bench.reload(with({v4}));
+        bench.reload(with({v6}));
+        REQUIRE(bench.main.unsettled.size() == 2);
+        bench.main.unsettled[0]();
+        bench.io.poll();
+        CHECK(is_on_lo(v4));
+        bench.main.unsettled[1]();
+        CHECK(bench.run_until([] { return !is_on_lo(v4); }));
+        bench.addresses.stop();
+    });
+}
+
 TEST_CASE("addresses: what was added for a configuration that main refused goes") {
     in_namespace([] {
         Bench bench{with({v4})};
