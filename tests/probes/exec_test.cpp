@@ -439,9 +439,10 @@ TEST_CASE("exec: two attempts of one check never overlap") {
     const auto probe = make_probe(
         "exec", command({scripts.script(
                     "alone", "mkdir " + lock + " || exit 1; sleep 0.05; rmdir " + lock)}));
+    const ProbeContext context;
     std::vector<Outcome> outcomes;
     for (int i = 0; i < 3; ++i) {
-        asio::co_spawn(scripts.loop.io, attempt(*probe, {}, 5s),
+        asio::co_spawn(scripts.loop.io, attempt(*probe, context, 5s),
                        [&](const std::exception_ptr&, Outcome found) {
                            outcomes.push_back(std::move(found));
                        });
