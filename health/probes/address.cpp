@@ -54,7 +54,7 @@ public:
     AddressProbe(Address address, std::optional<std::string> interface)
         : address_(address), interface_(std::move(interface)) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& /*context*/, TimePoint /*deadline*/) override {
+    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
         std::vector<Binding> bindings;
         std::vector<std::byte> request(sizeof(::ifaddrmsg));
         const ::ifaddrmsg selected{.ifa_family = kernel_family(address_.family())};
@@ -64,6 +64,8 @@ public:
                 if (const auto found = binding_of(address_, message)) bindings.push_back(*found);
             });
         if (!asked) co_return unsure(asked.error());
+        step(context, "read this host's addresses: it is bound " + std::to_string(bindings.size()) +
+                          " times");
         co_return judge(bindings);
     }
 

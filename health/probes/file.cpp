@@ -126,7 +126,8 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
     Wanted wanted{.path = *get<std::string>(values, "path")};
     if (const auto* expect = get<std::string>(values, "expect")) {
         if (*expect != "present" && *expect != "absent") {
-            return fail(FieldFault{"expect", quoted(*expect) + " is neither", "present or absent"});
+            return fail(
+                FieldFault{"expect", quoted(*expect) + " is neither present nor absent", ""});
         }
         wanted.present = *expect == "present";
     }
@@ -138,7 +139,8 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
         wanted.content = *content;
     }
     if (const auto* max_age = get<Duration>(values, "max_age")) {
-        if (*max_age <= Duration::zero()) return fail(FieldFault{"max_age", "must be longer", ""});
+        if (*max_age <= Duration::zero())
+            return fail(FieldFault{"max_age", "must be longer than 0s", ""});
         wanted.max_age = *max_age;
     }
     if (!wanted.present && (wanted.content || wanted.max_age)) {

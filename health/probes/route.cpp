@@ -117,14 +117,17 @@ class RouteProbe final : public Probe {
 public:
     explicit RouteProbe(Wanted wanted) : wanted_(std::move(wanted)) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& /*context*/, TimePoint /*deadline*/) override {
+    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
         std::optional<Outcome> found;
+        std::size_t routes = 0;
         const auto asked =
             co_await dump(RTM_GETROUTE, selection(), [&](const NetlinkMessage& message) {
+                ++routes;
                 if (found && found->result == ProbeResult::pass) return;
                 if (auto next = judge(message)) found = std::move(next);
             });
         if (!asked) co_return unsure(asked.error());
+        step(context, "read the table: " + std::to_string(routes) + " routes");
         co_return found ? *found : failed("no " + name());
     }
 

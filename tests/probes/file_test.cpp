@@ -138,12 +138,12 @@ TEST_CASE("file: values that make no probe") {
         return fault_of("file", {{"path", text("/x")}, {"expect", text(expect)}, {key, value}});
     };
     CHECK(fault_of("file", {{"path", text("/x")}, {"expect", text("here")}}) ==
-          "expect: 'here' is neither");
+          "expect: 'here' is neither present nor absent");
     CHECK(fault("content", text("")) == "content: is empty");
     CHECK(fault("content", text(std::string(65537, 'x'))) == "content: is longer than 64 KiB");
     CHECK(fault("content", text("x"), "absent").starts_with("content: means nothing"));
     CHECK(fault("max_age", {Duration{1s}}, "absent").starts_with("max_age: means nothing"));
-    CHECK(fault("max_age", {Duration{}}) == "max_age: must be longer");
+    CHECK(fault("max_age", {Duration{}}) == "max_age: must be longer than 0s");
 }
 
 TEST_CASE("file: events tell that it comes, changes and goes") {
