@@ -23,6 +23,14 @@ bool cancelled(const asio::cancellation_state& state) {
     return state.cancelled() != asio::cancellation_type::none;
 }
 
+asio::awaitable<Outcome> look(Probe& probe, const ProbeContext& context) {
+    Outcome found = co_await attempt(probe, context, look_timeout);
+    // Not a failure yet: the check may have more time. It makes an attempt then, even where events
+    // are trusted.
+    if (found.finished - found.started >= look_timeout) found.result = ProbeResult::unknown;
+    co_return found;
+}
+
 }  // namespace
 
 void Notice::raise() {
@@ -69,9 +77,9 @@ asio::awaitable<void> report_changes(Probe& probe, const ProbeContext& context,
                                      std::function<asio::awaitable<bool>()> next,
                                      std::function<void(Outcome)> report) {
     try {
-        ProbeResult known = (co_await attempt(probe, context, look_timeout)).result;
+        ProbeResult known = (co_await look(probe, context)).result;
         while (!cancelled(co_await asio::this_coro::cancellation_state) && co_await next()) {
-            Outcome found = co_await attempt(probe, context, look_timeout);
+            Outcome found = co_await look(probe, context);
             if (std::exchange(known, found.result) != found.result) report(std::move(found));
         }
     } catch (const boost::system::system_error& error) {

@@ -52,7 +52,7 @@ private:
 
 /// The loop of an event source: waits for `next`, which says false once it is cancelled, makes an
 /// attempt of `probe`, and reports what it found if its result is not that of the look before. So a
-/// storm that changes nothing is told to nobody.
+/// storm that changes nothing is told to nobody. What does not answer within a second is unknown.
 boost::asio::awaitable<void> report_changes(Probe& probe, const ProbeContext& context,
                                             std::function<boost::asio::awaitable<bool>()> next,
                                             std::function<void(Outcome)> report);

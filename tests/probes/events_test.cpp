@@ -7,8 +7,11 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <exception>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "tests/probes/support.hpp"
 
@@ -35,6 +38,20 @@ struct Waiting {
 
     asio::cancellation_signal stop;
     std::optional<bool> result;
+};
+
+/// Passes at the first look and never comes back from the others.
+class HangingProbe final : public Probe {
+public:
+    asio::awaitable<Outcome> run(const ProbeContext& /*context*/, TimePoint /*deadline*/) override {
+        if (looks_++ == 0) co_return passed("well");
+        Notice never(co_await asio::this_coro::executor);
+        co_await never.wait();
+        co_return unsure("hanging");
+    }
+
+private:
+    int looks_ = 0;
 };
 
 void poll(Loop& loop) {
@@ -93,4 +110,31 @@ TEST_CASE("listener: calls until everything is read, and keeps no loop alive onc
     CHECK(loop.io.stopped());
     CHECK(taken == "abcd");
     ::close(ends[1]);
+}
+
+TEST_CASE("event source: a look that hangs is no failure, for an attempt may take longer") {
+    Loop loop;
+    HangingProbe probe;
+    const ProbeContext context;
+    Notice notice(loop.io.get_executor());
+    std::optional<Outcome> found;
+    asio::cancellation_signal stop;
+    bool ended = false;
+    asio::co_spawn(loop.io,
+                   report_changes(
+                       probe, context, [&notice] { return notice.wait(); },
+                       [&found](Outcome outcome) { found = std::move(outcome); }),
+                   asio::bind_cancellation_slot(stop.slot(), [&](const std::exception_ptr& error) {
+                       CHECK_FALSE(error);
+                       ended = true;
+                   }));
+    notice.raise();
+    CHECK(loop.run_until([&] { return found.has_value(); }));
+    CHECK(found->result == ProbeResult::unknown);
+    CHECK(found->reason == "no answer within 1s, hanging");
+    // Also in the midst of a look.
+    notice.raise();
+    poll(loop);
+    stop.emit(asio::cancellation_type::terminal);
+    CHECK(loop.run_until([&] { return ended; }));
 }
