@@ -53,6 +53,10 @@ void add_d0() {
 
 /// In a network with d0, which is up.
 void with_d0(const std::function<void()>& body) {
+    if (run_program({"sh", "-c", "command -v ip >/dev/null"}) != 0) {
+        MESSAGE("skipped: no ip (package iproute2)");
+        return;
+    }
     const bool allowed = in_own_network([&] {
         add_d0();
         body();
