@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "conf/draft.hpp"
@@ -72,6 +73,8 @@ private:
 }  // namespace
 
 void check_promises(Draft& draft, Faults& faults) {
+    const auto is_promised = [](const Service& service) { return service.rto.has_value(); };
+    if (!std::ranges::any_of(draft.config.services, is_promised)) return;
     const auto all = promises(draft.config);
     for (std::size_t id = 0; id < all.size(); ++id) {
         if (!all[id].rto) continue;

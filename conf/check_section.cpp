@@ -213,14 +213,9 @@ Check read_check(Faults& faults, const std::string& name, const Origin& origin, 
     return check;
 }
 
-YamlNode* find(YamlNode& map, std::string_view key) {
-    const auto found = std::ranges::find(map.entries, key, &YamlNode::Entry::key);
-    return found == map.entries.end() ? nullptr : &found->value;
-}
-
 /// Adds what `given` says of `key` to a map that does not say it; maps key by key.
 void merge(YamlNode& own, const std::string& key, const YamlNode& given) {
-    YamlNode* said = find(own, key);
+    YamlNode* said = own.find(key);
     if (said == nullptr) {
         own.entries.push_back({given.named_at, key, given});
     } else if (said->kind == YamlNode::Kind::map && given.kind == YamlNode::Kind::map) {

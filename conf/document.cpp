@@ -217,6 +217,13 @@ const YamlNode* YamlNode::find(std::string_view key) const {
     return nullptr;
 }
 
+YamlNode* YamlNode::find(std::string_view key) {
+    for (Entry& entry : entries) {
+        if (entry.key == key) return &entry.value;
+    }
+    return nullptr;
+}
+
 std::string_view describe(YamlNode::Kind kind) {
     switch (kind) {
         case YamlNode::Kind::nothing:

@@ -24,6 +24,7 @@ struct YamlNode {
 
     /// The first entry of this key; null if there is none or this is no map.
     [[nodiscard]] const YamlNode* find(std::string_view key) const;
+    [[nodiscard]] YamlNode* find(std::string_view key);
 };
 
 struct YamlNode::Entry {

@@ -126,11 +126,6 @@ bool is_no_use(const YamlNode& neighbor, std::string_view key) {
     });
 }
 
-YamlNode* find(YamlNode& map, std::string_view key) {
-    const auto found = std::ranges::find(map.entries, key, &YamlNode::Entry::key);
-    return found == map.entries.end() ? nullptr : &found->value;
-}
-
 /// Adds to a neighbor's map what its group says of keys that the neighbor does not have. Of a key
 /// that is faulty in the group the neighbor's rules keep silent, too. A group of null is one of
 /// which nothing is known.
@@ -141,7 +136,7 @@ void inherit(YamlNode& own, const std::string& path, const YamlNode* group,
         const std::string from = dotted(group_path, key.name);
         const std::string to = dotted(path, key.name);
         const YamlNode* given = group == nullptr ? nullptr : group->find(key.name);
-        YamlNode* said = find(own, key.name);
+        YamlNode* said = own.find(key.name);
         if (said == nullptr && (group == nullptr || !faults.sound_throughout(from))) {
             faults.distrust(to);
             continue;

@@ -97,7 +97,8 @@ smaller of `fall` and `window.failures`, of one check it is:
 Of `healthy_when` only checks of `withdraw` count, and of those the slowest one: a failure may show
 to no other. Beneath `not` the failure is that the check passes, which takes the larger of `rise` and
 window.of − window.failures + 1 attempts at `interval`. What the neighbors need once they know is
-not in it.
+not in it; neither is what the machine takes for its own work (5 ms, and 20 ms for an event right
+behind another one of the same probe).
 
 A configuration is refused when `rto` cannot be kept for `fails_fast` and `hangs`; for the others
 there is a warning, and so there is where no check asks the service for an answer. `swervectl rto` prints the table, with the hold times that were negotiated.

@@ -15,7 +15,8 @@
 //                `interval`, where p is the larger of `rise` and what makes a window full of
 //                failures clean enough. Hangs and events make no check pass.
 //
-// What the machine takes for its own work (DESIGN.md §4.6: 5 ms) comes on top.
+// What the machine takes for its own work (DESIGN.md §4.6: 5 ms) comes on top, and for an event
+// right behind another one of the same probe the 20 ms in which the daemon merges them.
 
 #include "swerve/conf/rto.hpp"
 
@@ -23,6 +24,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "conf/draft.hpp"
 #include "swerve/health/probe_fields.hpp"
@@ -233,14 +235,51 @@ WorstCase forgets(const Neighbor& neighbor) {
     return out;
 }
 
-/// The expression over the checks whose failure takes the routes away.
-std::optional<Expression> deciding(const Config& config, const Service& service) {
-    std::vector<bool> counted;
+/// By check: whether its failure takes routes away.
+std::vector<bool> withdrawing(const Config& config) {
+    std::vector<bool> out;
     for (const Check& check : config.checks) {
-        counted.push_back(check.effect == failover::Effect::withdraw);
+        out.push_back(check.effect == failover::Effect::withdraw);
     }
-    auto out = health::restricted(service.healthy_when, counted);
-    if (out && is_always(*out)) out.reset();
+    return out;
+}
+
+/// What the checks of one service can promise.
+std::vector<WorstCase> seen_by_checks(const Config& config, const Service& service,
+                                      const std::vector<bool>& counted) {
+    std::vector<WorstCase> out;
+    const auto rule = health::restricted(service.healthy_when, counted);
+    if (!rule || is_always(*rule)) {
+        for (const Failure failure : {Failure::fails_fast, Failure::hangs}) {
+            out.push_back({.failure = failure,
+                           .bound = {},
+                           .because = "no check withdraws it",
+                           .key = "services." + service.name + ".healthy_when"});
+        }
+        return out;
+    }
+    for (const Failure failure :
+         {Failure::fails_fast, Failure::hangs, Failure::alternates, Failure::event}) {
+        if (auto bound = worst(config, *rule, failure, false)) out.push_back(*std::move(bound));
+    }
+    return out;
+}
+
+/// What its neighbors do when nobody withdraws it any more.
+std::vector<WorstCase> left_to_neighbors(const Config& config, failover::ServiceId id,
+                                         const std::vector<NegotiatedHold>& negotiated) {
+    Bound daemon;
+    Bound host;
+    for (const Neighbor& neighbor : config.neighbors) {
+        if (!carries_any(neighbor, id, config.services[id])) continue;
+        auto forgotten = forgets(neighbor);
+        if (!daemon || is_longer(forgotten, *daemon)) daemon = std::move(forgotten);
+        auto held = holds_on(neighbor, negotiated);
+        if (!host || is_longer(held, *host)) host = std::move(held);
+    }
+    std::vector<WorstCase> out;
+    if (daemon) out.push_back(*std::move(daemon));
+    if (host) out.push_back(*std::move(host));
     return out;
 }
 
@@ -257,37 +296,13 @@ bool is_kept(const Promise& promise, const WorstCase& worst) {
 }
 
 std::vector<Promise> promises(const Config& config, const std::vector<NegotiatedHold>& negotiated) {
+    const std::vector<bool> counted = withdrawing(config);
     std::vector<Promise> out;
     for (failover::ServiceId id = 0; id < config.services.size(); ++id) {
         const Service& service = config.services[id];
-        Promise promise{.service = service.name, .rto = service.rto, .cases = {}};
-        const auto rule = deciding(config, service);
-        for (const Failure failure :
-             {Failure::fails_fast, Failure::hangs, Failure::alternates, Failure::event}) {
-            if (!rule) break;
-            if (auto bound = worst(config, *rule, failure, false)) {
-                promise.cases.push_back(*std::move(bound));
-            }
-        }
-        if (!rule) {
-            for (const Failure failure : {Failure::fails_fast, Failure::hangs}) {
-                promise.cases.push_back({.failure = failure,
-                                         .bound = {},
-                                         .because = "no check withdraws it",
-                                         .key = "services." + service.name + ".healthy_when"});
-            }
-        }
-        Bound daemon;
-        Bound host;
-        for (const Neighbor& neighbor : config.neighbors) {
-            if (!carries_any(neighbor, id, service)) continue;
-            auto forgotten = forgets(neighbor);
-            if (!daemon || is_longer(forgotten, *daemon)) daemon = std::move(forgotten);
-            auto held = holds_on(neighbor, negotiated);
-            if (!host || is_longer(held, *host)) host = std::move(held);
-        }
-        if (daemon) promise.cases.push_back(*std::move(daemon));
-        if (host) promise.cases.push_back(*std::move(host));
+        Promise promise{service.name, service.rto, seen_by_checks(config, service, counted)};
+        std::ranges::move(left_to_neighbors(config, id, negotiated),
+                          std::back_inserter(promise.cases));
         out.push_back(std::move(promise));
     }
     return out;

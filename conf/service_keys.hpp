@@ -29,7 +29,7 @@ inline constexpr Key degrade_keys[] = {
      .type = Type::integer,
      .help = "How often the local AS is put in front of the path beyond what it has already; 32 in "
              "all at most.",
-     .otherwise = "0",
+     .otherwise = "0, but 2 without `degrade`",
      .least = 0,
      .most = 32},
     {.name = "med",
