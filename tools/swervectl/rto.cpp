@@ -11,10 +11,11 @@ namespace json = boost::json;
 
 namespace {
 
-/// "12.3ms", or what stands for none.
+/// "12.3ms", "0s", or what stands for none.
 std::string time_or(const json::object& from, std::string_view key, std::string_view none) {
     const auto value = number_at(from, key);
-    return value ? human_time(*value) : std::string{none};
+    if (!value) return std::string{none};
+    return *value == 0 ? "0s" : human_time(*value);
 }
 
 Cell kept(const json::object& from, bool is_promised) {

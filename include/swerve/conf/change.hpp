@@ -40,8 +40,9 @@ struct RouteChange {
     std::size_t added = 0;
     std::size_t removed = 0;
     std::size_t kept = 0;
-    /// Neighbors that are told something else of the kept ones: other attributes, another next
-    /// hop, or whether they are sent them at all. New neighbors are not counted.
+    /// Neighbors that are told something else of the kept ones, announced in full: other
+    /// attributes, another next hop, or whether they are sent them at all. New neighbors are not
+    /// counted.
     std::vector<std::string> attributes;
 
     friend bool operator==(const RouteChange&, const RouteChange&) = default;
