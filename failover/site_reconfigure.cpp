@@ -200,13 +200,17 @@ void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteAc
     index_checks();
 }
 
-/// How long undecided checks of a service may take to be decided.
+/// How long undecided checks of a service may take to be decided, each after the one that it
+/// depends on.
 Duration Site::Parts::patience(ServiceId id) const {
     Duration longest = health::unknown_hold;
     for (const CheckId check : checks_used(policy.services[id])) {
-        const health::TrackerPolicy& timing = policy.checks[check].tracker;
-        const Duration splay = splay_of(policy.checks.size(), timing.interval);
-        longest = std::max(longest, splay + timing.interval * timing.rise + timing.timeout);
+        Duration needed = splay_of(policy.checks.size(), policy.checks[check].tracker.interval);
+        for (std::optional<CheckId> each = check; each; each = policy.checks[*each].only_if) {
+            const health::TrackerPolicy& timing = policy.checks[*each].tracker;
+            needed += timing.interval * timing.rise + timing.timeout;
+        }
+        longest = std::max(longest, needed);
     }
     return longest;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
-#include <array>
+#include <map>
+#include <string_view>
 #include <utility>
 
 #include "failover/site_parts.hpp"
@@ -143,10 +144,13 @@ void Site::Parts::shift_stages(TimePoint now, Service& service, const ServicePol
 }
 
 void Site::Parts::restore_damping() {
-    for (const Restored::Cost& cost : restored.damping) {
-        if (const auto id = find_service(cost.service)) services[*id].damping.restore(cost.damping);
+    std::map<std::string_view, const Damping::Saved*> known;
+    for (const Restored::Cost& cost : restored.damping) known.emplace(cost.service, &cost.damping);
+    for (ServiceId id = 0; id < services.size(); ++id) {
+        const auto found = known.find(policy.services[id].name);
+        if (found != known.end()) services[id].damping.restore(*found->second);
+        services[id].kept = restored.vanished_at.has_value();
     }
-    for (Service& service : services) service.kept = restored.vanished_at.has_value();
 }
 
 /// What a verdict that is for more waits for; empty: nothing.

@@ -334,6 +334,45 @@ TEST_CASE("site: after every event exactly what the precedence rules say is anno
     CHECK(degraded > 2000);
 }
 
+TEST_CASE("site: a reload that changes nothing moves nothing, whatever the moment") {
+    std::size_t shown = 0;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        Random random(seed);
+        const SitePolicy policy = random_policy(random);
+        Rig rig(policy);
+        Model unused(policy);
+        rig.handle(Begin{});
+        for (int step = 0; step < 300; ++step) {
+            CAPTURE(seed);
+            CAPTURE(step);
+            random_step(random, rig, unused);
+            rig.tick();  // what was due when the event came is no affair of the reload
+            if (random.below(10) != 0) continue;
+            const SiteView before = rig.site.view();
+            std::vector<std::optional<CheckId>> same;
+            for (CheckId id = 0; id < checks; ++id) same.emplace_back(id);
+            rig.handle(Reconfigure{policy, same});
+            CHECK(rig.all<VerdictChanged>().empty());
+            CHECK(rig.all<IntentChanged>().empty());
+            CHECK(rig.all<CheckAlarm>().empty());
+            CHECK(rig.all<DampingChanged>().empty());
+            Network after;
+            rig.site.for_each_announced([&](const Advertise& each) { after.apply({each}); });
+            REQUIRE(after.announced() == rig.network.announced());
+            REQUIRE(after.degraded() == rig.network.degraded());
+            REQUIRE(after.draining() == rig.network.draining());
+            for (ServiceId id = 0; id < services; ++id) {
+                const SiteView::Service now = rig.site.view().services[id];
+                REQUIRE(now.degraded_until == before.services[id].degraded_until);
+                REQUIRE(now.leaving_until == before.services[id].leaving_until);
+                REQUIRE(now.damped == before.services[id].damped);
+                shown += now.shown != Shown::nothing ? 1U : 0U;
+            }
+        }
+    }
+    CHECK(shown > 1000);
+}
+
 TEST_CASE("site: ten thousand checks and services with a million prefixes are cheap") {
     SitePolicy policy{.site = "large",
                       .owned = {prefix("0.0.0.0/0")},
