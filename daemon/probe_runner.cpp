@@ -20,6 +20,8 @@ namespace {
 /// Of attempts by hand, which belong to no check.
 constexpr std::uint64_t by_hand = std::numeric_limits<std::uint64_t>::max();
 
+constexpr auto overloaded = "the probes loop has more to do than it can: the attempt was left out";
+
 std::unique_ptr<health::Probe> make_probe(const conf::Check& check) {
     auto made = health::find_probe_type(check.probe.type)->make(check.probe.fields);
     assert(made.has_value());  // the loader made it once already
@@ -122,21 +124,28 @@ void ProbeRunner::attempt(failover::CheckId check, std::uint64_t attempt, Durati
                           TimePoint due) {
     const Token token = tokens_[check];
     const ProbePtr probe = probes_.at(token).probe;
-    boost::asio::post(probes_io_, [this, token, probe, attempt, timeout, due] {
-        if (stopped_) return;
-        lateness_.count(BootClock::now() - due);
-        auto finished = [this, token, probe, attempt](const std::exception_ptr& error,
-                                                      health::Outcome outcome) {
-            if (error) outcome = broken(error);
-            boost::asio::post(main_,
-                              [this, token, attempt, outcome = std::move(outcome)]() mutable {
-                                  if (const auto now = check_of(token)) {
-                                      hooks_.finished(*now, attempt, std::move(outcome));
-                                  }
-                              });
-        };
-        spawn(token, health::attempt(*probe, context_, timeout), std::move(finished));
-    });
+    boost::asio::post(
+        probes_io_, [this, token, probe, attempt, timeout, due, asked = BootClock::now()] {
+            if (stopped_) return;
+            const TimePoint begins = BootClock::now();
+            lateness_.count(begins - due);
+            auto finished = [this, token, probe, attempt](const std::exception_ptr& error,
+                                                          health::Outcome outcome) {
+                if (error) outcome = broken(error);
+                boost::asio::post(main_,
+                                  [this, token, attempt, outcome = std::move(outcome)]() mutable {
+                                      if (const auto now = check_of(token)) {
+                                          hooks_.finished(*now, attempt, std::move(outcome));
+                                      }
+                                  });
+            };
+            // Main would not listen to a late answer any more. A loop that has too much to do gets
+            // out of it by leaving out what comes too late, and by nothing else.
+            if (begins - asked > health::answer_grace) {
+                return finished(nullptr, {health::ProbeResult::unknown, overloaded, asked, begins});
+            }
+            spawn(token, health::attempt(*probe, context_, timeout), std::move(finished));
+        });
 }
 
 void ProbeRunner::run_once(const conf::Check& check, boost::asio::io_context& answer_on,

@@ -5,6 +5,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <fstream>
+#include <numeric>
 
 #include "swerve/base/clock.hpp"
 #include "tests/support/temporary_directory.hpp"
@@ -64,12 +65,16 @@ struct Rig {
     boost::asio::io_context other{1};
     std::vector<std::pair<failover::CheckId, Outcome>> events;
     std::vector<std::pair<failover::CheckId, std::uint64_t>> finished;
+    Outcome outcome;  ///< of the last one
     ProbeRunner runner{
         probes,
         main,
         config,
-        {.finished = [this](failover::CheckId check, std::uint64_t attempt,
-                            Outcome) { finished.emplace_back(check, attempt); },
+        {.finished =
+             [this](failover::CheckId check, std::uint64_t attempt, Outcome found) {
+                 finished.emplace_back(check, attempt);
+                 outcome = std::move(found);
+             },
          .event = [this](failover::CheckId check,
                          Outcome found) { events.emplace_back(check, std::move(found)); }}};
 };
@@ -127,6 +132,26 @@ TEST_CASE("probe runner: an attempt by hand survives a reload and is answered wh
     CHECK(found[1].outcome.result == ProbeResult::unknown);
     CHECK(found[1].outcome.reason == "the daemon is about to stop");
     CHECK(found[2].outcome.result == ProbeResult::unknown);
+}
+
+TEST_CASE("probe runner: what the loop comes to too late is left out, and says nothing") {
+    Rig rig({});
+    const tcp::acceptor server(rig.other, {boost::asio::ip::address_v4::loopback(), 0});
+    rig.runner.reconfigure(config_of({tcp_check(server)}), {std::nullopt});
+    const TimePoint asked = BootClock::now();
+    rig.runner.attempt(0, 1, 1h, asked);
+    REQUIRE(rig.run_until([&] { return rig.finished.size() == 1; }));
+    CHECK(rig.outcome.result == ProbeResult::pass);
+    rig.runner.attempt(0, 2, 1h, asked);
+    const TimePoint stalled = BootClock::now();
+    while (BootClock::now() - stalled <= health::answer_grace) continue;  // a loop that is busy
+    REQUIRE(rig.run_until([&] { return rig.finished.size() == 2; }));
+    CHECK(rig.outcome.result == ProbeResult::unknown);
+    CHECK(rig.outcome.reason ==
+          "the probes loop has more to do than it can: the attempt was left out");
+    const daemon::LatenessCounts::Copy late = rig.runner.lateness().copy();
+    CHECK(std::accumulate(late.buckets.begin(), late.buckets.end(), std::uint64_t{0}) == 2);
+    CHECK(late.sum >= health::answer_grace);
 }
 
 TEST_CASE("probe runner: outcomes and events find their check after it has another number") {
