@@ -46,9 +46,9 @@ class Daemon:
             file.write(yaml)
         self.process: "Process | None" = None
 
-    def start(self):
+    def start(self, patience_s: float = 10.0):
         self.process = self._world.processes.start(self.name, [binary("swerved"), self.config], self.netns)
-        wait_until(self._settled, 10.0, f"{self.name} answers on its control socket")
+        wait_until(self._settled, patience_s, f"{self.name} answers on its control socket")
         if not self.process.is_running():
             raise RuntimeError(f"{self.name} did not start:\n{self.process.log_text()}")
 
