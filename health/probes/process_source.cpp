@@ -195,9 +195,10 @@ private:
         }
         if (owner_ != 0)
             return Sighting{owner_, start_stamp(owner_), " that listens on " + target_};
-        return fail(unsure("who listens on " + target_ +
-                           " cannot be seen: it takes CAP_SYS_PTRACE, and must be no process of "
-                           "the kernel, of another container or this daemon itself"));
+        return fail(
+            unsure("the owner of " + target_ + " is hidden: to see sockets of others takes " +
+                   "CAP_SYS_PTRACE, and those of other containers or of this daemon itself " +
+                   "do not count"));
     }
 
     /// The sockets that listen where they were asked for: at the very address if there are any.

@@ -83,6 +83,8 @@ TEST_CASE("process: pid files that say nothing") {
     CHECK(app.unclear("0\n") == "'0' is not a process id");
     CHECK(app.unclear("-1\n") == "'-1' is not a process id");
     CHECK(app.unclear("99999999999\n") == "'99999999999' is not a process id");
+    CHECK(app.unclear(std::string("\0\xff\n", 3)) == "'\\x00\\xff' is not a process id");
+    CHECK(app.unclear(std::string(1000000, '7')).ends_with("' is not a process id"));
     CHECK(app.unclear("1\n").starts_with("names pid 1"));
     CHECK(app.unclear(std::to_string(::getpid())) == "names this daemon itself");
     CHECK(app.unclear(std::string(64, ' ') + "77").starts_with("no process id"));
