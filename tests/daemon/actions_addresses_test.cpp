@@ -119,7 +119,7 @@ TEST_CASE("addresses: at the end ours go, those of a daemon before this one too,
 
 TEST_CASE("addresses: what a reload drops stays until the withdraw is acknowledged and then goes") {
     in_namespace([] {
-        Bench bench{with({v4})};
+        Bench bench{with({v4}, "lo", 0ms)};
         bench.reload(with({v6}));
         CHECK(is_on_lo(v6));
         REQUIRE(bench.main.unsettled.size() == 1);
