@@ -35,7 +35,7 @@ TEST_CASE("probe by hand: the answer has the outcome and every step with its tim
     CHECK(body.at("schema") == "swerve.probe/1");
     CHECK(body.at("check") == "web");
     CHECK(body.at("type") == "tcp");
-    CHECK(body.at("target") == "198.51.100.1:80");
+    CHECK(body.at("target") == "tcp://198.51.100.1:80");
     CHECK(body.at("result") == "pass");
     CHECK(body.at("reason") == "HTTP 200");
     CHECK(body.at("duration_s").as_double() == 0.003);
