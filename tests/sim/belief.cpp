@@ -1,6 +1,7 @@
 #include "tests/sim/belief.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace swerve::sim {
 
@@ -27,18 +28,16 @@ Duration until_found_up(const health::TrackerPolicy& policy) {
 Duration until_disbelieved(const health::TrackerPolicy& policy) {
     return std::max<Duration>(policy.interval * policy.fall,
                               policy.interval + health::answer_grace) +
-           policy.timeout + silence_held;
+           policy.timeout + policy.hold_unknown;
 }
 
 /// At least `count` of the members: a member adds one if it may pass, and one to those in doubt.
-Possible at_least(std::size_t count, const health::Expression& rule,
-                  const std::vector<Possible>& checks) {
+Possible at_least(std::size_t count, const std::vector<Possible>& members) {
     std::size_t may_pass = 0;
     std::size_t must_pass = 0;
     std::size_t may_not_fail = 0;
     std::size_t must_not_fail = 0;
-    for (const health::Expression& member : rule.of) {
-        const Possible state = possible(member, checks);
+    for (const Possible state : members) {
         may_pass += state.has(CheckState::pass) ? 1U : 0U;
         must_pass += state.only(CheckState::pass) ? 1U : 0U;
         may_not_fail += state.only(CheckState::fail) ? 0U : 1U;
@@ -53,20 +52,24 @@ Possible at_least(std::size_t count, const health::Expression& rule,
 
 }  // namespace
 
-Possible possible(const health::Expression& rule, const std::vector<Possible>& checks) {
-    switch (rule.op) {
-        case health::Expression::Op::check:
-            return checks.at(rule.check);
-        case health::Expression::Op::all:
-            return at_least(rule.of.size(), rule, checks);
-        case health::Expression::Op::any:
-            return at_least(1, rule, checks);
-        case health::Expression::Op::at_least:
-            return at_least(rule.count, rule, checks);
-        case health::Expression::Op::negation:
-            break;
+std::optional<Possible> possible(const health::Expression& rule,
+                                 const std::vector<Possible>& checks,
+                                 const std::function<bool(std::uint32_t)>& counts) {
+    using Op = health::Expression::Op;
+    if (rule.op == Op::check) {
+        return counts(rule.check) ? std::optional{checks.at(rule.check)} : std::nullopt;
     }
-    const Possible inner = possible(rule.of.front(), checks);
+    std::vector<Possible> members;
+    for (const health::Expression& member : rule.of) {
+        if (const auto state = possible(member, checks, counts)) members.push_back(*state);
+    }
+    if (members.empty() && !rule.of.empty()) return std::nullopt;
+    if (rule.op == Op::all) return at_least(members.size(), members);
+    if (rule.op == Op::any) return at_least(1, members);
+    if (rule.op == Op::at_least) {
+        return at_least(std::min<std::size_t>(rule.count, members.size()), members);
+    }
+    const Possible inner = members.front();
     Possible out;
     if (inner.has(CheckState::pass)) out.add(CheckState::fail);
     if (inner.has(CheckState::fail)) out.add(CheckState::pass);
@@ -75,6 +78,7 @@ Possible possible(const health::Expression& rule, const std::vector<Possible>& c
 }
 
 void CheckBelief::told(TimePoint now, ProbeResult result, bool late) {
+    if (!asked_) return;
     if (result == ProbeResult::unknown) {
         passes_ = 0;
         return;
@@ -114,6 +118,7 @@ bool CheckBelief::condemned() const {
 }
 
 void CheckBelief::event(TimePoint now, ProbeResult finding) {
+    if (!asked_) return;
     if (policy_.on_event == health::OnEvent::confirm || finding == ProbeResult::unknown) {
         decisive_since_ = now;
         return;
@@ -135,8 +140,22 @@ void CheckBelief::retime(TimePoint now, const health::TrackerPolicy& policy) {
     disturbed(now);
 }
 
+void CheckBelief::asked(TimePoint now, bool asked) {
+    if (std::exchange(asked_, asked) == asked) return;
+    clean_since_ = now;
+    heard_ = now;
+    states_ = Possible{CheckState::unknown};
+    decisive_since_.reset();
+    passes_ = 0;
+    failures_ = 0;
+    doubt_ = 0;
+    window_.clear();
+}
+
 Possible CheckBelief::now(TimePoint now, const RealService& truth) {
-    if (now - heard_ >= silence_held) states_.add(CheckState::unknown);
+    if (!asked_) return states_;
+    const bool lost = policy_.on_unknown == health::OnUnknown::fail;
+    if (lost && now - heard_ >= policy_.hold_unknown) states_.add(CheckState::unknown);
     const auto passed = [&](std::optional<TimePoint> since, Duration bound) {
         return since && now > std::max(*since, clean_since_) + bound + slack;
     };
@@ -146,7 +165,7 @@ Possible CheckBelief::now(TimePoint now, const RealService& truth) {
     }
     if (quiet) {
         if (now > std::max({*quiet, heard_, clean_since_}) + until_disbelieved(policy_) + slack) {
-            states_ = Possible{CheckState::unknown};
+            if (lost) states_ = Possible{CheckState::unknown};
             passes_ = 0;
         }
         if (silent_since_) return states_;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -38,13 +39,15 @@ private:
     unsigned bits_ = 0;
 };
 
-/// What the expression may be, for checks that may be so.
-[[nodiscard]] Possible possible(const health::Expression& rule,
-                                const std::vector<Possible>& checks);
+/// What the expression may be, for checks that may be so; of those that do not count it is as
+/// though they had not been written. Nothing: nothing is left of it.
+[[nodiscard]] std::optional<Possible> possible(const health::Expression& rule,
+                                               const std::vector<Possible>& checks,
+                                               const std::function<bool(std::uint32_t)>& counts);
 
 /// S2's grace: loops that are a little late.
 inline constexpr Duration slack = std::chrono::milliseconds{100};
-/// What a verdict lives on without evidence (HEALTH.md §0).
+/// What a verdict that a reload made undecided lives on at least (HEALTH.md §0).
 inline constexpr Duration silence_held = std::chrono::seconds{30};
 
 class CheckBelief {
@@ -62,6 +65,9 @@ public:
     void disturbed(TimePoint now) { clean_since_ = now; }
     void silent_since(std::optional<TimePoint> since) { silent_since_ = since; }
     void retime(TimePoint now, const health::TrackerPolicy& policy);
+    /// Whether what it depends on passes. What is not asked proves nothing, and has to prove all of
+    /// it anew.
+    void asked(TimePoint now, bool asked);
 
     /// Takes in what time and truth say.
     [[nodiscard]] Possible now(TimePoint now, const RealService& truth);
@@ -72,6 +78,7 @@ private:
 
     health::TrackerPolicy policy_;
     bool earned_;
+    bool asked_ = true;
     Possible states_{health::CheckState::unknown};
     TimePoint clean_since_;
     TimePoint bad_news_{};                     ///< last failure told

@@ -111,6 +111,7 @@ void Daemon::note(const daemon::Event& event) {
                                 what.record.reason));
             },
             [&](const daemon::CheckEvent& what) {
+                host_.oracle().check_changed(what.name, what.to);
                 say(fmt::format("{} goes from {} to {}: {}", what.name, to_string(what.from),
                                 to_string(what.to), what.reason));
             },
@@ -122,6 +123,10 @@ void Daemon::note(const daemon::Event& event) {
                                 what.reason));
             },
             [&](const daemon::DampingEvent& what) {
+                auto wait = what.wait;
+                if (wait) wait->until = host_.on_the_world(wait->until);
+                host_.oracle().waits(what.name, wait);
+                if (wait) ++host_.world().tally["waits for damping"];
                 say(fmt::format("{} {}: {}", what.name, what.wait ? "waits" : "waits no more",
                                 what.reason));
             },
@@ -129,6 +134,7 @@ void Daemon::note(const daemon::Event& event) {
                 say(fmt::format("{} is {}: {}", what.name, to_string(what.to), what.reason));
             },
             [&](const daemon::IntentEvent& what) {
+                host_.oracle().intent_changed(what.name, what.from, what.to);
                 say(fmt::format("{} is to {}: {}", what.name, to_string(what.to), what.reason));
             },
             [&](const failover::OverrideChanged& what) {

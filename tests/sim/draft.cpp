@@ -35,6 +35,8 @@ health::TrackerPolicy some_timing(Random& random) {
     out.window_of = between(random, 4, 10);
     out.window_failures = between(random, 2, out.window_of);
     out.on_event = chance(random, 50) ? health::OnEvent::trust : health::OnEvent::confirm;
+    out.on_unknown = chance(random, 30) ? health::OnUnknown::hold : health::OnUnknown::fail;
+    if (chance(random, 60)) out.hold_unknown = seconds{between(random, 2, 20)};
     return out;
 }
 
@@ -50,6 +52,16 @@ conf::ExportAttributes some_attributes(Random& random) {
         out.large_communities.push_back(
             *LargeCommunity::parse(fmt::format("64500:1:{}", between(random, 1, 3))));
     }
+    return out;
+}
+
+failover::DampingPolicy some_damping(Random& random) {
+    using enum failover::DampingProfile;
+    constexpr std::array profiles{none, none, cisco, cisco, junos, rfc7196};
+    failover::DampingPolicy out;
+    out.profile = pick(random, profiles);
+    if (chance(random, 15)) out.hold_down = seconds{between(random, 1, 30)};
+    if (chance(random, 15)) out.changes_per_hour = between(random, 2, 6);
     return out;
 }
 
@@ -112,6 +124,27 @@ void Draft::add_check(unsigned number, Random& random) {
     check.probe.type = chance(random, 50) ? "process" : "tcp";
     check.probe.fields["n"] = {std::int64_t{0}};
     check.timing = some_timing(random);
+    set_effect(number, random);
+}
+
+/// What a check may do, and what it depends on. No chains but of two, so that there are no circles
+/// and all is decided in time.
+void Draft::set_effect(unsigned number, Random& random) {
+    using enum failover::Effect;
+    conf::Check& check = checks_.at(number);
+    check.scope = failover::Scope::local;
+    check.effect = withdraw;
+    check.only_if.reset();
+    if (chance(random, 35)) {
+        constexpr std::array others{degrade, degrade, gate, gate, alarm};
+        check.effect = pick(random, others);
+        if (chance(random, 50)) check.scope = failover::Scope::shared;
+    }
+    const bool is_parent = std::ranges::any_of(
+        checks_, [&](const auto& each) { return each.second.only_if == number; });
+    if (is_parent || !chance(random, 20)) return;
+    const auto& [parent, its] = pick(random, checks_);
+    if (parent != number && !its.only_if) check.only_if = parent;
 }
 
 void Draft::add_service(unsigned number, Random& random) {
@@ -127,7 +160,20 @@ void Draft::add_service(unsigned number, Random& random) {
     }
     service.rule = some_rule(2, random);
     service.announce = some_attributes(random);
+    set_stages(service, random);
+}
+
+void Draft::set_stages(Service& service, Random& random) const {
     service.graceful_shutdown_for = some_notice(random);
+    service.drain_degraded_for =
+        chance(random, 30) ? seconds{between(random, 1, 15)} : Duration::zero();
+    service.return_degraded_for =
+        chance(random, 25) ? seconds{between(random, 1, 20)} : Duration::zero();
+    service.degrade = some_attributes(random);
+    if (chance(random, 60)) service.degrade.prepend = between(random, 1, 31);
+    service.degraded_when.reset();
+    if (chance(random, 15)) service.degraded_when = some_rule(1, random);
+    service.damping = some_damping(random);
 }
 
 void Draft::add_neighbor(unsigned uplink, const SitePlan& plan, Random& random) {
@@ -185,8 +231,20 @@ bool Draft::taken(const Prefix& wanted) const {
 }
 
 bool Draft::uses(unsigned check) const {
-    return std::ranges::any_of(services_,
-                               [&](const auto& each) { return mentions(each.second.rule, check); });
+    const auto asks = [&](const auto& each) {
+        const Service& service = each.second;
+        return mentions(service.rule, check) ||
+               (service.degraded_when && mentions(*service.degraded_when, check));
+    };
+    return std::ranges::any_of(services_, asks) ||
+           std::ranges::any_of(checks_,
+                               [&](const auto& each) { return each.second.only_if == check; });
+}
+
+bool Draft::alarms(const Expression& rule) const {
+    return std::ranges::any_of(checks_, [&](const auto& each) {
+        return each.second.effect == failover::Effect::alarm && mentions(rule, each.first);
+    });
 }
 
 Expression Draft::some_rule(unsigned depth, Random& random) const {
@@ -237,7 +295,10 @@ std::string Draft::edit(const SitePlan& plan, Random& random) {
 
 std::string Draft::edit_check(Random& random) {
     auto& [number, check] = pick(random, checks_);
-    switch (between(random, 0, 4)) {
+    switch (between(random, 0, 5)) {
+        case 5:
+            set_effect(number, random);
+            return check.name + " has another effect";
         case 0:
             check.timing = some_timing(random);
             return check.name + " has another timing";
@@ -276,8 +337,8 @@ std::string Draft::edit_service(Random& random) {
     auto& [number, service] = pick(random, services_);
     switch (between(random, 0, 5)) {
         case 5:
-            service.graceful_shutdown_for = some_notice(random);
-            return service.name + " leaves after another time";
+            set_stages(service, random);
+            return service.name + " leaves and returns in other stages";
         case 0:
             service.rule = some_rule(2, random);
             return service.name + " has another rule";
@@ -385,6 +446,9 @@ std::shared_ptr<const conf::Config> Draft::build(const SitePlan& plan) const {
         check_index.emplace(number, static_cast<std::uint32_t>(out.checks.size()));
         out.checks.push_back(checks_.at(number));
     }
+    for (conf::Check& check : out.checks) {
+        if (check.only_if) check.only_if = check_index.at(*check.only_if);
+    }
     std::map<unsigned, failover::ServiceId> service_index;
     for (const unsigned number : order(services_, reversed_)) {
         service_index.emplace(number, static_cast<failover::ServiceId>(out.services.size()));
@@ -395,7 +459,14 @@ std::shared_ptr<const conf::Config> Draft::build(const SitePlan& plan) const {
                                 .prefixes_file = {},
                                 .healthy_when = renumbered(from.rule, check_index),
                                 .announce = from.announce,
-                                .graceful_shutdown_for = from.graceful_shutdown_for});
+                                .graceful_shutdown_for = from.graceful_shutdown_for,
+                                .degrade = from.degrade,
+                                .drain_degraded_for = from.drain_degraded_for,
+                                .return_degraded_for = from.return_degraded_for,
+                                .damping = from.damping});
+        if (from.degraded_when && !alarms(*from.degraded_when)) {
+            out.services.back().degraded_when = renumbered(*from.degraded_when, check_index);
+        }
     }
     for (const auto& [uplink, from] : neighbors_) {
         conf::Neighbor& made = out.neighbors.emplace_back(from.config);

@@ -50,8 +50,13 @@ private:
         std::string name;
         std::set<Prefix> prefixes;
         health::Expression rule;  ///< over numbers of checks
+        std::optional<health::Expression> degraded_when;
         conf::ExportAttributes announce;
+        conf::ExportAttributes degrade;
         Duration graceful_shutdown_for{};
+        Duration drain_degraded_for{};
+        Duration return_degraded_for{};
+        failover::DampingPolicy damping;
     };
     struct Neighbor {
         conf::Neighbor config;
@@ -67,14 +72,17 @@ private:
     [[nodiscard]] bool taken(const Prefix& prefix) const;
     [[nodiscard]] health::Expression some_rule(unsigned depth, Random& random) const;
     [[nodiscard]] bool uses(unsigned check) const;
+    void set_stages(Service& service, Random& random) const;
+    void set_effect(unsigned number, Random& random);
+    [[nodiscard]] bool alarms(const health::Expression& rule) const;
     std::string edit_check(Random& random);
     std::string edit_service(Random& random);
     std::string edit_prefixes(Random& random);
     std::string edit_neighbor(const SitePlan& plan, Random& random);
 
-    bool wide_ = true;       ///< all that is owned, or a part
-    bool reversed_ = false;  ///< the order in which checks and services stand
-    std::map<unsigned, conf::Check> checks_;
+    bool wide_ = true;                        ///< all that is owned, or a part
+    bool reversed_ = false;                   ///< the order in which checks and services stand
+    std::map<unsigned, conf::Check> checks_;  ///< `only_if` is a number, too
     std::map<unsigned, Service> services_;
     std::map<unsigned, Neighbor> neighbors_;  ///< by uplink
 };

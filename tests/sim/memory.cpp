@@ -131,6 +131,7 @@ std::optional<Memory> Notebook::recall(const Machine& machine, const failover::R
         } else {
             // Nothing tells them apart, so either may be what was read.
             found->passing.insert(each.passing.begin(), each.passing.end());
+            found->upstreams.forget();
         }
     }
     if (found) return found;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,6 +14,7 @@
 #include "swerve/conf/config.hpp"
 #include "swerve/failover/saved_state.hpp"
 #include "swerve/failover/site.hpp"
+#include "tests/sim/upstream.hpp"
 
 namespace swerve::sim {
 
@@ -42,6 +44,8 @@ struct Memory {
     std::map<Subject, Word> words{};
     std::set<std::string> disabled{};                    ///< neighbors
     std::map<std::string, health::ProbeSpec> passing{};  ///< checks that may have passed
+    std::shared_ptr<const conf::Config> config{};
+    Upstreams upstreams{};  ///< what they had been told
 
     /// The words that a process which starts on this machine must know.
     [[nodiscard]] std::map<Subject, Word> words_for(const Machine& next) const;

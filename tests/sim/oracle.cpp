@@ -24,11 +24,40 @@ bool is_sent(const conf::Neighbor& neighbor, failover::ServiceId service, Family
 /// How long checks that a reload made new may take to be decided.
 Duration patience(const conf::Config& config, const conf::Service& service) {
     Duration longest = silence_held;
-    for (const std::uint32_t check : health::checks_of(service.healthy_when)) {
-        const health::TrackerPolicy& timing = config.checks[check].timing;
-        longest = std::max<Duration>(longest, timing.interval * timing.rise + timing.timeout);
+    std::vector<std::uint32_t> used = health::checks_of(service.healthy_when);
+    if (service.degraded_when) {
+        std::ranges::copy(health::checks_of(*service.degraded_when), std::back_inserter(used));
     }
-    return longest + 2 * slack;
+    for (std::optional<failover::CheckId> check : used) {
+        Duration needed{};
+        for (; check; check = config.checks[*check].only_if) {
+            const health::TrackerPolicy& timing = config.checks[*check].timing;
+            needed += timing.interval * timing.rise + timing.timeout;
+        }
+        longest = std::max(longest, needed);
+    }
+    return longest + 3 * slack;
+}
+
+/// Whether nothing but verdicts tells routes of the one from those of the other.
+bool same_routes(const conf::Config& a, const conf::Config& b) {
+    const auto facts = [](const conf::Service& service) {
+        return std::tie(service.announce, service.degrade, service.damping,
+                        service.drain_degraded_for);
+    };
+    return a.owned == b.owned && a.services.size() == b.services.size() &&
+           std::ranges::equal(a.neighbors, b.neighbors,
+                              [](const conf::Neighbor& one, const conf::Neighbor& two) {
+                                  return one.name == two.name && one.attributes == two.attributes &&
+                                         one.families == two.families && !one.services &&
+                                         !two.services && one.next_hop_ipv4 == two.next_hop_ipv4 &&
+                                         one.next_hop_ipv6 == two.next_hop_ipv6;
+                              }) &&
+           std::ranges::all_of(a.services, [&](const conf::Service& service) {
+               const auto other = std::ranges::find(b.services, service.name, &conf::Service::name);
+               return other != b.services.end() && facts(service) == facts(*other) &&
+                      conf::same_prefixes(service, *other);
+           });
 }
 
 }  // namespace
@@ -62,6 +91,13 @@ void Oracle::started(const daemon::Speaker& speaker, const failover::Restored& r
     const auto memory = notebook_.recall(machine, restored, words, *config_);
     if (counted) notebook_.saved(memory->begun(machine));
     words_ = std::move(words);
+    // Another boot tells by the wall clock how much time has passed.
+    kept_ = restored.vanished_at.has_value();
+    upstreams_.forget();
+    if (memory && !kept_ && memory->machine.boot == machine.boot &&
+        same_routes(*memory->config, *config_)) {
+        upstreams_ = memory->upstreams;
+    }
     disabled_.clear();
     for (const std::string& name : restored.disabled_neighbors) disabled(name, true);
 
@@ -84,6 +120,7 @@ void Oracle::started(const daemon::Speaker& speaker, const failover::Restored& r
         }
         beliefs_.emplace_back(check.timing, earned, machine.now);
     }
+    ask_checks();
 }
 
 void Oracle::ended() {
@@ -92,6 +129,10 @@ void Oracle::ended() {
     beliefs_.clear();
     standing_.clear();
     leaving_.clear();
+    started_.clear();
+    waits_.clear();
+    returning_.clear();
+    said_.clear();
     states_.clear();
     sessions_.clear();
     conversations_.clear();
@@ -107,6 +148,7 @@ void Oracle::reloaded(const conf::Change& change) {
         const auto was = std::ranges::find(config_->checks, check.name, &conf::Check::name);
         // The evidence of a check counts on as long as the same probe finds it.
         if (was == config_->checks.end() || was->probe != check.probe) {
+            said_.erase(check.name);
             beliefs.emplace_back(check.timing, false, now());
             beliefs.back().silent_since(stalled_since_);
             continue;
@@ -114,11 +156,20 @@ void Oracle::reloaded(const conf::Change& change) {
         beliefs.push_back(beliefs_[static_cast<std::size_t>(was - config_->checks.begin())]);
         if (was->timing != check.timing) beliefs.back().retime(now(), check.timing);
     }
+    std::map<std::string, Started> started;
+    std::map<std::string, TimePoint> waiting;
     for (const conf::Service& service : change.after->services) {
         const auto was = std::ranges::find(config_->services, service.name, &conf::Service::name);
         if (was == config_->services.end()) continue;
-        Possible verdict = before[static_cast<std::size_t>(was - config_->services.begin())];
-        Standing next{verdict, now() + patience(*change.after, service)};
+        const auto id = static_cast<std::size_t>(was - config_->services.begin());
+        started[service.name] = started_[service.name];
+        if (const auto wait = waits_.find(service.name); wait != waits_.end()) {
+            waiting.insert(*wait);
+        }
+        if (const auto stage = returning_.find(service.name); stage != returning_.end()) {
+            stage->second += service.return_degraded_for - was->return_degraded_for;
+        }
+        Standing next{before[id], degrees_[id], now() + patience(*change.after, service)};
         // What stands already does not stand longer for every further change.
         const auto stands = standing_.find(service.name);
         if (stands != standing_.end() && !stands->second.interrupted) {
@@ -127,15 +178,26 @@ void Oracle::reloaded(const conf::Change& change) {
         standing[service.name] = next;
         const auto stage = leaving_.find(service.name);
         if (stage == leaving_.end()) continue;
-        const TimePoint until =
-            stage->second.until + (service.graceful_shutdown_for - was->graceful_shutdown_for);
-        stage->second = {.until = until};
+        const Duration longer = service.drain_degraded_for - was->drain_degraded_for;
+        const TimePoint until = stage->second.until + longer +
+                                (service.graceful_shutdown_for - was->graceful_shutdown_for);
+        auto degraded = stage->second.degraded_until;
+        if (degraded && *degraded <= now()) degraded.reset();
+        if (degraded) *degraded += longer;
+        stage->second = {.until = until, .degraded_until = degraded};
         if (until <= now()) leaving_.erase(stage);
     }
+    if (!same_routes(*config_, *change.after)) {
+        upstreams_.forget();
+        for (auto& [id, session] : sessions_) session.amnesty = true;
+    }
+    started_ = std::move(started);
+    waits_ = std::move(waiting);
     config_ = change.after;
     beliefs_ = std::move(beliefs);
     standing_ = std::move(standing);
     index();
+    ask_checks();
     std::erase_if(words_, [&](const auto& each) {
         if (const auto* prefix = std::get_if<Prefix>(&each.first)) return !owned(*config_, *prefix);
         return std::ranges::find(config_->services, std::get<std::string>(each.first),
@@ -171,12 +233,21 @@ void Oracle::event(failover::CheckId check, health::ProbeResult finding) {
 
 std::optional<Oracle::Leaving> Oracle::begin_to_leave(const std::string& service) const {
     const auto at = std::ranges::find(config_->services, service, &conf::Service::name);
-    if (look_up(service, OverrideKind::drain) == In::force ||
-        at->graceful_shutdown_for == Duration::zero()) {
+    const Duration notice = at->drain_degraded_for + at->graceful_shutdown_for;
+    if (look_up(service, OverrideKind::drain) == In::force || notice == Duration::zero()) {
         return std::nullopt;
     }
     const auto id = static_cast<failover::ServiceId>(at - config_->services.begin());
-    Leaving out{now() + at->graceful_shutdown_for, ruling(nullptr, id).must, {}};
+    // Nothing leaves that an operator keeps from being shown.
+    bool any_plain = false;
+    for (const bgp::BlockRef& block : at->prefixes) {
+        block->for_each(block->all(),
+                        [&](const Prefix& prefix) { any_plain |= !words_.contains(prefix); });
+    }
+    Leaving out{.until = now() + notice, .by_verdict = any_plain && ruling(nullptr, id).must};
+    if (at->drain_degraded_for > Duration::zero()) {
+        out.degraded_until = now() + at->drain_degraded_for;
+    }
     for (const auto& [subject, word] : words_) {
         const auto* prefix = std::get_if<Prefix>(&subject);
         if (prefix != nullptr && service_of(*prefix) == id &&
@@ -198,6 +269,12 @@ void Oracle::said(const Subject& subject, std::optional<Word> word) {
         }
     } else if (const auto* prefix = std::get_if<Prefix>(&subject)) {
         forget_leaving(*prefix);
+        upstreams_.forget(*prefix);
+        // Once nothing of a service is shown, nothing of it leaves any more.
+        const auto id =
+            word && word->kind == OverrideKind::withdraw ? service_of(*prefix) : std::nullopt;
+        const auto stage = id ? leaving_.find(config_->services[*id].name) : leaving_.end();
+        if (stage != leaving_.end()) stage->second.by_verdict = false;
     }
     if (word) {
         words_.insert_or_assign(subject, *word);
@@ -208,14 +285,20 @@ void Oracle::said(const Subject& subject, std::optional<Word> word) {
 
 void Oracle::cleared(const Subject& subject) {
     words_.erase(subject);
-    if (const auto* prefix = std::get_if<Prefix>(&subject)) forget_leaving(*prefix);
+    if (const auto* prefix = std::get_if<Prefix>(&subject)) {
+        forget_leaving(*prefix);
+        upstreams_.forget(*prefix);
+    }
     const auto* service = std::get_if<std::string>(&subject);
     if (service == nullptr) return;
-    leaving_.erase(*service);
+    // What it was before comes back at once while it is on its way.
+    if (leaving_.erase(*service) > 0) forget_upstreams(*service);
     std::erase_if(words_, [&](const auto& each) {
         const auto* prefix = std::get_if<Prefix>(&each.first);
         const auto of = prefix != nullptr ? service_of(*prefix) : std::nullopt;
-        return of && config_->services[*of].name == *service;
+        if (!of || config_->services[*of].name != *service) return false;
+        upstreams_.forget(*prefix);
+        return true;
     });
 }
 
@@ -229,7 +312,7 @@ void Oracle::disabled(const std::string& neighbor, bool disabled) {
 }
 
 Memory Oracle::memory(const Machine& machine, bool clean) const {
-    Memory out{machine, clean, words_, disabled_, {}};
+    Memory out{machine, clean, words_, disabled_, {}, config_, upstreams_};
     std::erase_if(out.words, [&](const auto& each) {
         return each.second.until && *each.second.until <= now();
     });
@@ -248,20 +331,13 @@ std::vector<Possible> Oracle::verdicts() {
         checks.push_back(beliefs_[i].now(now(), truths_.at(config_->checks[i].name)));
     }
     std::vector<Possible> out;
+    degrees_.clear();
     for (const conf::Service& service : config_->services) {
-        Possible verdict = possible(service.healthy_when, checks);
+        degrees_.push_back(degrees_of(service, checks));
+        const Possible verdict = serving(service, checks);
         const auto stage = leaving_.find(service.name);
         if (stage != leaving_.end() && !verdict.only(CheckState::pass)) {
             stage->second.by_verdict = false;
-        }
-        const auto standing = standing_.find(service.name);
-        if (standing != standing_.end() && !verdict.only(CheckState::unknown)) {
-            standing->second.interrupted = true;
-        }
-        if (standing != standing_.end() &&
-            now() <= std::max(standing->second.until, disturbed_ + slack) &&
-            verdict.has(CheckState::unknown) && standing->second.before.has(CheckState::pass)) {
-            verdict.add(CheckState::pass);
         }
         out.push_back(verdict);
     }
@@ -292,6 +368,7 @@ Oracle::Ruling Oracle::ruling(const Prefix* prefix,
         announce = look_up(*prefix, OverrideKind::announce);
     }
     In drain = In::no;
+    const bool has_word = prefix != nullptr && words_.contains(*prefix);
     bool may_leave = false;   // a young drain takes nothing away yet
     bool must_leave = false;  // and must not
     if (service) {
@@ -300,7 +377,7 @@ Oracle::Ruling Oracle::ruling(const Prefix* prefix,
         if (const auto stage = leaving_.find(name); stage != leaving_.end()) {
             may_leave = now() <= std::max(stage->second.until, disturbed_) + slack;
             must_leave = drain == In::force && now() < stage->second.until &&
-                         (stage->second.by_verdict ||
+                         ((stage->second.by_verdict && !has_word) ||
                           (prefix != nullptr && stage->second.words.contains(*prefix)));
         }
     }
@@ -309,7 +386,7 @@ Oracle::Ruling Oracle::ruling(const Prefix* prefix,
     if (service) {
         const Possible verdict = verdicts_[*service];
         may_be_up = verdict.has(CheckState::pass) && (!hold_until_ || now() >= *hold_until_);
-        must_be_up = verdict.only(CheckState::pass) &&
+        must_be_up = verdict.only(CheckState::pass) && !is_waiting(config_->services[*service]) &&
                      (!hold_until_ || now() > std::max(*hold_until_, disturbed_) + slack);
     }
     return {withdraw != In::force && (drain != In::force || may_leave) &&
@@ -322,13 +399,15 @@ void Oracle::check(const daemon::Speaker& speaker, bool routes_changed,
                    const std::function<bool(NeighborId)>& blocked) {
     verdicts_ = verdicts();
     // Prefixes are many and rulings few, so they are compared when something has changed.
-    std::vector<Ruling> rulings;
+    std::vector<std::pair<Ruling, Degrees>> rulings;
     for (failover::ServiceId id = 0; id < config_->services.size(); ++id) {
-        rulings.push_back(ruling(nullptr, id));
+        rulings.emplace_back(ruling(nullptr, id), allowed(nullptr, id));
     }
     for (const auto& [subject, word] : words_) {
         if (const auto* prefix = std::get_if<Prefix>(&subject)) {
-            rulings.push_back(ruling(prefix, service_of(*prefix)));
+            const auto service = service_of(*prefix);
+            rulings.emplace_back(ruling(prefix, service),
+                                 service ? allowed(prefix, *service) : Degrees{});
         }
     }
     const bool changed = std::exchange(rulings_, rulings) != rulings || routes_changed;
@@ -340,9 +419,11 @@ void Oracle::check(const daemon::Speaker& speaker, bool routes_changed,
         if (disabled_.contains(neighbor->name)) {
             violate("P3", "{}: {} is disabled and has a session", site_, neighbor->name);
         }
+        weigh(*neighbor, session->second);
         if (changed) session->second.touched = true;
         if (!session->second.touched || blocked(id)) continue;
         session->second.touched = false;
+        session->second.amnesty = false;
         compare_sent(*neighbor, session->second);
     }
 }

@@ -17,6 +17,7 @@
 #include "tests/sim/memory.hpp"
 #include "tests/sim/network.hpp"
 #include "tests/sim/trace.hpp"
+#include "tests/sim/upstream.hpp"
 #include "tests/sim/wire.hpp"
 
 namespace swerve::sim {
@@ -47,6 +48,12 @@ public:
     void cleared(const Subject& subject);
     void disabled(const std::string& neighbor, bool disabled);
 
+    // What it says. Checks that depend on others are asked by what the daemon believes of those.
+    void check_changed(const std::string& check, health::CheckState to);
+    void intent_changed(const std::string& service, failover::Intent from, failover::Intent to);
+    /// An announcement, or a full one, waits for the sake of upstreams that damp; absent: no more.
+    void waits(const std::string& service, const std::optional<failover::Damping::Wait>& wait);
+
     // What it wrote down.
     [[nodiscard]] Memory memory(const Machine& machine, bool clean) const;
     [[nodiscard]] Notebook& notebook() { return notebook_; }
@@ -63,6 +70,8 @@ public:
     /// Before and after each turn; `blocked`: the kernel takes no more for this neighbor.
     void check(const daemon::Speaker& speaker, bool routes_changed,
                const std::function<bool(daemon::NeighborId)>& blocked);
+    /// What may be said of a service when everything works, and has for long.
+    [[nodiscard]] std::set<failover::Verdict> verdicts_in_quiet(const conf::Service& service) const;
     /// When all has been quiet for long: what the router holds.
     void check_quiet(const daemon::Speaker& speaker, daemon::NeighborId neighbor,
                      const std::vector<Prefix>& held);
@@ -74,16 +83,31 @@ private:
         bool must;
         friend bool operator==(const Ruling&, const Ruling&) = default;
     };
+    /// With which attributes a route of a service may stand.
+    struct Degrees {
+        bool full = false;
+        bool degraded = false;
+        bool draining = false;
+        friend bool operator==(const Degrees&, const Degrees&) = default;
+    };
+    /// Whether a service may have started, or surely has, since it was down last: gates count for
+    /// those that have not.
+    struct Started {
+        bool may = false;
+        bool must = false;
+    };
     /// The verdict of a service before a reload made checks of it undecided.
     struct Standing {
         Possible before;
+        Degrees degrees;
         TimePoint until;
         bool interrupted = false;  ///< perhaps its checks have decided it since
     };
-    /// The first stage of a drain: what was announced may stand with GRACEFUL_SHUTDOWN, and what
-    /// surely was so without a break must.
+    /// The stages of a drain: what was announced may stand degraded, and then with
+    /// GRACEFUL_SHUTDOWN, and what surely was so without a break must.
     struct Leaving {
         TimePoint until;
+        std::optional<TimePoint> degraded_until{};
         bool by_verdict = false;  ///< prefixes on which there is no word must
         std::set<Prefix> words;   ///< an operator announced these, and they must
     };
@@ -97,15 +121,31 @@ private:
         bool keepalive_received = false;
         bool notified = false;
     };
+    /// What an octet changed in what a neighbor holds.
+    struct Change {
+        Prefix prefix;
+        std::optional<WireRoute> before;
+        std::optional<WireRoute> after;
+    };
     struct Session {
         std::optional<Socket> socket{};
         std::map<Prefix, WireRoute> held{};  ///< by the neighbor, as the octets say
         bool refreshed = false;
         bool touched = true;  ///< since it was compared last
+        std::vector<Change> changes{};
+        bool amnesty = false;  ///< a reload has changed what it holds
     };
 
     [[nodiscard]] TimePoint now() const { return timeline_.now(); }
+    /// Takes in what time, truth and the daemon's word on checks say.
     [[nodiscard]] std::vector<Possible> verdicts();
+    [[nodiscard]] Possible serving(const conf::Service& service,
+                                   const std::vector<Possible>& checks);
+    [[nodiscard]] Degrees degrees_of(const conf::Service& service,
+                                     const std::vector<Possible>& checks) const;
+    void ask_checks();
+    /// Those that a route of this prefix may stand with now; null: as in ruling().
+    [[nodiscard]] Degrees allowed(const Prefix* prefix, failover::ServiceId service) const;
     /// Null: any prefix of the service on which there is no word.
     [[nodiscard]] Ruling ruling(const Prefix* prefix,
                                 std::optional<failover::ServiceId> service) const;
@@ -119,11 +159,15 @@ private:
     void compare_desired(const daemon::Neighbor& neighbor) const;
     void compare_sent(const daemon::Neighbor& neighbor, const Session& session) const;
     void take_update(Session& session, const WireMessage& message) const;
+    void weigh(const daemon::Neighbor& neighbor, Session& session);
+    [[nodiscard]] bool is_waiting(const conf::Service& service) const;
+    [[nodiscard]] bool undrained_midway(failover::ServiceId service) const;
+    void forget_upstreams(const std::string& service);
     void nothing_overtaken(const bgp::Peer& peer, const Session& session) const;
     [[nodiscard]] WireRoute expected_route(const conf::Neighbor& neighbor,
                                            std::optional<failover::ServiceId> service,
                                            Family family, const Address& local,
-                                           bool draining) const;
+                                           failover::Shown shown) const;
 
     std::string site_;
     const Timeline& timeline_;
@@ -134,6 +178,11 @@ private:
     std::vector<CheckBelief> beliefs_;                ///< by check
     std::map<std::string, Standing> standing_;        ///< by service
     std::map<std::string, Leaving> leaving_;          ///< by service
+    std::map<std::string, Started> started_;          ///< by service
+    std::map<std::string, TimePoint> waits_;          ///< by service, as the daemon says
+    std::map<std::string, TimePoint> returning_;      ///< by service: degraded until then
+    std::map<std::string, health::CheckState> said_;  ///< by check, as the daemon says
+    Upstreams upstreams_;
     std::map<Subject, Word> words_;
     std::set<std::string> disabled_;  ///< neighbors
     std::map<daemon::NeighborId, bgp::State> states_;
@@ -143,9 +192,11 @@ private:
     TimePoint disturbed_{};  ///< when it last went on after it had stood still
     std::optional<TimePoint> stalled_since_;
     bool stopping_ = false;
+    bool kept_ = false;  ///< neighbors have kept the routes over a planned restart
 
-    std::vector<Possible> verdicts_;  ///< by service, now
-    std::vector<Ruling> rulings_;     ///< when routes were compared last
+    std::vector<Possible> verdicts_;  ///< by service, now: pass if it is up or degraded
+    std::vector<Degrees> degrees_;    ///< by service, now, by its checks alone
+    std::vector<std::pair<Ruling, Degrees>> rulings_;  ///< when routes were compared last
 };
 
 }  // namespace swerve::sim
