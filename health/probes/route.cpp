@@ -74,7 +74,8 @@ std::vector<NextHop> next_hops(const ::rtmsg& header, std::span<const std::byte>
         if (path.rtnh_len < sizeof path || path.rtnh_len > paths.size()) break;
         out.push_back(next_hop(paths.first(path.rtnh_len).subspan(sizeof path),
                                static_cast<unsigned>(path.rtnh_ifindex), path.rtnh_flags));
-        paths = paths.subspan(std::min(paths.size(), std::size_t{RTNH_ALIGN(path.rtnh_len)}));
+        paths = paths.subspan(
+            std::min(paths.size(), static_cast<std::size_t>(RTNH_ALIGN(path.rtnh_len))));
     }
     return out;
 }
