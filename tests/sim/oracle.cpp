@@ -130,6 +130,7 @@ void Oracle::ended() {
     standing_.clear();
     leaving_.clear();
     started_.clear();
+    heirs_.clear();
     waits_.clear();
     returning_.clear();
     said_.clear();
@@ -191,6 +192,7 @@ void Oracle::reloaded(const conf::Change& change) {
         upstreams_.forget();
         for (auto& [id, session] : sessions_) session.amnesty = true;
     }
+    inherit(*change.after, started);
     started_ = std::move(started);
     waits_ = std::move(waiting);
     config_ = change.after;
@@ -208,6 +210,40 @@ void Oracle::reloaded(const conf::Change& change) {
                config_->neighbors.end();
     });
     for (auto& [id, session] : sessions_) session.touched = true;
+}
+
+/// A service under another name is no other one to upstreams: what is shown of its prefixes and
+/// that they are drained goes on.
+void Oracle::inherit(const conf::Config& after, std::map<std::string, Started>& started) {
+    const auto has = [](const conf::Config& config, const std::string& name) {
+        return std::ranges::find(config.services, name, &conf::Service::name) !=
+               config.services.end();
+    };
+    for (const conf::Service& service : after.services) {
+        if (has(*config_, service.name)) continue;
+        std::set<failover::ServiceId> from;
+        for (const bgp::BlockRef& block : service.prefixes) {
+            block->for_each(block->all(), [&](const Prefix& prefix) {
+                const auto id = service_of(prefix);
+                if (id && !has(after, config_->services[*id].name)) from.insert(*id);
+            });
+        }
+        for (const failover::ServiceId id : from) {
+            const std::string& name = config_->services[id].name;
+            heirs_.insert(service.name);
+            started[service.name].may |= started_[name].may;
+            if (const auto at = returning_.find(name); at != returning_.end()) {
+                returning_[service.name] = std::max(returning_[service.name], at->second);
+            }
+            const auto drain = words_.find(name);
+            if (drain == words_.end() || words_.contains(service.name)) continue;
+            words_.emplace(service.name, drain->second);
+            const auto stage = leaving_.find(name);
+            if (stage == leaving_.end()) continue;
+            leaving_[service.name] = {.until = stage->second.until,
+                                      .degraded_until = stage->second.degraded_until};
+        }
+    }
 }
 
 void Oracle::disturbed() {
@@ -321,25 +357,6 @@ Memory Oracle::memory(const Machine& machine, bool clean) const {
         if (CheckBelief{beliefs_[i]}.now(now(), truths_.at(check.name)).has(CheckState::pass)) {
             out.passing.emplace(check.name, check.probe);
         }
-    }
-    return out;
-}
-
-std::vector<Possible> Oracle::verdicts() {
-    std::vector<Possible> checks;
-    for (std::size_t i = 0; i < beliefs_.size(); ++i) {
-        checks.push_back(beliefs_[i].now(now(), truths_.at(config_->checks[i].name)));
-    }
-    std::vector<Possible> out;
-    degrees_.clear();
-    for (const conf::Service& service : config_->services) {
-        degrees_.push_back(degrees_of(service, checks));
-        const Possible verdict = serving(service, checks);
-        const auto stage = leaving_.find(service.name);
-        if (stage != leaving_.end() && !verdict.only(CheckState::pass)) {
-            stage->second.by_verdict = false;
-        }
-        out.push_back(verdict);
     }
     return out;
 }

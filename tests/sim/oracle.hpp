@@ -163,6 +163,7 @@ private:
     [[nodiscard]] bool is_waiting(const conf::Service& service) const;
     [[nodiscard]] bool undrained_midway(failover::ServiceId service) const;
     void forget_upstreams(const std::string& service);
+    void inherit(const conf::Config& after, std::map<std::string, Started>& started);
     void nothing_overtaken(const bgp::Peer& peer, const Session& session) const;
     [[nodiscard]] WireRoute expected_route(const conf::Neighbor& neighbor,
                                            std::optional<failover::ServiceId> service,
@@ -179,6 +180,7 @@ private:
     std::map<std::string, Standing> standing_;        ///< by service
     std::map<std::string, Leaving> leaving_;          ///< by service
     std::map<std::string, Started> started_;          ///< by service
+    std::set<std::string> heirs_;                     ///< services that go on under this name
     std::map<std::string, TimePoint> waits_;          ///< by service, as the daemon says
     std::map<std::string, TimePoint> returning_;      ///< by service: degraded until then
     std::map<std::string, health::CheckState> said_;  ///< by check, as the daemon says

@@ -53,7 +53,7 @@ void Oracle::intent_changed(const std::string& service, Intent from, Intent to) 
                             (to == Intent::announce || to == Intent::degrade);
     if (!comes_back) return;
     returning_[service] = now() + at->return_degraded_for;
-    if (from == Intent::withdraw && to == Intent::announce && !kept_) {
+    if (from == Intent::withdraw && to == Intent::announce && !kept_ && !heirs_.contains(service)) {
         violate("S1", "{}: {} comes back in full at once, and not in stages", site_, service);
     }
 }
@@ -76,6 +76,25 @@ bool Oracle::is_waiting(const conf::Service& service) const {
     return wait != waits_.end() && now() <= std::max(wait->second, disturbed_) + slack;
 }
 
+std::vector<Possible> Oracle::verdicts() {
+    std::vector<Possible> checks;
+    for (std::size_t i = 0; i < beliefs_.size(); ++i) {
+        checks.push_back(beliefs_[i].now(now(), truths_.at(config_->checks[i].name)));
+    }
+    std::vector<Possible> out;
+    degrees_.clear();
+    for (const conf::Service& service : config_->services) {
+        degrees_.push_back(degrees_of(service, checks));
+        const Possible verdict = serving(service, checks);
+        const auto stage = leaving_.find(service.name);
+        if (stage != leaving_.end() && !verdict.only(CheckState::pass)) {
+            stage->second.by_verdict = false;
+        }
+        out.push_back(verdict);
+    }
+    return out;
+}
+
 /// Passes if it may be announced, as far as its checks say.
 Possible Oracle::serving(const conf::Service& service, const std::vector<Possible>& checks) {
     Possible verdict = over({Effect::withdraw}, service.healthy_when, *config_, checks);
@@ -91,7 +110,9 @@ Possible Oracle::serving(const conf::Service& service, const std::vector<Possibl
     const Possible start =
         over({Effect::withdraw, Effect::gate}, service.healthy_when, *config_, checks);
     Started& started = started_[service.name];
-    started.may = verdict.has(CheckState::pass) && (started.may || start.has(CheckState::pass));
+    // What neighbors have kept over a planned restart has started before.
+    started.may =
+        verdict.has(CheckState::pass) && (started.may || kept_ || start.has(CheckState::pass));
     started.must = verdict.only(CheckState::pass) && (started.must || start.only(CheckState::pass));
     if (!started.may) verdict.remove(CheckState::pass);
     if (!started.must) verdict.add(CheckState::fail);
@@ -104,7 +125,7 @@ Oracle::Degrees Oracle::degrees_of(const conf::Service& service,
         over({Effect::withdraw, Effect::degrade}, service.healthy_when, *config_, checks);
     const Possible worse = condition(service, checks);
     Degrees out{.full = full.has(CheckState::pass) && !worse.only(CheckState::pass),
-                .degraded = worse.has(CheckState::pass) || !full.only(CheckState::pass)};
+                .degraded = !worse.only(CheckState::fail) || !full.only(CheckState::pass)};
     const auto standing = standing_.find(service.name);
     if (standing != standing_.end() &&
         now() <= std::max(standing->second.until, disturbed_ + slack) &&

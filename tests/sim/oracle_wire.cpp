@@ -28,36 +28,36 @@ WireRoute sorted(WireRoute route) {
 void Oracle::compare_sent(const daemon::Neighbor& neighbor, const Session& session) const {
     if (!neighbor.peer.negotiated()) return;
     std::map<Prefix, WireRoute> wanted;
-    neighbor.peer.rib_out().for_each(
-        [&](const Prefix& prefix, const bgp::RouteRef& desired, const bgp::RouteRef&) {
-            const Family family = prefix.family();
-            if (!desired || !neighbor.peer.negotiated()->families.contains(family)) return;
-            const auto service = service_of(prefix);
-            const auto expected = [&](failover::Shown shown) {
-                return expected_route(*neighbor.config, service, family, *neighbor.local_address,
-                                      shown);
-            };
-            WireRoute route = expected(failover::Shown::announced);
-            if (!route.next_hop) return;
-            // Where evidence or a clock leaves a choice, what is held may be any of it.
-            const auto held = session.held.find(prefix);
-            const Degrees degrees = service ? allowed(&prefix, *service) : Degrees{.full = true};
-            bool found = degrees.full && held != session.held.end() && held->second == route;
-            const auto consider = [&](bool may, failover::Shown shown) {
-                if (!may || found) return;
-                route = expected(shown);
-                found = held != session.held.end() && held->second == route;
-            };
-            consider(degrees.degraded, failover::Shown::degraded);
-            consider(degrees.draining, failover::Shown::draining);
-            wanted.emplace(prefix, std::move(route));
-        });
+    neighbor.peer.rib_out().for_each([&](const Prefix& prefix, const bgp::RouteRef& desired,
+                                         const bgp::RouteRef&) {
+        const Family family = prefix.family();
+        if (!desired || !neighbor.peer.negotiated()->families.contains(family)) return;
+        const auto service = service_of(prefix);
+        const auto expected = [&](failover::Shown shown) {
+            return expected_route(*neighbor.config, service, family, *neighbor.local_address,
+                                  shown);
+        };
+        WireRoute route = expected(failover::Shown::announced);
+        if (!route.next_hop) return;
+        // Where evidence or a clock leaves a choice, what is held may be any of it.
+        const auto held = session.held.find(prefix);
+        const Degrees degrees = service ? allowed(&prefix, *service) : Degrees{.full = true};
+        bool found = degrees.full && held != session.held.end() && sorted(held->second) == route;
+        const auto consider = [&](bool may, failover::Shown shown) {
+            if (!may || found) return;
+            route = expected(shown);
+            found = held != session.held.end() && sorted(held->second) == route;
+        };
+        consider(degrees.degraded, failover::Shown::degraded);
+        consider(degrees.draining, failover::Shown::draining);
+        wanted.emplace(prefix, std::move(route));
+    });
     for (const auto& [prefix, route] : wanted) {
         const auto held = session.held.find(prefix);
         if (held == session.held.end()) {
             violate("S6", "{}: {} was not sent to {}", site_, prefix.to_string(), neighbor.name);
         }
-        if (held->second != route) {
+        if (sorted(held->second) != route) {
             violate("S1", "{}: {} holds {} as [{}], configured is [{}]", site_, neighbor.name,
                     prefix.to_string(), to_string(held->second), to_string(route));
         }
@@ -199,7 +199,7 @@ void Oracle::take_update(Session& session, const WireMessage& message) const {
         session.changes.push_back({prefix, held.mapped(), std::nullopt});
     }
     if (message.announced.empty()) return;
-    const WireRoute route = sorted(message.route);
+    const WireRoute& route = message.route;
     for (const Prefix& prefix : message.announced) {
         if (!owned(*config_, prefix))
             violate("S1", "{}: {} is not owned", site_, prefix.to_string());
@@ -209,9 +209,9 @@ void Oracle::take_update(Session& session, const WireMessage& message) const {
                     prefix.to_string());
         }
         if (added) {
-            session.changes.push_back({prefix, std::nullopt, route});
+            session.changes.push_back({prefix, std::nullopt, sorted(route)});
         } else if (held->second != route) {
-            session.changes.push_back({prefix, std::exchange(held->second, route), route});
+            session.changes.push_back({prefix, std::exchange(held->second, route), sorted(route)});
         }
     }
 }
