@@ -7,8 +7,8 @@
 
 #include "conf/draft.hpp"
 #include "conf/subject.hpp"
+#include "swerve/conf/load.hpp"
 #include "swerve/conf/rto.hpp"
-#include "swerve/health/probe_fields.hpp"
 
 namespace swerve::conf {
 
@@ -33,18 +33,33 @@ std::string message(const Promise& promise, const WorstCase& worst) {
                        worst.because);
 }
 
-/// What is wrong with all checks that may withdraw the service; nothing if one of them asks it.
-std::string proves_too_little(const Config& config, const Service& service) {
-    std::string out;
-    for (const failover::CheckId id : health::checks_of(service.healthy_when)) {
-        const Check& check = config.checks[id];
-        if (check.effect != failover::Effect::withdraw) continue;
-        const std::string caveat =
-            health::find_probe_type(check.probe.type)->caveat(check.probe.fields);
-        if (caveat.empty()) return {};
-        out += (out.empty() ? "check " : "; check ") + check.name + ": " + caveat;
+/// Whether the bounds of a service can be told: neither it nor a check that they follow from has a
+/// fault.
+bool is_sound(const Draft& draft, const Faults& faults, failover::ServiceId id) {
+    if (!faults.sound_throughout(draft.services[id].path)) return false;
+    for (const failover::CheckId check :
+         health::checks_of(draft.config.services[id].healthy_when)) {
+        std::optional<failover::CheckId> at = check;
+        // A circle has a fault; a chain without one ends.
+        while (at && faults.sound_throughout(draft.checks[*at].path)) {
+            at = draft.config.checks[*at].only_if;
+        }
+        if (at) return false;
     }
-    return out;
+    return true;
+}
+
+/// What a table of many services says is told of some.
+void shorten(Diagnostics& warnings, const std::string& file) {
+    if (warnings.size() <= max_diagnostics) return;
+    const std::size_t more = warnings.size() - max_diagnostics;
+    warnings.resize(max_diagnostics);
+    warnings.push_back({.file = file,
+                        .path = {},
+                        .message = "and " + std::to_string(more) + " more",
+                        .hint = {},
+                        .count = more,
+                        .severity = Severity::warning});
 }
 
 /// Collects warnings about the `rto` of one service.
@@ -74,29 +89,26 @@ private:
 
 void check_promises(Draft& draft, Faults& faults) {
     const auto is_promised = [](const Service& service) { return service.rto.has_value(); };
-    if (!std::ranges::any_of(draft.config.services, is_promised)) return;
-    const auto all = promises(draft.config);
+    const bool known = faults.sound("checks") && faults.sound("services");
+    if (!known || !std::ranges::any_of(draft.config.services, is_promised)) return;
+    const auto all = promises(draft.config, {}, [&](failover::ServiceId id) {
+        return is_promised(draft.config.services[id]) && is_sound(draft, faults, id);
+    });
     for (std::size_t id = 0; id < all.size(); ++id) {
-        if (!all[id].rto) continue;
         const Subject subject{draft.services[id], faults};
         Warnings warnings{draft.services[id], faults, draft.config.warnings};
         for (const WorstCase& worst : all[id].cases) {
             if (is_kept(all[id], worst)) continue;
-            const std::string hint = "change " + worst.key + ", or promise less";
+            const std::string hint = "change " + worst.key +
+                                     (worst.bound ? ", or promise less" : ", or promise nothing");
             if (is_binding(worst.failure)) {
                 subject.fault({"rto"}, message(all[id], worst), hint);
                 continue;
             }
             warnings.add(message(all[id], worst), hint);
         }
-        const std::string doubt = proves_too_little(draft.config, draft.config.services[id]);
-        if (doubt.empty()) continue;
-        warnings.add(
-            "is a promise that no check can keep where the service lives but does not "
-            "serve: " +
-                doubt,
-            "add a check that asks for an answer");
     }
+    shorten(draft.config.warnings, draft.config.file);
 }
 
 }  // namespace swerve::conf

@@ -94,7 +94,7 @@ void check_rules(const Draft& draft, Faults& faults);
 /// Those about checks, and about services.
 void check_checks(const Draft& draft, Faults& faults);
 void check_services(const Draft& draft, Faults& faults);
-/// Whether each `rto` can be kept; warnings go to the configuration. Asked of a sound one.
+/// Whether each `rto` of a sound service can be kept; warnings go to the configuration.
 void check_promises(Draft& draft, Faults& faults);
 /// Those about neighbors.
 void check_neighbors(const Draft& draft, Faults& faults);

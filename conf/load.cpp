@@ -10,8 +10,8 @@ namespace swerve::conf {
 
 namespace {
 
-constexpr auto too_large = "is larger than 1 MiB";
-static_assert(max_file_octets == 1U << 20U);
+constexpr auto too_large = "is larger than 16 MiB";
+static_assert(max_file_octets == 16U << 20U);
 
 // Stand in for what is missing or faulty in a draft that is never handed out.
 // NOLINTBEGIN(bugprone-unchecked-optional-access): 1 is a valid number of both kinds
@@ -69,7 +69,7 @@ void read_everything(const Section& root, Draft& draft, Faults& faults) {
     draft.prefixes.settle(owned_known ? draft.config.owned : std::vector<Prefix>{},
                           draft.config.services);
     check_rules(draft, faults);
-    if (faults.empty()) check_promises(draft, faults);
+    check_promises(draft, faults);
 }
 
 Diagnostics only(const std::string& file, std::string message, std::string hint = {}) {

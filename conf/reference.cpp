@@ -88,20 +88,22 @@ smaller of `fall` and `window.failures`, of one check it is:
 | failure | worst case |
 | --- | --- |
 | `fails_fast`: every request fails at once | interval + (n − 1) × fast_interval |
-| `hangs`: no request is answered | interval + timeout + (n − 1) × the larger of fast_interval and timeout |
+| `hangs`: no request is answered | interval + timeout + (n − 1) × the larger of fast_interval and timeout; no bound for a probe that asks the service for no answer: all but `http`, `exec` and `tcp` with `expect` |
 | `alternates`: every second request fails | 2 × interval + 2 × (window.failures − 1) × fast_interval; with `fall: 1` 2 × interval; no bound if `window.of` holds too few results |
 | `event`: something tells of it between attempts | trusted: nothing; to be confirmed: 10 ms + timeout |
 | `daemon_dies`: swerved ends without a word | nothing: the kernel closes the sessions; with `graceful_restart` its restart time |
-| `host_dies`: nobody is left to close them | the longest hold time of the neighbors that are sent the service |
+| `host_dies`: nobody is left to close them | the longest hold time of the neighbors that are sent the service; with `graceful_restart` its restart time on top, for which some keep routes then, too |
 
 Of `healthy_when` only checks of `withdraw` count, and of those the slowest one: a failure may show
-to no other. Beneath `not` the failure is that the check passes, which takes the larger of `rise` and
+to no other. Where it shows to too few for `healthy_when` to fail, there is no bound. A check with
+`only_if` is as slow as the slowest of those that it depends on, if it is not slower itself: it is
+undecided, and takes the service with it, as soon as one of them fails. Beneath `not` the failure is that the check passes, which takes the larger of `rise` and
 window.of − window.failures + 1 attempts at `interval`. What the neighbors need once they know is
 not in it; neither is what the machine takes for its own work (5 ms, and 20 ms for an event right
 behind another one of the same probe).
 
 A configuration is refused when `rto` cannot be kept for `fails_fast` and `hangs`; for the others
-there is a warning, and so there is where no check asks the service for an answer. `swervectl rto` prints the table, with the hold times that were negotiated.
+there is a warning. `swervectl rto` prints the table, with the hold times that were negotiated.
 )";
 
 /// A bar would end the cell of a table.

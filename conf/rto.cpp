@@ -15,6 +15,12 @@
 //                `interval`, where p is the larger of `rise` and what makes a window full of
 //                failures clean enough. Hangs and events make no check pass.
 //
+//   only_if      A check is undecided at once when one that it depends on fails, and takes the
+//                service with it, beneath `not` too: the longest of their bounds counts.
+//
+// A hang shows to no check that asks for no answer (ProbeType::sees_hangs). A failure that shows
+// to too few checks for the expression to turn has no bound.
+//
 // What the machine takes for its own work (DESIGN.md §4.6: 5 ms) comes on top, and for an event
 // right behind another one of the same probe the 20 ms in which the daemon merges them.
 
@@ -38,6 +44,11 @@ using health::TrackerPolicy;
 
 /// Of one check or several; nothing where the failure does not show there.
 using Bound = std::optional<WorstCase>;
+
+/// Longer chains of `only_if` are refused.
+constexpr unsigned longest_chain = 16;
+/// Checks that a reason names.
+constexpr std::size_t most_named = 3;
 
 std::string text(Duration duration) { return format_duration(duration); }
 
@@ -136,13 +147,18 @@ WorstCase passes(const Check& check) {
         .key = fmt::format("checks.{}.{}", check.name, timing.rise >= clean ? "rise" : "window")};
 }
 
+bool sees_hangs(const Check& check) {
+    const auto* type = health::find_probe_type(check.probe.type);
+    return type != nullptr && type->sees_hangs(check.probe.fields);
+}
+
 /// What one check takes to show the failure by failing or, beneath `not`, by passing.
-Bound bound_of(const Check& check, Failure failure, bool negated) {
+Bound own_bound(const Check& check, Failure failure, bool negated) {
     switch (failure) {
         case Failure::fails_fast:
             return negated ? passes(check) : fails_fast(check);
         case Failure::hangs:
-            return negated ? std::nullopt : Bound{hangs(check)};
+            return negated || !sees_hangs(check) ? std::nullopt : Bound{hangs(check)};
         case Failure::alternates:
             return negated ? std::nullopt : Bound{alternates(check)};
         case Failure::event:
@@ -156,6 +172,23 @@ Bound bound_of(const Check& check, Failure failure, bool negated) {
 
 bool is_longer(const WorstCase& a, const WorstCase& b) {
     return !a.bound || (b.bound && *a.bound > *b.bound);
+}
+
+/// The same of a check together with those that it depends on: it is undecided as soon as one of
+/// them fails, whatever it stands beneath.
+Bound bound_of(const Config& config, const Check& check, Failure failure, bool negated) {
+    Bound out = own_bound(check, failure, negated);
+    auto above = check.only_if;
+    for (unsigned depth = 0; above && depth < longest_chain; ++depth) {
+        const Check& parent = config.checks[*above];
+        Bound bound = own_bound(parent, failure, false);
+        if (bound && (!out || is_longer(*bound, *out))) {
+            bound->because = fmt::format("check {} depends on {}", check.name, bound->because);
+            out = std::move(bound);
+        }
+        above = parent.only_if;
+    }
+    return out;
 }
 
 /// How many members must turn for the expression to fail (beneath `not`: to pass).
@@ -178,7 +211,7 @@ std::size_t members_needed(const Expression& expression, bool negated) {
 /// A failure may show to no more members than are needed, and those may be the slowest.
 Bound worst(const Config& config, const Expression& expression, Failure failure, bool negated) {
     if (expression.op == Expression::Op::check) {
-        return bound_of(config.checks[expression.check], failure, negated);
+        return bound_of(config, config.checks[expression.check], failure, negated);
     }
     const bool inverts = expression.op == Expression::Op::negation;
     Bound out;
@@ -192,13 +225,34 @@ Bound worst(const Config& config, const Expression& expression, Failure failure,
     return showing >= members_needed(expression, negated) ? out : std::nullopt;
 }
 
+/// That a failure shows to too few checks: the case that nobody notices.
+WorstCase unseen(const Config& config, const Service& service, const Expression& rule,
+                 Failure failure) {
+    std::string blind;
+    std::size_t count = 0;
+    for (const failover::CheckId id : health::checks_of(rule)) {
+        const Check& check = config.checks[id];
+        if (bound_of(config, check, failure, false) || ++count > most_named) continue;
+        const std::string why =
+            health::find_probe_type(check.probe.type)->caveat(check.probe.fields);
+        blind += fmt::format("{}check {}: {}", blind.empty() ? "" : "; ", check.name,
+                             why.empty() ? "it asks for no answer" : why);
+    }
+    if (count > most_named) blind += fmt::format("; and {} more", count - most_named);
+    return {.failure = failure,
+            .bound = {},
+            .because = blind.empty() ? "it makes no check pass beneath not" : std::move(blind),
+            .key = "services." + service.name + ".healthy_when"};
+}
+
 bool carries_any(const Neighbor& neighbor, failover::ServiceId id, const Service& service) {
     return !neighbor.admin_down && std::ranges::any_of(service.prefixes, [&](const auto& block) {
         return carries(neighbor, id, block->family());
     });
 }
 
-/// The longest that a neighbor without a word from us keeps routes: its hold time.
+/// The longest that a neighbor without a word from us keeps routes: its hold time, and behind it
+/// the time for a restart, for which some keep them then, too (RFC 8538 §4).
 WorstCase holds_on(const Neighbor& neighbor, const std::vector<NegotiatedHold>& negotiated) {
     std::optional<Duration> agreed;
     bool is_zero = false;
@@ -213,9 +267,17 @@ WorstCase holds_on(const Neighbor& neighbor, const std::vector<NegotiatedHold>& 
                   .because = fmt::format("neighbor {}: hold time {}, {}", neighbor.name, text(hold),
                                          agreed ? "negotiated" : "as configured"),
                   .key = "neighbors." + neighbor.name + ".hold_time"};
+    if (neighbor.restart_time) {
+        *out.bound += *neighbor.restart_time;
+        out.because += fmt::format(" + {} for a restart", text(*neighbor.restart_time));
+        if (*neighbor.restart_time > hold) {
+            out.key = "neighbors." + neighbor.name + ".graceful_restart.restart_time";
+        }
+    }
     if (is_zero || hold == Duration{}) {
         out.bound.reset();
         out.because = "neighbor " + neighbor.name + ": no hold time, so it never notices";
+        out.key = "neighbors." + neighbor.name + ".hold_time";
     }
     return out;
 }
@@ -260,7 +322,12 @@ std::vector<WorstCase> seen_by_checks(const Config& config, const Service& servi
     }
     for (const Failure failure :
          {Failure::fails_fast, Failure::hangs, Failure::alternates, Failure::event}) {
-        if (auto bound = worst(config, *rule, failure, false)) out.push_back(*std::move(bound));
+        const bool is_owed = failure == Failure::fails_fast || failure == Failure::hangs;
+        if (auto bound = worst(config, *rule, failure, false)) {
+            out.push_back(*std::move(bound));
+        } else if (is_owed) {
+            out.push_back(unseen(config, service, *rule, failure));
+        }
     }
     return out;
 }
@@ -295,15 +362,17 @@ bool is_kept(const Promise& promise, const WorstCase& worst) {
     return !promise.rto || (worst.bound && *worst.bound <= *promise.rto);
 }
 
-std::vector<Promise> promises(const Config& config, const std::vector<NegotiatedHold>& negotiated) {
+std::vector<Promise> promises(const Config& config, const std::vector<NegotiatedHold>& negotiated,
+                              const std::function<bool(failover::ServiceId)>& wanted) {
     const std::vector<bool> counted = withdrawing(config);
     std::vector<Promise> out;
     for (failover::ServiceId id = 0; id < config.services.size(); ++id) {
         const Service& service = config.services[id];
-        Promise promise{service.name, service.rto, seen_by_checks(config, service, counted)};
+        Promise& promise = out.emplace_back(Promise{service.name, service.rto, {}});
+        if (wanted && !wanted(id)) continue;
+        promise.cases = seen_by_checks(config, service, counted);
         std::ranges::move(left_to_neighbors(config, id, negotiated),
                           std::back_inserter(promise.cases));
-        out.push_back(std::move(promise));
     }
     return out;
 }

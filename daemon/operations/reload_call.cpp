@@ -92,7 +92,7 @@ namespace {
     };
     std::string out = fmt::format("{} changed, {} reset", count(change.keys.size(), "key"),
                                   count(change.resets.size(), "session"));
-    const std::size_t warnings = change.after->warnings.size();
+    const std::size_t warnings = conf::fault_count(change.after->warnings);
     return warnings == 0 ? out : out + ", " + count(warnings, "warning");
 }
 

@@ -162,6 +162,7 @@ ProbeType exec_probe() {
                 "belong to root or that others can write.",
             .fields = fields,
             .has_events = sees_no_events,
+            .sees_hangs = always_sees_hangs,
             .asks_scope = true,
             .make = make,
             .caveat = caveat,

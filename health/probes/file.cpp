@@ -78,11 +78,14 @@ std::string rounded(Duration age) {
     return duration_text(std::chrono::duration_cast<std::chrono::seconds>(age));
 }
 
-Outcome look(const Wanted& wanted) {
+Outcome look(const ProbeContext& context, const Wanted& wanted) {
     struct ::stat status{};
     const auto presence = look_for(wanted.path, status);
     if (!presence) return unsure(presence.error());
     const std::string name = escape(wanted.path);
+    step(context, *presence == Presence::absent
+                      ? "there is no " + name
+                      : "found " + name + ", " + std::to_string(status.st_size) + " octets");
     if (!wanted.present) {
         return *presence == Presence::absent ? passed(name + " is absent")
                                              : failed(name + " is present");
@@ -98,6 +101,7 @@ Outcome look(const Wanted& wanted) {
     if (!wanted.content) return passed(name + " is present");
     const auto file = read_file(wanted.path, answer_limit);
     if (!file) return unsure(file.error());
+    step(context, "read " + std::to_string(file->text.size()) + " octets");
     const std::string sought = quoted(*wanted.content);
     return file->text.contains(*wanted.content) ? passed(name + " contains " + sought)
                                                 : failed(name + " does not contain " + sought);
@@ -107,8 +111,8 @@ class FileProbe final : public Probe {
 public:
     explicit FileProbe(Wanted wanted) : wanted_(std::move(wanted)) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& /*context*/, TimePoint /*deadline*/) override {
-        co_return look(wanted_);
+    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
+        co_return look(context, wanted_);
     }
 
     asio::awaitable<void> watch(const ProbeContext& context,
@@ -151,7 +155,11 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
     return std::make_unique<FileProbe>(std::move(wanted));
 }
 
-std::string caveat(const FieldMap& /*values*/) { return ""; }
+std::string caveat(const FieldMap& values) {
+    // One that must be touched again and again proves at least that somebody does.
+    if (get<Duration>(values, "max_age") != nullptr) return "";
+    return "a file says what somebody wrote once; the service itself is not asked";
+}
 
 std::string target(const FieldMap& values) { return *get<std::string>(values, "path"); }
 

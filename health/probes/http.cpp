@@ -304,6 +304,7 @@ ProbeType http_probe() {
             .help = "GETs a page over http or https and looks at status and body.",
             .fields = http_fields(),
             .has_events = sees_no_events,
+            .sees_hangs = always_sees_hangs,
             .make = make,
             .caveat = caveat,
             .target = target};

@@ -28,8 +28,9 @@ class LinkProbe final : public Probe {
 public:
     explicit LinkProbe(std::string interface) : interface_(std::move(interface)) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& /*context*/, TimePoint /*deadline*/) override {
+    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
         const auto trouble = trouble_with(interface_);
+        step(context, "asked the kernel for interface " + escape(interface_));
         co_return trouble ? *trouble : passed("interface " + escape(interface_) + " is up");
     }
 

@@ -205,8 +205,12 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
                                       holds(values));
 }
 
+bool expects_answer(const FieldMap& values) {
+    return get<std::string>(values, "expect") != nullptr;
+}
+
 std::string caveat(const FieldMap& values) {
-    if (get<std::string>(values, "expect") != nullptr) return "";
+    if (expects_answer(values)) return "";
     return "a TCP connect alone proves little: the kernel completes it for a frozen process";
 }
 
@@ -221,6 +225,7 @@ ProbeType tcp_probe() {
             .help = "Connects to a TCP port, and optionally sends and expects text.",
             .fields = fields,
             .has_events = holds,
+            .sees_hangs = expects_answer,
             .make = make,
             .caveat = caveat,
             .target = target};

@@ -24,8 +24,11 @@ Check check_of(const std::string& keys, const std::string& others = "") {
         .checks.back();
 }
 
+const std::string answering_check =
+    "checks:\n  web: {tcp: {endpoint: \"198.51.100.1:80\", expect: ok}}\n";
+
 Service service_of(const std::string& keys, const std::string& file_keys = "") {
-    return config_of(head + neighbors + checks + file_keys +
+    return config_of(head + neighbors + answering_check + file_keys +
                      "services:\n  portal: {prefixes: [198.51.100.0/24], healthy_when: web" + keys +
                      "}\n")
         .services.at(0);
@@ -187,9 +190,10 @@ std::string changes(const std::string& before, const std::string& after) {
 
 TEST_CASE("compare: every key of a service and a check is told when it changes") {
     const auto with = [](const std::string& check_keys, const std::string& service_keys) {
-        return head + neighbors + "checks:\n  web: {tcp: {endpoint: \"198.51.100.1:80\"}" +
-               check_keys + "}\nservices:\n  p: {prefixes: [198.51.100.0/24], healthy_when: web" +
-               service_keys + "}\n";
+        return head + neighbors +
+               "checks:\n  web: {tcp: {endpoint: \"198.51.100.1:80\", expect: ok}" + check_keys +
+               "}\nservices:\n  p: {prefixes: [198.51.100.0/24], healthy_when: web" + service_keys +
+               "}\n";
     };
     CHECK(changes(with("", ""), with(", effect: degrade", "")) ==
           "checks.web.effect withdraw > degrade\n");

@@ -179,8 +179,10 @@ TrackerPolicy any_policy(Random& random) {
 
 /// What is promised of a check with this timing.
 WorstCase promised(const TrackerPolicy& policy, Kind kind) {
-    static const Config base =
-        config_of(head + neighbors + "checks:\n  web: {process: {pid_file: /run/x}}\n" + services);
+    static const Config base = config_of(
+        head + neighbors +
+        "checks:\n  web: {tcp: {endpoint: \"198.51.100.1:80\", expect: ok, hold: true}}\n" +
+        services);
     Config config = base;
     config.checks[0].timing = policy;
     if (kind == Kind::recovers) {

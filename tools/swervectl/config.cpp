@@ -94,8 +94,9 @@ Outcome<Exit> check_configuration(const Context& context, const std::string& fil
         out["diagnostics"] = to_json(faults);
         print_json(json::serialize(out));
     } else if (loaded) {
-        fmt::print("{}{}: ok: {}{}\n", faults_text(faults), file, summary(**loaded),
-                   faults.empty() ? "" : ", " + plural(faults.size(), "warning", "warnings"));
+        fmt::print(
+            "{}{}: ok: {}{}\n", faults_text(faults), file, summary(**loaded),
+            faults.empty() ? "" : ", " + plural(conf::fault_count(faults), "warning", "warnings"));
     } else {
         print_faults(faults, file);
     }

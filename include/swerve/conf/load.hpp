@@ -10,7 +10,7 @@
 namespace swerve::conf {
 
 /// Limits on what is read; beyond them loading fails with one clear line.
-inline constexpr std::size_t max_file_octets = 1U << 20U;  ///< of the YAML file
+inline constexpr std::size_t max_file_octets = 16U << 20U;  ///< of the YAML file
 inline constexpr std::size_t max_prefixes_file_octets = 64U << 20U;
 inline constexpr std::size_t max_prefixes = 2'000'000;  ///< of all services together
 inline constexpr std::size_t max_diagnostics = 100;     ///< then "and N more"

@@ -2,6 +2,7 @@
 // What a configuration can promise: the longest time from the first moment in which the site could
 // not serve to the last packet that neighbors send to it, for each kind of failure.
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,9 +40,11 @@ struct Promise {
     std::vector<WorstCase> cases;  ///< one per Failure that applies, in its order
 };
 
-/// What neighbors need beyond our last octet is not in it: that is theirs.
-[[nodiscard]] std::vector<Promise> promises(const Config& config,
-                                            const std::vector<NegotiatedHold>& negotiated = {});
+/// What neighbors need beyond our last octet is not in it: that is theirs. One per service, in their
+/// order; with `wanted`, without cases for those of which it says no.
+[[nodiscard]] std::vector<Promise> promises(
+    const Config& config, const std::vector<NegotiatedHold>& negotiated = {},
+    const std::function<bool(failover::ServiceId)>& wanted = {});
 
 /// Whether the promise, if there is one, holds where this failure happens.
 [[nodiscard]] bool is_kept(const Promise& promise, const WorstCase& worst);

@@ -70,6 +70,13 @@ struct ProbeSpec {
     friend bool operator==(const ProbeSpec&, const ProbeSpec&) = default;
 };
 
+/// ProbeType::has_events of probes that always see events, and of those that never do.
+[[nodiscard]] inline bool sees_events(const FieldMap& /*fields*/) { return true; }
+[[nodiscard]] inline bool sees_no_events(const FieldMap& /*fields*/) { return false; }
+/// ProbeType::sees_hangs likewise.
+[[nodiscard]] inline bool always_sees_hangs(const FieldMap& /*fields*/) { return true; }
+[[nodiscard]] inline bool never_sees_hangs(const FieldMap& /*fields*/) { return false; }
+
 /// One line of the registry.
 struct ProbeType {
     std::string_view name;
@@ -78,6 +85,9 @@ struct ProbeType {
     /// Whether a probe with these values sees events, so that `on_event` means anything; with no
     /// values at all: whether it always does.
     bool (*has_events)(const FieldMap& fields);
+    /// Whether a probe with these values waits for an answer of the service itself, so that it
+    /// fails where the service lives and answers nobody.
+    bool (*sees_hangs)(const FieldMap& fields) = never_sees_hangs;
     bool asks_scope = false;  ///< nothing tells what it looks at, so `scope` must be given
     /// Checks the values and makes the probe.
     Result<std::unique_ptr<Probe>, FieldFault> (*make)(const FieldMap& fields);
@@ -86,10 +96,6 @@ struct ProbeType {
     /// "http://198.51.100.1/healthz": the target for tables.
     std::string (*target)(const FieldMap& fields);
 };
-
-/// ProbeType::has_events of probes that always see events, and of those that never do.
-[[nodiscard]] inline bool sees_events(const FieldMap& /*fields*/) { return true; }
-[[nodiscard]] inline bool sees_no_events(const FieldMap& /*fields*/) { return false; }
 
 [[nodiscard]] std::span<const ProbeType> probe_types();
 [[nodiscard]] const ProbeType* find_probe_type(std::string_view name);
