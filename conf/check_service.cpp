@@ -14,6 +14,9 @@ using failover::CheckId;
 using failover::Effect;
 using failover::Scope;
 
+/// One that depends on more others is nobody's intention, and every one of them costs its time.
+constexpr std::size_t longest_chain = 16;
+
 void check_timing(const Check& check, const Subject& subject) {
     const auto& timing = check.timing;
     const bool both = subject.sound("interval") && subject.sound("fast_interval");
@@ -64,6 +67,33 @@ void check_only_if(const Draft& draft, Faults& faults) {
         const Subject subject{draft.checks[*at], faults};
         subject.fault({"only_if"}, "depends on itself: " + circle + " → " + checks[*at].name,
                       "one of them must be asked whatever the others say");
+    }
+}
+
+/// Not asked is unknown, and a service that loses its evidence is withdrawn: so what must not
+/// withdraw must not keep what may from being asked. Circles are somebody else's affair.
+void check_chain(const Draft& draft, CheckId id, Faults& faults) {
+    const std::vector<Check>& checks = draft.config.checks;
+    const Subject subject{draft.checks[id], faults};
+    std::vector<CheckId> chain;
+    for (auto at = checks[id].only_if; at && chain.size() <= longest_chain + 1;
+         at = checks[*at].only_if) {
+        chain.push_back(*at);
+    }
+    // Longer ones hold one of just this length, so that it is told once.
+    if (chain.size() == longest_chain + 1) {
+        subject.fault({"only_if"},
+                      "depends on more than " + std::to_string(longest_chain) + " others in turn");
+    }
+    if (checks[id].effect != Effect::withdraw || !subject.sound("effect")) return;
+    for (const CheckId other : chain) {
+        if (!Subject(draft.checks[other], faults).sound("effect")) return;
+        if (checks[other].effect == Effect::withdraw) continue;
+        return subject.fault({"only_if"},
+                             "check " + quote(checks[other].name) + " (effect " +
+                                 std::string{to_string(checks[other].effect)} +
+                                 ") would withdraw by it",
+                             "use effect degrade or gate, or leave only_if out");
     }
 }
 
@@ -138,6 +168,7 @@ void check_checks(const Draft& draft, Faults& faults) {
         check_effect(check, subject);
     }
     check_only_if(draft, faults);
+    for (CheckId id = 0; id < draft.config.checks.size(); ++id) check_chain(draft, id, faults);
 }
 
 void check_services(const Draft& draft, Faults& faults) {
