@@ -86,7 +86,7 @@ inline constexpr Key file_damping_keys[] = {
              "hour ago, under an alarm; 0: not limited.",
      .fallback = "12",
      .least = 0,
-     .most = 3600},
+     .most = 1000},
 };
 
 /// `damping` of a service.
@@ -108,7 +108,7 @@ inline constexpr Key damping_keys[] = {
      .help = "Withdrawals within an hour after which announcements wait; 0: not limited.",
      .otherwise = "that of the file",
      .least = 0,
-     .most = 3600},
+     .most = 1000},
 };
 
 inline constexpr Key addresses_keys[] = {
@@ -220,7 +220,8 @@ inline constexpr Key hook_keys[] = {
     {.name = "services",
      .type = Type::name,
      .list = true,
-     .help = "The services whose changes these are.",
+     .help = "The services whose changes these are; alarms that are of no service come all the "
+             "same.",
      .otherwise = "all"},
     {.name = "timeout",
      .type = Type::duration,
@@ -246,7 +247,8 @@ inline constexpr Key webhook_keys[] = {
     {.name = "services",
      .type = Type::name,
      .list = true,
-     .help = "The services whose changes these are.",
+     .help = "The services whose changes these are; alarms that are of no service come all the "
+             "same.",
      .otherwise = "all"},
     {.name = "timeout",
      .type = Type::duration,
