@@ -9,7 +9,7 @@ namespace swerve::failover {
 namespace {
 
 bool settled(const FailoverRecord::Neighbor& neighbor) {
-    return neighbor.session_lost || neighbor.cancelled || neighbor.acknowledged.has_value();
+    return neighbor.session_lost || neighbor.cancelled || neighbor.acknowledged;
 }
 
 }  // namespace
@@ -45,8 +45,8 @@ void Recorder::cancelled(NeighborId neighbor) {
     });
 }
 
-void Recorder::session_lost(NeighborId neighbor) {
-    update(neighbor, [](FailoverRecord::Neighbor& entry) { entry.session_lost = true; });
+void Recorder::session_lost(TimePoint now, NeighborId neighbor) {
+    update(neighbor, [now](FailoverRecord::Neighbor& entry) { entry.session_lost = now; });
 }
 
 std::vector<std::uint64_t> Recorder::take_completed() { return std::exchange(completed_, {}); }

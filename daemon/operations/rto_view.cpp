@@ -72,7 +72,8 @@ std::optional<Duration> took(const failover::FailoverRecord& record) {
     if (!record.complete()) return std::nullopt;
     std::optional<TimePoint> last;
     for (const auto& neighbor : record.neighbors) {
-        const auto& reached = neighbor.acknowledged ? neighbor.acknowledged : neighbor.written;
+        // What was written to a session that was lost may never have arrived: the loss counts.
+        const auto& reached = neighbor.acknowledged ? neighbor.acknowledged : neighbor.session_lost;
         if (reached) last = std::max(last.value_or(*reached), *reached);
     }
     if (!last) return std::nullopt;

@@ -195,7 +195,8 @@ json::object failover(const failover::FailoverRecord& record) {
                          {"acknowledged_boottime_ns", or_null(neighbor.acknowledged, raw)},
                          {"written_s", or_null(neighbor.written, since_verdict)},
                          {"acknowledged_s", or_null(neighbor.acknowledged, since_verdict)},
-                         {"session_lost", neighbor.session_lost},
+                         {"session_lost", neighbor.session_lost.has_value()},
+                         {"session_lost_s", or_null(neighbor.session_lost, since_verdict)},
                          {"cancelled", neighbor.cancelled}});
     }
     json::object out;

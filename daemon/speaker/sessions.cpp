@@ -127,7 +127,7 @@ void Speaker::Parts::session_down(NeighborId id, Neighbor& neighbor, const bgp::
     neighbor.last_error = down.reason;
     std::vector<bgp::BestChanged> changes;
     rib_in.neighbor_down(id, changes);
-    recorder.session_lost(id);
+    recorder.session_lost(turn.at.now, id);
     turn.tell(SessionEvent{neighbor.name, false, down.reason, down.sent ? down.sent : down.received,
                            down.sent.has_value()});
     tell_best(changes, turn);

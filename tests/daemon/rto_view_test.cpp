@@ -76,15 +76,19 @@ TEST_CASE(
                                 .name = "upstream-b",
                                 .written = sample_now,
                                 .acknowledged = {},
-                                .session_lost = false});
+                                .session_lost = {}});
     CHECK_FALSE(views::took(record));
-    record.neighbors[1].session_lost = true;
-    CHECK(views::took(record) == 600ms);
+    // Written, but it never arrived: only the hold timer ended the session.
+    record.neighbors[1].session_lost = sample_now + 8s;
+    CHECK(views::took(record) == 8600ms);
     record.neighbors = {{.neighbor = 0,
                          .name = "upstream-a",
                          .written = {},
                          .acknowledged = {},
-                         .session_lost = true}};
+                         .session_lost = sample_now}};
+    CHECK(views::took(record) == 600ms);
+    record.neighbors[0].session_lost.reset();
+    record.neighbors[0].cancelled = true;
     CHECK_FALSE(views::took(record));
 }
 

@@ -323,9 +323,14 @@ TEST_CASE("views: a stage of a failover stands open until the last neighbor reac
     record.neighbors.push_back({.neighbor = 1, .written = {}, .acknowledged = {}});
     snapshot.failovers = {record};
     CHECK(first(views::failovers(snapshot)).at("written_s").is_null());
-    record.neighbors[1].session_lost = true;  // which withdraws as well
+    record.neighbors[1].session_lost = sample_now - 40ms;  // which withdraws as well
     snapshot.failovers = {record};
-    CHECK(first(views::failovers(snapshot)).at("written_s").as_double() == 50e-6);
+    const json::object lost = first(views::failovers(snapshot));
+    CHECK(lost.at("written_s").as_double() == 50e-6);
+    const json::array neighbors = lost.at("neighbors").as_array();
+    CHECK(neighbors.at(0).at("session_lost_s").is_null());
+    CHECK(neighbors.at(1).at("session_lost") == true);
+    CHECK(neighbors.at(1).at("session_lost_s").as_double() == 0.06);
 }
 
 TEST_CASE("views: status carries everything one screen needs") {

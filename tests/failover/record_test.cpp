@@ -29,7 +29,7 @@ TEST_CASE("recorder: a record is complete when every holder acknowledged or lost
     recorder.acknowledged(at(3s), 0, at(1s));
     CHECK_FALSE(recorder.find(id)->complete());
     CHECK(recorder.take_completed().empty());
-    recorder.session_lost(1);
+    recorder.session_lost(at(4s), 1);
     CHECK(recorder.find(id)->complete());
     CHECK(recorder.take_completed() == Ids{id});
     CHECK(recorder.take_completed().empty());
@@ -39,7 +39,7 @@ TEST_CASE("recorder: a record is complete when every holder acknowledged or lost
     CHECK_FALSE(found.neighbors[0].session_lost);
     CHECK(found.neighbors[1].written == at(2s));
     CHECK_FALSE(found.neighbors[1].acknowledged);
-    CHECK(found.neighbors[1].session_lost);
+    CHECK(found.neighbors[1].session_lost == at(4s));
 }
 
 TEST_CASE("recorder: an acknowledgement counts for what was written up to it") {
@@ -84,7 +84,7 @@ TEST_CASE("recorder: the last 256 are kept, and every one that is still open") {
     Recorder recorder;
     for (int i = 0; i < 500; ++i) recorder.open(record({0}));
     CHECK(recorder.records().size() == 500);
-    recorder.session_lost(0);
+    recorder.session_lost(at(1s), 0);
     CHECK(recorder.take_completed().size() == 500);
     CHECK(recorder.find(1) != nullptr);
     recorder.open(record({0}));

@@ -173,7 +173,7 @@ inline void establish(daemon::NeighborView& view, const std::vector<bgp::BlockRe
                       .name = "upstream-a",
                       .written = sample_now - 100ms + 50us,
                       .acknowledged = sample_now - 99ms,
-                      .session_lost = false}};
+                      .session_lost = {}}};
     return out;
 }
 

@@ -264,6 +264,13 @@ std::string check_detail(const json::object& answer, const json::object& check,
     return title(check, "check", palette) + out.to_string(palette) + history_text(check, palette);
 }
 
+/// Its loss withdraws as well: when that was.
+std::string session_of(const json::object& neighbor) {
+    if (!flag_at(neighbor, "session_lost")) return "kept";
+    const std::string after = time_at(neighbor, "session_lost_s");
+    return after == "-" ? "lost" : "lost after " + after;
+}
+
 std::string failover_detail(const json::object& failover, const Palette& palette) {
     Details out;
     out.add("subject", {text_at(failover, "subject")});
@@ -279,7 +286,7 @@ std::string failover_detail(const json::object& failover, const Palette& palette
         table.add({{"  " + text_at(neighbor, "name")},
                    {time_at(neighbor, "written_s")},
                    {time_at(neighbor, "acknowledged_s")},
-                   {flag_at(neighbor, "session_lost") ? "lost" : "kept"}});
+                   {session_of(neighbor)}});
     }
     const std::string heading =
         palette.paint("failover " + text_at(failover, "id"), Style::heading) + "\n";

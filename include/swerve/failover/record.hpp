@@ -18,8 +18,9 @@ struct FailoverRecord {
         std::string name;
         std::optional<TimePoint> written;       ///< last octet of the withdraw handed to the kernel
         std::optional<TimePoint> acknowledged;  ///< that octet acknowledged by the neighbor's TCP
-        bool session_lost = false;  ///< the session ended first, which withdraws as well
-        bool cancelled = false;     ///< announced again before the withdraw was written
+        /// When the session ended first, which withdraws as well.
+        std::optional<TimePoint> session_lost;
+        bool cancelled = false;  ///< announced again before the withdraw was written
     };
     std::uint64_t id = 0;
     std::string subject;  ///< service, or prefix for an override on one prefix
@@ -50,7 +51,7 @@ public:
     /// Nothing is to be withdrawn from this neighbor any more that was not written yet.
     void cancelled(NeighborId neighbor);
     /// What the neighbor has not acknowledged yet it loses with the session.
-    void session_lost(NeighborId neighbor);
+    void session_lost(TimePoint now, NeighborId neighbor);
 
     /// Ids of the records that became complete since the last call.
     [[nodiscard]] std::vector<std::uint64_t> take_completed();
