@@ -22,6 +22,8 @@ namespace {
 
 /// Attempts by hand are work that no schedule bounds.
 constexpr unsigned most_at_once = 4;
+/// Checks may wait for an hour; who tries one by hand must not hold a place for as long.
+constexpr Duration longest = std::chrono::seconds{30};
 /// Behind the timeout of the check.
 constexpr Duration answer_within = std::chrono::seconds{1};
 
@@ -62,16 +64,18 @@ asio::awaitable<HttpResponse> probe(ApiContextRef context, ApiCall call) {
             {ApiError::busy, fmt::format("{} attempts by hand are under way", most_at_once),
              "wait until one of them has ended"});
     }
+    conf::Check tried = *check;
+    tried.timing.timeout = std::min(tried.timing.timeout, longest);
     ++context->probes_by_hand;
     // The attempt counts until it ends, whether or not somebody still waits for it.
     using Done = std::function<void(ProbeTrial)>;
     const std::function<void(Done)> start = [&](Done done) {
-        context->main.probe_once(*check, [done, weak = std::weak_ptr{context}](ProbeTrial trial) {
+        context->main.probe_once(tried, [done, weak = std::weak_ptr{context}](ProbeTrial trial) {
             if (const auto held = weak.lock()) --held->probes_by_hand;
             done(std::move(trial));
         });
     };
-    const auto trial = co_await ask<ProbeTrial>(check->timing.timeout + answer_within, start);
+    const auto trial = co_await ask<ProbeTrial>(tried.timing.timeout + answer_within, start);
     if (!trial) {
         co_return fault_response(
             *context, command,
@@ -80,7 +84,7 @@ asio::awaitable<HttpResponse> probe(ApiContextRef context, ApiCall call) {
     }
     record(*context, command,
            fmt::format("{}: {}", health::to_string(trial->outcome.result), trial->outcome.reason));
-    co_return trial_response(*check, *trial);
+    co_return trial_response(tried, *trial);
 }
 
 }  // namespace swerve::daemon

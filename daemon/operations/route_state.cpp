@@ -143,6 +143,17 @@ bool holds(const NeighborView& neighbor, const Prefix& prefix) {
     });
 }
 
+bool covers(const SiteView::Service& service, const Prefix& prefix) {
+    return std::ranges::any_of(service.prefixes, [&](const bgp::BlockRef& block) {
+        if (block->family() != prefix.family()) return false;
+        for (unsigned length = 0; length <= prefix.length(); ++length) {
+            const auto wider = Prefix::masked(prefix.address(), length);
+            if (wider && block->find(*wider)) return true;
+        }
+        return false;
+    });
+}
+
 std::optional<failover::ServiceId> service_of(const SiteView& site, const Prefix& prefix) {
     for (std::size_t i = 0; i < site.services.size(); ++i) {
         for (const auto& block : site.services[i].prefixes) {

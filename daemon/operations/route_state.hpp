@@ -47,6 +47,9 @@ private:
 
 [[nodiscard]] bool holds(const NeighborView& neighbor, const Prefix& prefix);
 
+/// Whether the prefix is one of the service, or lies inside one.
+[[nodiscard]] bool covers(const failover::SiteView::Service& service, const Prefix& prefix);
+
 /// The service a prefix belongs to, as an index.
 [[nodiscard]] std::optional<failover::ServiceId> service_of(const failover::SiteView& site,
                                                             const Prefix& prefix);

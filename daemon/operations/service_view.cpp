@@ -38,17 +38,33 @@ void add_prefixes(const SiteView::Service& view, json::object& out) {
     out["prefixes"] = std::move(prefixes);
 }
 
+/// Whether a withdraw was of this service, or of a prefix of it that an override withdrew.
+[[nodiscard]] bool is_of(const failover::FailoverRecord& record, const SiteView::Service& view) {
+    if (record.subject == view.name) return true;
+    const auto prefix = Prefix::parse(record.subject);
+    return prefix && covers(view, *prefix);
+}
+
 /// Whether a drained service has left for good: nothing of it is shown, and every neighbor that
-/// held it has acknowledged that.
+/// held any of it has acknowledged that.
 [[nodiscard]] bool safe_to_stop(const Snapshot& snapshot, const SiteView::Service& view,
                                 std::size_t holders) {
     if (!view.drain || view.shown != Shown::nothing || holders > 0) return false;
     return std::ranges::none_of(snapshot.failovers, [&](const failover::FailoverRecord& record) {
-        return record.subject == view.name && !record.complete();
+        return !record.complete() && is_of(record, view);
     });
 }
 
+/// How long the stages of a drain take by the configuration.
+[[nodiscard]] json::value drain_takes(const Snapshot& snapshot, const SiteView::Service& view) {
+    const auto& services = snapshot.config->services;
+    const auto found = std::ranges::find(services, view.name, &conf::Service::name);
+    if (found == services.end()) return nullptr;
+    return seconds(found->drain_degraded_for + found->graceful_shutdown_for);
+}
+
 void add_drain(const Snapshot& snapshot, const SiteView::Service& view, json::object& out) {
+    out["drain_takes_s"] = drain_takes(snapshot, view);
     out["drain"] = override_of(view.drain, snapshot.now);
     out["drain_stage"] = nullptr;
     out["drain_stage_s"] = nullptr;

@@ -94,6 +94,13 @@ TEST_CASE("views: it is safe to stop once a drained service is gone and all have
     CHECK(only_service(snapshot).at("safe_to_stop") == false);
     snapshot.failovers.back().subject = "other";
     CHECK(only_service(snapshot).at("safe_to_stop") == true);
+    // An override withdrew a part of it, which a neighbor still holds.
+    snapshot.failovers.back().subject = "198.51.100.0/24";
+    CHECK(only_service(snapshot).at("safe_to_stop") == false);
+    snapshot.failovers.back().subject = "198.51.100.128/25";
+    CHECK(only_service(snapshot).at("safe_to_stop") == false);
+    snapshot.failovers.back().subject = "198.51.96.0/21";
+    CHECK(only_service(snapshot).at("safe_to_stop") == true);
     snapshot.site.services[0].shown = Shown::draining;
     CHECK(only_service(snapshot).at("safe_to_stop") == false);
     snapshot.site.services[0].shown = Shown::nothing;

@@ -86,6 +86,17 @@ TEST_CASE("probe by hand: four at a time, the fifth is refused, and one that end
     CHECK(probe_web(running).status == 200);
 }
 
+TEST_CASE("probe by hand: no attempt waits for more than 30 s, whatever its check may") {
+    RunningOperations running({}, false,
+                              "owned: [198.51.100.0/24]\n"
+                              "neighbors:\n  a: {address: 192.0.2.254, remote_as: 64496}\n"
+                              "checks:\n  web: {tcp: {endpoint: \"198.51.100.1:80\"}, interval: "
+                              "1h, timeout: 1h}\n");
+    running.on_loop([&] { running.main->trial = trial(health::ProbeResult::pass); });
+    CHECK(probe_web(running).json().at("timeout_s").as_double() == 30.0);
+    running.on_loop([&] { CHECK(running.main->probe_timeouts == std::vector<Duration>{30s}); });
+}
+
 TEST_CASE("checks: the history of one check is asked for by its name alone") {
     RunningOperations running;
     auto snapshot = sample_snapshot();

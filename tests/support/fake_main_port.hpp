@@ -65,6 +65,7 @@ public:
     void probe_once(const conf::Check& check,
                     std::function<void(daemon::ProbeTrial)> done) override {
         probed.push_back(check.name);
+        probe_timeouts.push_back(check.timing.timeout);
         if (silent) {
             unanswered_probes.push_back(std::move(done));
         } else {
@@ -103,6 +104,7 @@ public:
     std::vector<std::function<void(std::shared_ptr<const daemon::Snapshot>)>> unanswered;
     std::vector<std::function<void(failover::SavedState)>> unanswered_saves;
     std::vector<std::string> probed;
+    std::vector<Duration> probe_timeouts;  ///< of those
     std::vector<std::function<void(daemon::ProbeTrial)>> unanswered_probes;
 };
 

@@ -19,14 +19,15 @@ def stage(name, left=None, **fields):
     return document("services", services=[{**SERVICE, "drain": WORD, "drain_stage": name, "drain_stage_s": left, **fields}])
 
 
+BEFORE = document("services", services=[{**SERVICE, "drain_takes_s": 15.0}])
 STAGES = [stage("degraded", 10.0), stage("graceful_shutdown", 5.0), stage("withdrawn"), stage("withdrawn", safe_to_stop=True)]
 
 
 class Drain(Case):
     def test_every_stage_is_shown_once_until_it_is_safe_to_stop(self):
-        with FakeDaemon({"POST /v1/drain": DONE, "/v1/services/portal": [STAGES[0], *STAGES]}) as daemon:
+        with FakeDaemon({"POST /v1/drain": DONE, "/v1/services/portal": [BEFORE, STAGES[0], *STAGES]}) as daemon:
             text = self.ok("drain", "portal", "--wait", "--for", "10m", "--timeout", "60s", daemon=daemon)
-            self.assertEqual({"service": "portal", "for_s": 600}, daemon.requests[0][2])
+            self.assertEqual({"service": "portal", "for_s": 600}, daemon.requests[1][2])
         self.assertEqual(["drain of portal is in force until it is cleared",
                           "announced with its degraded attributes, for another 10s", "announced with GRACEFUL_SHUTDOWN, for another 5s",
                           "withdrawn; the neighbors have yet to acknowledge it", "safe to stop"], text.splitlines())
@@ -51,6 +52,18 @@ class Drain(Case):
             ran = self.ctl("drain", "portal", "--wait", daemon=daemon)
         self.assertEqual(1, ran.returncode)
         self.assertIn("the drain of portal was ended meanwhile", ran.stderr)
+
+    def test_a_drain_that_ends_before_its_stages_is_refused(self):
+        with FakeDaemon({"POST /v1/drain": DONE, "/v1/services/portal": BEFORE}) as daemon:
+            said = self.refused(2, "drain", "portal", "--wait", "--for", "15s", daemon=daemon)
+            self.assertIn("--for: 15s is over before the stages of the drain are, which take 15s", said)
+            self.assertEqual(1, len(daemon.requests))
+
+    def test_a_drain_that_expired_says_so(self):
+        ended = document("services", services=[SERVICE])
+        with FakeDaemon({"POST /v1/drain": DONE, "/v1/services/portal": [STAGES[0], STAGES[2], ended]}) as daemon:
+            said = self.refused(1, "drain", "portal", "--wait", "--for", "1s", daemon=daemon)
+        self.assertIn("the drain of portal expired after 1s, before it was safe to stop", said)
 
     def test_a_refusal_is_what_it_is_without_waiting(self):
         with FakeDaemon({"POST /v1/drain": (409, error("refused", "the daemon is stopping"))}) as daemon:

@@ -88,18 +88,41 @@ private:
     std::vector<std::pair<std::string, double>> passed_;  ///< and when it began, in seconds
 };
 
-Outcome<Observation> observe(const Client& client, const std::string& service, Stages& stages,
-                             Clock::time_point started) {
+/// A drain that ends before its own stages have passed never becomes safe.
+Outcome<void> require_time(const Client& client, const std::string& service, double lasting) {
     const auto reply = client.get("/v1/services/" + percent_encoded(service));
     if (!reply) return fail(reply.error());
     for (const json::object& found : objects_at(reply->body, "services")) {
-        if (object_at(found, "drain").empty()) {
-            return fail(Failure{Exit::failed, "failed",
-                                "the drain of " + service + " was ended meanwhile",
-                                "`swervectl events` shows by whom"});
-        }
-        const Stage stage = stage_of(found);
+        const double stages = number_at(found, "drain_takes_s").value_or(0);
+        if (lasting > stages) continue;
+        return fail(usage(fmt::format("--for: {} is over before the stages of the drain are, which "
+                                      "take {}",
+                                      human_span(lasting), human_span(stages)),
+                          "drain it for longer, or without --wait"));
+    }
+    return {};
+}
+
+/// That the drain is in force no longer. `lasting`: of --for.
+Failure ended(const std::string& service, std::optional<double> lasting, double at) {
+    // The daemon counts from when it was told, and answers a little later.
+    constexpr double behind = 1;
+    const bool expired = lasting && at + behind >= *lasting;
+    return {Exit::failed, "failed",
+            expired ? fmt::format("the drain of {} expired after {}, before it was safe to stop",
+                                  service, human_span(*lasting))
+                    : "the drain of " + service + " was ended meanwhile",
+            expired ? "drain it for longer" : "`swervectl events` shows by whom"};
+}
+
+Outcome<Observation> observe(const Client& client, const std::string& service, Stages& stages,
+                             Clock::time_point started, std::optional<double> lasting) {
+    const auto reply = client.get("/v1/services/" + percent_encoded(service));
+    if (!reply) return fail(reply.error());
+    for (const json::object& found : objects_at(reply->body, "services")) {
         const std::chrono::duration<double> at = Clock::now() - started;
+        if (object_at(found, "drain").empty()) return fail(ended(service, lasting, at.count()));
+        const Stage stage = stage_of(found);
         stages.show(stage, number_at(found, "drain_stage_s"), at.count());
         return Observation{stage.name == "safe_to_stop", stage.text};
     }
@@ -118,6 +141,11 @@ Outcome<Exit> drain_and_wait(const Context& context, const Words& words,
     }
     const auto body = body_of("service", words);
     if (!body) return fail(body.error());
+    const std::optional<double> lasting = number_at(*body, "for_s");
+    if (lasting) {
+        const auto enough = require_time(context.client, words.subject, *lasting);
+        if (!enough) return fail(enough.error());
+    }
     const auto reply = context.client.post("/v1/drain", *body);
     if (!reply) return fail(reply.error());
     say_when_interrupted(words.subject);
@@ -126,7 +154,7 @@ Outcome<Exit> drain_and_wait(const Context& context, const Words& words,
     const auto started = Clock::now();
     Stages stages{context};
     const Question question = [&](const Client& client) {
-        return observe(client, words.subject, stages, started);
+        return observe(client, words.subject, stages, started, lasting);
     };
     const auto waited = await(context.client, question, "safe_to_stop=" + words.subject, patience);
     stages.end();
