@@ -34,9 +34,9 @@ Export make_export(const conf::Config& config, const conf::Service& service,
                    const conf::Neighbor& neighbor) {
     const auto full = conf::merge(config, service.announce, neighbor.attributes);
     const auto degraded = conf::degraded(full, service.degrade);
-    // Whoever does not honor GRACEFUL_SHUTDOWN is not to be drawn back by the second stage.
-    const bool in_stages = service.drain_degraded_for > Duration::zero();
-    return {shared(full), shared(degraded), shared(conf::draining(in_stages ? degraded : full))};
+    // Whoever does not honor GRACEFUL_SHUTDOWN is drawn by it neither back to what has been
+    // degraded for a while nor to what was degraded before.
+    return {shared(full), shared(degraded), shared(conf::draining(degraded))};
 }
 
 /// What the neighbor is to be sent of each service and of manual routes.
@@ -90,6 +90,15 @@ bool survives_restart(const Neighbor& neighbor) {
     // One that has not taken a withdrawal yet would keep that route as well.
     return neighbor.config != nullptr && neighbor.config->restart_time && session &&
            session->remote_restart && neighbor.peer.rib_out().pending_withdrawals() == 0;
+}
+
+failover::Restored with_restart_time(failover::Restored restored, const conf::Config& config) {
+    for (const conf::Neighbor& each : config.neighbors) {
+        if (!each.restart_time) continue;
+        restored.restart_time =
+            std::min(*each.restart_time, restored.restart_time.value_or(*each.restart_time));
+    }
+    return restored;
 }
 
 NeighborTable::NeighborTable(const conf::Config& config, std::uint64_t seed, TimePoint now,
@@ -164,9 +173,9 @@ NeighborId NeighborTable::add(const conf::Config& config, const conf::Neighbor& 
 NeighborId NeighborTable::add_from_range(const conf::Config& config, const conf::Neighbor& range,
                                          const Address& address, const std::string& interface,
                                          TimePoint now) {
-    auto made = std::make_unique<Neighbor>(
-        range.name + "-" + address.to_string(), address,
-        peer_config(config, range, address, seed_ + next_id_), now);
+    auto made =
+        std::make_unique<Neighbor>(range.name + "-" + address.to_string(), address,
+                                   peer_config(config, range, address, seed_ + next_id_), now);
     made->interface = interface;
     return insert(config, range, std::move(made));
 }

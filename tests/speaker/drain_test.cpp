@@ -77,6 +77,17 @@ TEST_CASE("speaker: a drain asks traffic to leave before it withdraws, and loses
     CHECK(rig.sessions["upstream-a"] == 1);  // a drain is no end of the session
 }
 
+TEST_CASE("speaker: a drain makes no route better than it was, nor than degraded ones are") {
+    const auto path = [](Up& rig) {
+        return rig.table("upstream-a").begin()->second->as_path.length();
+    };
+    Up rig;
+    CHECK(path(rig) == 1);
+    rig.drain();
+    REQUIRE(rig.leaving("upstream-a"));
+    CHECK(path(rig) == 3);  // prepend 2, where `degrade` says nothing
+}
+
 TEST_CASE("speaker: the end of a drain announces in full at once") {
     Up rig;
     rig.drain();

@@ -213,6 +213,7 @@ struct Config {
                                             const ExportAttributes& degrade);
 
 /// The same while a drain asks traffic to leave: GRACEFUL_SHUTDOWN and LOCAL_PREF 0 (RFC 8326 §4).
+/// `attributes` are the degraded ones, so that no drain makes routes better.
 [[nodiscard]] bgp::RouteAttributes draining(const bgp::RouteAttributes& attributes);
 
 /// The AS this session speaks for.
