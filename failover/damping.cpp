@@ -14,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration remembered = 1h;
-/// Of withdrawals in `remembered`; more than any limit that makes sense.
+/// Of withdrawals in `remembered`; the highest limit that the configuration takes.
 constexpr std::size_t most_remembered = 1000;
 
 /// Halves `penalty` once per half-life.
@@ -90,6 +90,11 @@ void Damping::announced(TimePoint now) {
 
 void Damping::changed(TimePoint now) { add(now, figures_of(policy_.profile).attribute); }
 
+std::size_t Damping::withdrawals(TimePoint now) const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        state_.withdrawals, [&](TimePoint each) { return each + remembered > now; }));
+}
+
 double Damping::penalty(TimePoint now) const {
     return decayed(state_.penalty, now - state_.at, figures_of(policy_.profile));
 }
@@ -106,7 +111,9 @@ std::optional<Damping::Wait> Damping::wait_to_announce(TimePoint now) const {
     const std::size_t limit = policy_.changes_per_hour;
     if (limit > 0 && all.size() >= limit) {
         // Fewer than the limit are left once this one is an hour old.
-        consider(all[all.size() - limit] + remembered, Cause::changes_per_hour);
+        const TimePoint until = all[all.size() - limit] + remembered;
+        consider(until, Cause::changes_per_hour);
+        if (longest) longest->too_often = until > now;
     }
     return longest;
 }
@@ -116,6 +123,7 @@ std::optional<Damping::Wait> Damping::wait_to_change(TimePoint now) const {
 }
 
 void Damping::reconfigure(TimePoint now, DampingPolicy policy) {
+    if (policy == policy_) return;
     // All profiles count a withdraw alike, so what was counted with one can be kept with another.
     add(now, 0);
     policy_ = policy;

@@ -203,7 +203,7 @@ std::string describe(const Damping& damping, const Damping::Wait& wait, Shown sh
             break;
     }
     return fmt::format("{}: withdrawn {} times within an hour, and changes_per_hour allows no more",
-                       what, policy.changes_per_hour);
+                       what, damping.withdrawals(now));
 }
 
 std::string describe_return(TimePoint until, TimePoint now) {

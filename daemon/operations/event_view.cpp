@@ -119,8 +119,7 @@ template <class State>
         detail["wait_s"] = seconds(std::max(Duration{}, event.wait->until - at));
         detail["cause"] = json_string(views::cause_word(event.wait->cause));
     }
-    const bool flaps =
-        event.wait && event.wait->cause == failover::Damping::Cause::changes_per_hour;
+    const bool flaps = event.wait && event.wait->too_often;
     return {"damping", flaps ? Severity::critical : Severity::info, event.name,
             fmt::format("service {}: {}", event.name, event.reason), std::move(detail)};
 }

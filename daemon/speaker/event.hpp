@@ -78,7 +78,7 @@ struct IntentEvent {
     std::string reason;
 };
 /// The announcement of a service waits for the sake of upstreams that damp, or (`wait` absent) waits
-/// no more. A wait for `changes_per_hour` is an alarm: something flaps.
+/// no more. That `changes_per_hour` is reached is an alarm: something flaps.
 struct DampingEvent {
     std::string name;
     std::optional<failover::Damping::Wait> wait;

@@ -186,7 +186,7 @@ TEST_CASE("damping: withdrawals of the last hour are limited") {
         service.announced(start + since);
         service.withdrawn(start + since);
     }
-    const Damping::Wait wait{start + 60min, Damping::Cause::changes_per_hour};
+    const Damping::Wait wait{start + 60min, Damping::Cause::changes_per_hour, true};
     CHECK(service.wait_to_announce(start + 20min) == wait);
     CHECK(service.wait_to_announce(start + 60min - 1ns) == wait);
     CHECK_FALSE(service.wait_to_announce(start + 60min));
@@ -205,7 +205,16 @@ TEST_CASE("damping: the cause that ends last is told") {
     service.announced(start + 1min);
     service.withdrawn(start + 2min);
     CHECK(service.wait_to_announce(start + 3min) ==
-          Damping::Wait{start + 62min, Damping::Cause::changes_per_hour});
+          Damping::Wait{start + 62min, Damping::Cause::changes_per_hour, true});
+    service.reconfigure(
+        start + 3min,
+        {.profile = DampingProfile::cisco, .hold_down = 61min, .changes_per_hour = 2});
+    CHECK(service.wait_to_announce(start + 3min) ==
+          Damping::Wait{start + 63min, Damping::Cause::hold_down, true});
+    CHECK(service.withdrawals(start + 3min) == 2);
+    CHECK(service.withdrawals(start + 60min) == 1);
+    CHECK(service.wait_to_announce(start + 60min) ==
+          Damping::Wait{start + 63min, Damping::Cause::hold_down});
     service.reconfigure(start + 3min, {.profile = DampingProfile::cisco, .hold_down = 59min});
     CHECK(service.wait_to_announce(start + 3min) ==
           Damping::Wait{start + 61min, Damping::Cause::hold_down});
@@ -274,7 +283,8 @@ TEST_CASE("damping: waiting only shortens a wait, and more withdrawals only leng
             REQUIRE(service.penalty(later) <= service.penalty(now));
             REQUIRE((!after || (before && after->until <= before->until)));
             // A wait that is not over is still the same one.
-            REQUIRE((!before || before->until <= later || after == before));
+            REQUIRE((!before || before->until <= later ||
+                     (after && after->until == before->until && after->cause == before->cause)));
             Damping worse = service;
             worse.announced(now);
             worse.withdrawn(now);
@@ -322,6 +332,29 @@ TEST_CASE("damping: only the withdrawals of the last hour are kept") {
     CHECK(service.save(start + 3000s).withdrawals.size() == 1000);
     CHECK(service.save(start + 2000s + 1h).withdrawals.size() == 999);
     CHECK(service.save(start + 2h).withdrawals.empty());
+}
+
+TEST_CASE("damping: the highest limit that can be configured is one that acts") {
+    Damping service{{.profile = DampingProfile::none, .changes_per_hour = 1000}};
+    for (int i = 0; i < 1000; ++i) {
+        CHECK_FALSE(service.wait_to_announce(start + i * 1s));
+        service.announced(start + i * 1s);
+        service.withdrawn(start + i * 1s);
+    }
+    CHECK(service.wait_to_announce(start + 1000s)->too_often);
+    CHECK(service.withdrawals(start + 1000s) == 1000);
+}
+
+TEST_CASE("damping: worse attributes behind an announcement may take the room of its withdraw") {
+    Damping service = damping(DampingProfile::cisco);
+    service.withdrawn(start);
+    const TimePoint go = service.wait_to_announce(start)->until;
+    service.announced(go);
+    service.changed(go);
+    service.withdrawn(go);
+    const DampingFigures figures = figures_of(DampingProfile::cisco);
+    CHECK(service.penalty(go) > figures.suppress);
+    CHECK(service.penalty(go) < figures.suppress + figures.attribute);
 }
 
 TEST_CASE("damping: figures that no history can give are not believed") {

@@ -2,6 +2,7 @@
 // A model of the route flap damping (RFC 2439) that upstreams may apply to our routes, so that what
 // is announced is not suppressed by them. It holds back announcements only; a withdraw never waits.
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -48,6 +49,8 @@ public:
     void announced(TimePoint now);
     void changed(TimePoint now);  ///< other attributes
 
+    /// How many there were in the last hour.
+    [[nodiscard]] std::size_t withdrawals(TimePoint now) const;
     /// Of this moment; at least 0, at most the profile's ceiling.
     [[nodiscard]] double penalty(TimePoint now) const;
 
@@ -56,11 +59,14 @@ public:
     struct Wait {
         TimePoint until;  ///< always later than the moment of the question
         Cause cause;
+        bool too_often = false;  ///< `changes_per_hour` is reached, whichever cause ends last
 
         friend bool operator==(const Wait&, const Wait&) = default;
     };
-    /// Until when an announcement must wait so that it, and one more emergency withdraw behind it,
-    /// stay below the threshold; nothing: it may go now. Of several causes the one that ends last.
+    /// Until when an announcement must wait so that it, and one more emergency withdraw right behind
+    /// it, stay below the threshold; nothing: it may go now. Attributes that become worse between
+    /// the two never wait, and each such change may exceed the threshold by its cost. Of several
+    /// causes the one that ends last.
     [[nodiscard]] std::optional<Wait> wait_to_announce(TimePoint now) const;
     /// The same for better attributes of what is announced already, for which only the penalty
     /// counts.
