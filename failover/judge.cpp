@@ -35,7 +35,8 @@ Judgement judge(const Health& health, const std::vector<CheckState>& states, Ver
                 Standing standing) {
     CheckState serving = state_of(health.stay, states);
     // What keeps a service from starting takes nothing away from one that has started.
-    if (serving == CheckState::pass && !serves(before)) serving = state_of(health.start, states);
+    const bool started = serves(before) || standing.started;
+    if (serving == CheckState::pass && !started) serving = state_of(health.start, states);
     const CheckState full = state_of(health.full, states);
     const CheckState worse =
         health.degraded_when ? health::evaluate(*health.degraded_when, states) : CheckState::fail;
@@ -54,7 +55,10 @@ Judgement judge(const Health& health, const std::vector<CheckState>& states, Ver
     } else if (stands) {
         out.verdict = before;
     } else {
-        out.verdict = full == CheckState::pass ? Verdict::up : Verdict::degraded;
+        // No evidence makes nothing better: what is not known to be in full order is so only if it
+        // was.
+        const bool better = worse == CheckState::fail || before == Verdict::up;
+        out.verdict = full == CheckState::pass && better ? Verdict::up : Verdict::degraded;
     }
     return out;
 }
@@ -65,8 +69,11 @@ Deciding deciding(const Health& health, const std::vector<CheckState>& states, V
     };
     if (state_of(health.stay, states) != CheckState::pass) return of(health.stay);
     if (!serves(verdict)) return of(health.start, true);
+    const CheckState worse =
+        health.degraded_when ? health::evaluate(*health.degraded_when, states) : CheckState::fail;
     const bool by_condition =
-        health.degraded_when && health::evaluate(*health.degraded_when, states) == CheckState::pass;
+        worse == CheckState::pass ||
+        (worse == CheckState::unknown && state_of(health.full, states) == CheckState::pass);
     return verdict == Verdict::degraded && by_condition ? of(health.degraded_when)
                                                         : of(health.full);
 }

@@ -33,10 +33,11 @@ struct Counted {
                                const std::optional<health::Expression>& degraded_when,
                                const Counted& counted);
 
-/// What of a verdict stands though checks that a reload made new are undecided.
+/// What of a verdict stands though checks that a restart or a reload made new are undecided.
 struct Standing {
     bool verdict = false;
-    bool degree = false;  ///< up or degraded
+    bool degree = false;   ///< up or degraded
+    bool started = false;  ///< upstreams see it already, so that no gate keeps it from starting
 };
 
 struct Judgement {

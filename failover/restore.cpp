@@ -74,14 +74,20 @@ constexpr Duration longest_hold = std::chrono::minutes{15};
     return boot.now - (saved.saved_at + passed);
 }
 
+/// A host that was down meanwhile has forwarded nothing, so that a restart of it is no such one.
+[[nodiscard]] bool vanished_for_restart(const FoundState& found, const BootFacts& boot) {
+    return found.state->planned_restart && found.state->boot_id == boot.boot_id;
+}
+
 [[nodiscard]] std::vector<Restored::Cost> costs(const FoundState& found, const BootFacts& boot) {
     const SavedState& saved = *found.state;
     const Duration shift = shift_of(saved, boot);
+    const bool vanished = vanished_for_restart(found, boot);
     std::vector<Restored::Cost> out;
     for (const SavedDamping& each : saved.damping) {
         Damping::Saved moved = each.damping;
         // The sessions of a process that ends without a word take its routes with them.
-        if (each.shown && !saved.ended_clean && !saved.planned_restart) {
+        if (each.shown != Shown::nothing && !saved.ended_clean && !vanished) {
             Damping damping{DampingPolicy{}};
             damping.restore(moved);
             damping.withdrawn(last_alive(found));
@@ -90,7 +96,7 @@ constexpr Duration longest_hold = std::chrono::minutes{15};
         moved.at += shift;
         if (moved.withdrawn_at) *moved.withdrawn_at += shift;
         for (TimePoint& withdrawal : moved.withdrawals) withdrawal += shift;
-        out.push_back({each.service, std::move(moved)});
+        out.push_back({each.service, std::move(moved), vanished ? each.shown : Shown::nothing});
     }
     return out;
 }
@@ -123,10 +129,7 @@ Restored restore(const FoundState& found, const BootFacts& boot) {
     out.earned = earned_checks(found, boot);
     out.disabled_neighbors = found.state->disabled_neighbors;
     out.damping = costs(found, boot);
-    // A host that was down meanwhile has forwarded nothing, so that a restart of it is no such one.
-    if (found.state->planned_restart && found.state->boot_id == boot.boot_id) {
-        out.vanished_at = found.state->saved_at;
-    }
+    if (vanished_for_restart(found, boot)) out.vanished_at = found.state->saved_at;
     out.crashes = crashes_in_a_row(found);
     if (out.crashes >= crashes_before_hold) {
         const Duration hold = hold_after(out.crashes);

@@ -1,15 +1,19 @@
 #include "swerve/failover/site.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "failover/site_parts.hpp"
 #include "swerve/base/overloaded.hpp"
+#include "swerve/base/span.hpp"
 
 namespace swerve::failover {
 
 void Site::Parts::begin(TimePoint now, SiteActions& out) {
+    began = now;
     hold_until = restored.hold_until;
-    restore_damping();
+    restore_damping(now);
     restore_words(now, out);
     std::vector<CheckId> all(checks.size());
     for (CheckId id = 0; id < checks.size(); ++id) all[id] = id;
@@ -53,7 +57,6 @@ std::optional<TimePoint> Site::Parts::next_deadline() const {
 
 /// Carries what a tracker did on to the services that use its check.
 void Site::Parts::tracked(TimePoint now, CheckId check, SiteActions& out) {
-    due.set(check, checks[check].tracker.next_deadline());
     bool flipped = false;
     for (const health::TrackerAction& action : tracker_actions) {
         std::visit(
@@ -78,6 +81,7 @@ void Site::Parts::tracked(TimePoint now, CheckId check, SiteActions& out) {
             action);
     }
     tracker_actions.clear();
+    due.set(check, next_look(check));
     update_alarm(check, out);
     // Behind what the check itself decided, so that the reason names it and not them.
     if (flipped) ask_dependents(now, check, out);
@@ -85,21 +89,22 @@ void Site::Parts::tracked(TimePoint now, CheckId check, SiteActions& out) {
 
 void Site::Parts::judge(TimePoint now, ServiceId id, TimePoint evidence, SiteActions& out) {
     Service& service = services[id];
+    expire_kept(now, service);
+    end_standing(id);
+    service.standing.started = service.shown != Shown::nothing || service.kept != Shown::nothing;
     const Judgement found =
         failover::judge(service.health, states, service.verdict, service.standing);
-    if (found.serving_decided) service.standing.verdict = false;
-    if (found.degree_decided) service.standing.degree = false;
-    if (!service.standing.verdict && !service.standing.degree) service.stands_until.reset();
     const Verdict before = std::exchange(service.verdict, found.verdict);
     service.verdict_reason = sentence(id);
-    if (service.verdict == before) return;
-    out.emplace_back(VerdictChanged{id, before, service.verdict, service.verdict_reason});
-    service.verdict_since = now;
-    settle(now, id, evidence, out);
-    // A gate is an alarm only while something it would keep from starting is up.
-    for (const CheckId check : health::checks_of(policy.services[id].healthy_when)) {
-        update_alarm(check, out);
+    if (service.verdict != before) {
+        out.emplace_back(VerdictChanged{id, before, service.verdict, service.verdict_reason});
+        service.verdict_since = now;
+        settle(now, id, evidence, out);
     }
+    // A gate is an alarm only while something is up that it would keep from starting, which is up
+    // to the others as well.
+    if (!service.health.start) return;
+    for (const CheckId check : health::checks_of(*service.health.start)) update_alarm(check, out);
 }
 
 /// Brings the intent and every prefix of a service to what its inputs ask for.
@@ -185,8 +190,14 @@ CheckWords Site::Parts::words_of(CheckId check) const {
 }
 
 std::string Site::Parts::sentence(ServiceId id) const {
-    return verdict_reason(services[id].health, states, services[id].verdict,
-                          [&](CheckId check) { return words_of(check); });
+    const Service& service = services[id];
+    std::string text = verdict_reason(service.health, states, service.verdict,
+                                      [&](CheckId check) { return words_of(check); });
+    if (service.stands_until && service.verdict != Verdict::unknown) {
+        text += fmt::format("; {} stands over a reload for another {} at most",
+                            to_string(service.verdict), span_text(*service.stands_until - latest));
+    }
+    return text;
 }
 
 std::string Site::Parts::intent_reason(ServiceId id) const {

@@ -32,8 +32,9 @@ struct Site::Parts {
         std::vector<CheckId> dependents{};  ///< by `only_if`
         bool asked = false;                 ///< what it depends on passes
         bool earned = false;                ///< Restored::earned, until it is asked
-        bool decided = false;               ///< once at least, since it was asked
-        std::string alarm{};                ///< in force; empty: none
+        TimePoint asked_at{};
+        bool decided = false;  ///< once at least, since it was asked
+        std::string alarm{};   ///< in force; empty: none
     };
     struct Service {
         ServiceRoutes routes;
@@ -51,8 +52,9 @@ struct Site::Parts {
         Shown undrained = Shown::nothing;
         Shown allowed = Shown::announced;  ///< by damping
         std::optional<Damping::Wait> damped{};
-        /// Neighbors have kept its routes over a planned restart: to show them is no change.
-        bool kept = false;
+        /// What neighbors have kept over a planned restart, until then: to show it is no change.
+        Shown kept = Shown::nothing;
+        TimePoint kept_until{};
         /// The drain's routes stand, in both stages, until then.
         std::optional<TimePoint> leaving_until{};
         std::optional<TimePoint> leaving_degraded_until{};  ///< its first stage
@@ -83,6 +85,9 @@ struct Site::Parts {
         std::optional<Place> place;
     };
 
+    /// Prefixes of services that a reload drops, ascending, each with its service of before.
+    using Heritage = std::vector<std::pair<Prefix, ServiceId>>;
+
     Parts(SitePolicy from, const Restored& with);
 
     void begin(TimePoint now, SiteActions& out);
@@ -106,20 +111,27 @@ struct Site::Parts {
 
     void ask(TimePoint now, CheckId check, Duration splay, SiteActions& out);
     void ask_dependents(TimePoint now, CheckId check, SiteActions& out);
+    void wait_no_more_for(TimePoint now, CheckId check, SiteActions& out);
+    void end_standing(ServiceId service);
+    [[nodiscard]] bool is_moot(CheckId check) const;
     void update_alarm(CheckId check, SiteActions& out);
     [[nodiscard]] std::string alarm_of(CheckId check) const;
+    [[nodiscard]] bool is_overdue(CheckId check) const;
+    [[nodiscard]] bool keeps_from_starting(CheckId check, ServiceId service) const;
+    [[nodiscard]] std::optional<TimePoint> next_look(CheckId check) const;
 
     void expire_stages(TimePoint now, ServiceId service, SiteActions& out);
     void hold_back(TimePoint now, ServiceId service);
     void tell_damping(TimePoint now, ServiceId service, const std::optional<Damping::Wait>& before,
                       SiteActions& out) const;
     void show(TimePoint now, ServiceId service, Shown shown);
+    void expire_kept(TimePoint now, Service& service) const;
     void wake(ServiceId service);
     void begin_leaving(TimePoint now, ServiceId service);
     void end_leaving(ServiceId service);
     void shift_stages(TimePoint now, Service& service, const ServicePolicy& before,
                       const ServicePolicy& after) const;
-    void restore_damping();
+    void restore_damping(TimePoint now);
 
     void expire_words(TimePoint now, SiteActions& out);
     void leave_no_longer_than_shown(ServiceId service);
@@ -130,8 +142,11 @@ struct Site::Parts {
 
     void index_checks();
     void restore_words(TimePoint now, SiteActions& out);
-    void replace_checks(TimePoint now, const Reconfigure& event);
+    void replace_checks(TimePoint now, const Reconfigure& event, SiteActions& out);
     void replace_services(TimePoint now, const SitePolicy& next, SiteActions& out);
+    [[nodiscard]] Heritage heritage_of(const SitePolicy& before) const;
+    void inherit(TimePoint now, ServiceId service, Service& fresh, const std::vector<Service>& old,
+                 const SitePolicy& before, const Heritage& heritage, SiteActions& out) const;
     [[nodiscard]] std::map<Prefix, Spot> spots() const;
     [[nodiscard]] Spot spot(const Place& place) const;
     [[nodiscard]] std::vector<bgp::Handover> replace_words(const std::map<Prefix, Spot>& before,
@@ -162,6 +177,7 @@ struct Site::Parts {
     DueIndex stage_due;  ///< of the services' stages and waits
     std::set<std::pair<TimePoint, Subject>> expiring;
     std::optional<TimePoint> hold_until;  ///< no verdict announces before (Restored::hold_until)
+    TimePoint began{};
     bool stopping = false;
     std::string stop_reason;
     TimePoint latest{};                      ///< the moment that was told last, for sentences

@@ -1,5 +1,8 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -123,7 +126,7 @@ void Site::Parts::restore_words(TimePoint now, SiteActions& out) {
 void Site::Parts::reconfigure(TimePoint now, const Reconfigure& event, SiteActions& out) {
     if (stopping) return;
     const std::map<Prefix, Spot> before = spots();
-    replace_checks(now, event);
+    replace_checks(now, event, out);
     replace_services(now, event.policy, out);
     std::vector<CheckId> fresh;
     for (CheckId id = 0; id < event.checks.size(); ++id) {
@@ -147,8 +150,18 @@ void Site::Parts::reconfigure(TimePoint now, const Reconfigure& event, SiteActio
     out.emplace_back(std::move(replaced));
 }
 
-void Site::Parts::replace_checks(TimePoint now, const Reconfigure& event) {
+/// The alarm of a check that goes, or becomes another one, is taken back by its name of before.
+void Site::Parts::replace_checks(TimePoint now, const Reconfigure& event, SiteActions& out) {
     std::vector<Check> old = std::exchange(checks, {});
+    for (CheckId id = 0; id < old.size(); ++id) {
+        if (old[id].alarm.empty() || std::ranges::count(event.checks, std::optional{id}) > 0) {
+            continue;
+        }
+        const std::string& name = policy.checks[id].name;
+        out.emplace_back(CheckAlarm{
+            id, false,
+            fmt::format("check {} is no alarm any more (the configuration changed)", name), name});
+    }
     const auto old_states = std::exchange(states, {});
     due = DueIndex{event.policy.checks.size()};
     for (CheckId id = 0; id < event.policy.checks.size(); ++id) {
@@ -158,7 +171,6 @@ void Site::Parts::replace_checks(TimePoint now, const Reconfigure& event) {
             states.push_back(old_states[*from]);
             health::Tracker& tracker = checks.back().tracker;
             if (tracker.policy() != timing) tracker.reconfigure(now, timing);
-            due.set(id, tracker.next_deadline());
         } else {
             checks.push_back({health::Tracker{timing, random.next()}});
             states.push_back(health::CheckState::unknown);
@@ -171,6 +183,7 @@ void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteAc
     std::vector<Service> old = std::exchange(services, {});
     std::map<std::string_view, ServiceId> known;
     for (ServiceId id = 0; id < old.size(); ++id) known.emplace(before.services[id].name, id);
+    const Heritage heritage = heritage_of(before);
     expiring.clear();
     stage_due = DueIndex{policy.services.size()};
     for (ServiceId id = 0; id < policy.services.size(); ++id) {
@@ -184,6 +197,8 @@ void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteAc
             fresh.damping.reconfigure(now, policy.services[id].damping);
             shift_stages(now, fresh, before.services[from->second], policy.services[id]);
             known.erase(from);
+        } else {
+            inherit(now, id, fresh, old, before, heritage, out);
         }
         // A verdict that stands already does not stand longer for every further change.
         fresh.stands_until =
@@ -198,6 +213,66 @@ void Site::Parts::replace_services(TimePoint now, const SitePolicy& next, SiteAc
                                          "the service was removed from the configuration"});
     }
     index_checks();
+    for (CheckId id = 0; id < checks.size(); ++id) due.set(id, next_look(id));
+}
+
+/// Where the prefixes of services stood that are no more. Where every service is an old one, nobody
+/// inherits.
+Site::Parts::Heritage Site::Parts::heritage_of(const SitePolicy& before) const {
+    const auto names = [](const SitePolicy& of) {
+        std::set<std::string_view> out;
+        for (const ServicePolicy& service : of.services) out.insert(service.name);
+        return out;
+    };
+    const auto old_names = names(before);
+    const auto new_names = names(policy);
+    Heritage out;
+    if (std::ranges::includes(old_names, new_names)) return out;
+    for (ServiceId id = 0; id < before.services.size(); ++id) {
+        if (new_names.contains(before.services[id].name)) continue;
+        for (const bgp::BlockRef& block : before.services[id].prefixes) {
+            block->for_each(block->all(), [&](const Prefix& each) { out.emplace_back(each, id); });
+        }
+    }
+    std::ranges::sort(out);
+    return out;
+}
+
+/// A service under another name is no other one to upstreams: what its prefixes have cost, what is
+/// shown of them and that they are drained goes on.
+void Site::Parts::inherit(TimePoint now, ServiceId id, Service& fresh,
+                          const std::vector<Service>& old, const SitePolicy& before,
+                          const Heritage& heritage, SiteActions& out) const {
+    if (heritage.empty()) return;
+    std::set<ServiceId> from;
+    for (const bgp::BlockRef& block : policy.services[id].prefixes) {
+        block->for_each(block->all(), [&](const Prefix& each) {
+            const auto found = std::ranges::lower_bound(heritage, std::pair{each, ServiceId{0}});
+            if (found != heritage.end() && found->first == each) from.insert(found->second);
+        });
+    }
+    double highest = -1;
+    for (const ServiceId each : from) {
+        const Service& its = old[each];
+        const double penalty = its.damping.penalty(now);
+        if (penalty > highest) fresh.damping = its.damping;
+        highest = std::max(highest, penalty);
+        if (its.shown > fresh.shown) {
+            fresh.shown = its.shown;
+            fresh.returning_until = its.returning_until;
+        }
+        fresh.undrained = std::max(fresh.undrained, its.undrained);
+        if (!its.drain || fresh.drain) continue;
+        fresh.drain = its.drain;
+        fresh.leaving_until = its.leaving_until;
+        fresh.leaving_degraded_until = its.leaving_degraded_until;
+        out.emplace_back(OverrideChanged{
+            policy.services[id].name, its.drain, false,
+            fmt::format("it has prefixes of service {}, which was drained and is no more",
+                        before.services[each].name)});
+    }
+    if (fresh.shown != Shown::nothing) fresh.damping.announced(now);
+    fresh.damping.reconfigure(now, policy.services[id].damping);
 }
 
 /// How long undecided checks of a service may take to be decided, each after the one that it

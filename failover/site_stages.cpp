@@ -46,29 +46,24 @@ void Site::Parts::expire_stages(TimePoint now, ServiceId id, SiteActions& out) {
 /// operators' words.
 void Site::Parts::hold_back(TimePoint now, ServiceId id) {
     Service& service = services[id];
-    if (service.drain) {
-        service.damped.reset();
-        return;
-    }
+    service.damped.reset();
+    if (service.drain) return;
+    expire_kept(now, service);
     service.allowed = Shown::announced;
     const Decision wanted = decide(inputs(id));
     // What a drain has made worse goes back to what it was.
-    const Shown basis = service.shown == Shown::nothing
-                            ? Shown::nothing
-                            : std::max(service.shown, service.undrained);
-    service.damped.reset();
+    const bool begins = service.shown == Shown::nothing;
+    const Shown basis = begins ? service.kept : std::max(service.shown, service.undrained);
     if (!wanted.follows_verdict() || wanted.shown <= basis) return;
-    if (basis != Shown::nothing) {
+    if (basis == Shown::nothing) service.damped = service.damping.wait_to_announce(now);
+    // A return that a planned restart has interrupted begins anew.
+    const Duration stage = policy.services[id].return_degraded_for;
+    if (begins && !service.damped && stage > Duration::zero()) {
+        service.returning_until = now + stage;
+    } else if (basis != Shown::nothing) {
         service.damped = service.damping.wait_to_change(now);
-    } else if (!service.kept) {
-        service.damped = service.damping.wait_to_announce(now);
     }
-    if (service.damped) {
-        service.allowed = basis;
-    } else if (basis == Shown::nothing && !service.kept) {
-        const Duration stage = policy.services[id].return_degraded_for;
-        if (stage > Duration::zero()) service.returning_until = now + stage;
-    }
+    if (service.damped) service.allowed = basis;
 }
 
 void Site::Parts::tell_damping(TimePoint now, ServiceId id,
@@ -85,10 +80,11 @@ void Site::Parts::tell_damping(TimePoint now, ServiceId id,
 void Site::Parts::show(TimePoint now, ServiceId id, Shown shown) {
     Service& service = services[id];
     if (!service.drain) service.undrained = shown;
-    if (service.drain || shown != Shown::nothing || service.verdict == Verdict::down) {
-        service.kept = false;
+    const bool gives_up = service.drain || stopping || service.verdict == Verdict::down;
+    Shown before = std::exchange(service.shown, shown);
+    if (before == Shown::nothing && (shown != Shown::nothing || gives_up)) {
+        before = std::exchange(service.kept, Shown::nothing);
     }
-    const Shown before = std::exchange(service.shown, shown);
     if (before == shown) return;
     if (shown == Shown::nothing) {
         service.damping.withdrawn(now);
@@ -98,6 +94,13 @@ void Site::Parts::show(TimePoint now, ServiceId id, Shown shown) {
     } else {
         service.damping.changed(now);
     }
+}
+
+/// Neighbors give up what they were not told again in time.
+void Site::Parts::expire_kept(TimePoint now, Service& service) const {
+    if (service.kept == Shown::nothing || now < service.kept_until) return;
+    service.kept = Shown::nothing;
+    service.damping.withdrawn(service.kept_until);
 }
 
 void Site::Parts::wake(ServiceId id) {
@@ -143,13 +146,22 @@ void Site::Parts::shift_stages(TimePoint now, Service& service, const ServicePol
     shift(service.returning_until, after.return_degraded_for - before.return_degraded_for, now);
 }
 
-void Site::Parts::restore_damping() {
-    std::map<std::string_view, const Damping::Saved*> known;
-    for (const Restored::Cost& cost : restored.damping) known.emplace(cost.service, &cost.damping);
+void Site::Parts::restore_damping(TimePoint now) {
+    std::map<std::string_view, const Restored::Cost*> known;
+    for (const Restored::Cost& cost : restored.damping) known.emplace(cost.service, &cost);
+    const Duration kept_for = restored.restart_time.value_or(Duration::zero());
     for (ServiceId id = 0; id < services.size(); ++id) {
         const auto found = known.find(policy.services[id].name);
-        if (found != known.end()) services[id].damping.restore(*found->second);
-        services[id].kept = restored.vanished_at.has_value();
+        if (found == known.end()) continue;
+        Service& service = services[id];
+        service.damping.restore(found->second->damping);
+        if (!restored.vanished_at || found->second->shown == Shown::nothing) continue;
+        if (now - *restored.vanished_at < kept_for) {
+            service.kept = found->second->shown;
+            service.kept_until = now + kept_for;
+        } else {
+            service.damping.withdrawn(*restored.vanished_at);
+        }
     }
 }
 

@@ -32,10 +32,10 @@ SiteView Site::view() const {
     view.services.reserve(parts_->services.size());
     for (ServiceId id = 0; id < parts_->services.size(); ++id) {
         const Parts::Service& service = parts_->services[id];
-        // Undecided checks count up with every result, without a change that would refresh the
-        // kept sentence.
-        const std::string sentence =
-            service.verdict == Verdict::unknown ? parts_->sentence(id) : service.verdict_reason;
+        // Undecided checks count up with every result, and time passes, without a change that would
+        // refresh the kept sentence.
+        const bool moves = service.verdict == Verdict::unknown || service.stands_until;
+        const std::string sentence = moves ? parts_->sentence(id) : service.verdict_reason;
         view.services.push_back(
             {parts_->policy.services[id].name, parts_->policy.services[id].prefixes,
              parts_->policy.services[id].healthy_when, service.verdict, sentence,
@@ -96,7 +96,7 @@ void Site::save(TimePoint now, WallTime wall, SavedState& into) const {
     for (ServiceId id = 0; id < parts_->services.size(); ++id) {
         const Parts::Service& service = parts_->services[id];
         into.damping.push_back({parts_->policy.services[id].name, service.damping.save(now),
-                                service.shown != Shown::nothing});
+                                service.shown != Shown::nothing ? service.shown : service.kept});
     }
 }
 

@@ -16,6 +16,7 @@
 #include "swerve/conf/change.hpp"
 #include "swerve/conf/config.hpp"
 #include "swerve/failover/record.hpp"
+#include "swerve/failover/saved_state.hpp"
 #include "swerve/failover/site.hpp"
 
 namespace swerve::daemon {
@@ -71,6 +72,10 @@ struct Neighbor {
 
 /// Whether the neighbor keeps the routes of its session for a planned restart (RFC 4724 §4.2).
 [[nodiscard]] bool survives_restart(const Neighbor& neighbor);
+
+/// What the site is to begin with: how long neighbors keep routes is of the configuration.
+[[nodiscard]] failover::Restored with_restart_time(failover::Restored restored,
+                                                   const conf::Config& config);
 
 class NeighborTable {
 public:

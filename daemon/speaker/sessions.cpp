@@ -227,6 +227,10 @@ void Speaker::Parts::command(const CommandNeighbor& command, Turn turn) {
 }
 
 void Speaker::Parts::vanish(Turn turn) {
+    // What is withdrawn from now on stands with neighbors that keep it.
+    failover::SavedState stands{};
+    site.save(turn.at.now, turn.at.wall, stands);
+    vanished_with = std::move(stands.damping);
     for (const auto& [id, neighbor] : table) {
         if (survives_restart(*neighbor)) handle(id, bgp::Vanish{}, turn);
     }

@@ -143,7 +143,9 @@ void Speaker::Parts::tell(const failover::SiteActions& actions, Turn turn) {
                     turn.tell(EvidenceEvent{check(what.check), what.reason, what.until, what.then});
                 },
                 [&](const failover::CheckAlarm& what) {
-                    turn.tell(CheckAlarmEvent{check(what.check), what.raised, what.reason});
+                    const bool dropped = !what.dropped.empty();
+                    turn.tell(CheckAlarmEvent{dropped ? what.dropped : check(what.check),
+                                              what.raised, what.reason});
                 },
                 [&](const failover::VerdictChanged& what) {
                     turn.tell(VerdictEvent{service(what.service), what.from, what.to, what.reason});
@@ -251,6 +253,7 @@ const bgp::RibIn& Speaker::rib_in() const { return parts_->rib_in; }
 failover::SavedState Speaker::saved(Moment at) const {
     failover::SavedState out{.saved_at = at.now, .saved_wall = at.wall};
     parts_->site.save(at.now, at.wall, out);
+    if (parts_->vanished_with) out.damping = *parts_->vanished_with;
     out.disabled_neighbors = parts_->disabled_elsewhere;
     for (const auto& [id, neighbor] : parts_->table) {
         if (neighbor->disabled) out.disabled_neighbors.push_back(neighbor->name);

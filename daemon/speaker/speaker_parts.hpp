@@ -29,7 +29,7 @@ struct Speaker::Parts {
           const failover::Restored& from, Moment at)
         : config(std::move(with)),
           seed(any_seed),
-          site(conf::site_policy(*config, seed), from),
+          site(conf::site_policy(*config, seed), with_restart_time(from, *config)),
           restored(from),
           table(*config, seed, at.now, from.vanished_at),
           rib_in(config->owned, config->collector.has_value(), config->local_as) {
@@ -103,6 +103,8 @@ struct Speaker::Parts {
     /// end still works with them.
     std::vector<NeighborId> ended;
     std::optional<TimePoint> forget_at;
+    /// What services had cost and showed when this process vanished for a planned restart.
+    std::optional<std::vector<failover::SavedDamping>> vanished_with;
     /// Disabled before the restart, and come from a range: they are not there until they call.
     std::vector<std::string> disabled_elsewhere;
 };

@@ -23,6 +23,7 @@ namespace json = boost::json;
 using failover::OverrideKind;
 using failover::SavedCheck;
 using failover::SavedDamping;
+using failover::Shown;
 using failover::SavedDeadline;
 using failover::SavedOverride;
 using failover::SavedState;
@@ -133,7 +134,7 @@ template <class Clock>
 [[nodiscard]] json::object to_json(const SavedDamping& value, TimePoint saved_at) {
     const auto age = [&](TimePoint when) { return (saved_at - when).count(); };
     json::object out{{"service", value.service},
-                     {"shown", value.shown},
+                     {"shown", to_string(value.shown)},
                      {"penalty_thousandths", std::llround(value.damping.penalty * 1000)},
                      {"age", age(value.damping.at)},
                      {"withdrawn", nullptr}};
@@ -321,8 +322,9 @@ private:
         members.complain("has a moment out of range");
         return saved_at;
     };
-    SavedDamping out{.service = members.text("service"), .damping = {}, .shown = false};
-    out.shown = members.flag("shown");
+    SavedDamping out{.service = members.text("service"), .damping = {}, .shown = Shown::nothing};
+    out.shown = members.one_of<Shown>(
+        "shown", {Shown::nothing, Shown::draining, Shown::degraded, Shown::announced});
     out.damping.penalty = members.number<std::uint32_t>("penalty_thousandths") / 1000.0;
     out.damping.at = moment(members.number<std::int64_t>("age"));
     if (const json::value& age = members.value("withdrawn"); !age.is_null()) {

@@ -118,17 +118,102 @@ TEST_CASE("effects: a gate that fails while it is announced is an alarm, until i
     CHECK(rig.site.view().checks[2].alarm.empty());
 }
 
-TEST_CASE(
-    "effects: a gate that has failed before is an alarm once something is announced past it") {
+TEST_CASE("effects: a gate that a service could start without is no alarm, until it could not") {
     SitePolicy policy = four();
-    policy.services[0].healthy_when = combine(Expression::Op::any, {uses(0), uses(2)});
+    policy.checks[1].effect = Effect::gate;
+    policy.services[0].healthy_when =
+        combine(Expression::Op::all, {uses(0), combine(Expression::Op::any, {uses(1), uses(2)})});
     Rig rig(policy);
     rig.handle(Begin{});
     rig.fail(2);
-    CHECK(rig.all<CheckAlarm>().empty());
+    rig.pass(1);
     rig.pass(0);
     CHECK(rig.network.announced().size() == 3);
-    CHECK(rig.all<CheckAlarm>().size() == 1);
+    CHECK(rig.site.view().checks[2].alarm.empty());
+    rig.fail(1);
+    CHECK(rig.all<CheckAlarm>().size() == 2);  // each of them would be enough
+    rig.pass(1);
+    REQUIRE(rig.all<CheckAlarm>().size() == 2);
+    CHECK_FALSE(rig.all<CheckAlarm>()[0].raised);
+    CHECK_FALSE(rig.all<CheckAlarm>()[1].raised);
+}
+
+TEST_CASE("effects: a gate under `not` is an alarm when it passes, and in degraded_when never") {
+    SitePolicy policy = four();
+    policy.services[0].healthy_when =
+        combine(Expression::Op::all, {uses(0), combine(Expression::Op::negation, {uses(2)})});
+    Rig rig(policy);
+    rig.handle(Begin{});
+    rig.fail(2);
+    rig.pass(0);
+    CHECK(rig.network.announced().size() == 3);
+    CHECK(rig.all<CheckAlarm>().empty());
+    rig.pass(2);
+    REQUIRE(rig.all<CheckAlarm>().size() == 1);
+    CHECK(rig.all<CheckAlarm>()[0].reason.starts_with("gate: check vault passes (HTTP 200, 1 of 1)"));
+    rig.fail(2);
+    CHECK_FALSE(rig.all<CheckAlarm>()[0].raised);
+
+    policy.services[0].healthy_when = uses(0);
+    policy.services[0].degraded_when = uses(2);
+    Rig condition(policy);
+    condition.handle(Begin{});
+    condition.pass(0);
+    condition.pass(2);
+    condition.fail(2);
+    CHECK(condition.network.announced().size() == 3);
+    CHECK(condition.all<CheckAlarm>().empty());
+}
+
+TEST_CASE("effects: what is asked and never decided is an alarm, once it has had its time") {
+    SitePolicy before = four();
+    before.checks.resize(1);
+    before.services[0].healthy_when = uses(0);
+    SitePolicy after = four();
+    for (CheckPolicy& check : after.checks) check.tracker.hold_unknown = 10s;
+    Rig rig(before);
+    rig.attempts.resize(4);
+    rig.handle(Begin{});
+    rig.pass(0);
+    rig.handle(Reconfigure{after, {CheckId{0}, {}, {}, {}}});
+    rig.network.clear();
+    rig.site.for_each_announced([&](const Advertise& each) { rig.network.apply({each}); });
+    const TimePoint asked = rig.now;
+    std::vector<std::pair<TimePoint, CheckId>> alarms;
+    while (rig.now < asked + 29s) {
+        if (rig.attempts[0] != 0) {
+            rig.pass(0);
+        } else {
+            rig.jump();
+        }
+        for (const CheckAlarm& each : rig.all<CheckAlarm>()) {
+            CHECK(each.raised);
+            alarms.emplace_back(rig.now, each.check);
+        }
+    }
+    // The gate and the alarm; what withdraws or degrades shows what it does.
+    CHECK(alarms == std::vector<std::pair<TimePoint, CheckId>>{{asked + 10s, 2}, {asked + 10s, 3}});
+    CHECK(rig.site.view().checks[3].alarm.starts_with("check disk is undecided ("));
+    rig.attempts[3] = 0;  // it was given up, perhaps
+    rig.pass(3);
+    REQUIRE(rig.all<CheckAlarm>().size() == 1);
+    CHECK_FALSE(rig.all<CheckAlarm>()[0].raised);
+}
+
+TEST_CASE("effects: the alarm of a check that a reload drops or makes another one is taken back") {
+    Four rig;
+    rig.fail(2);
+    rig.fail(3);
+    SitePolicy policy = four();
+    policy.checks.erase(policy.checks.begin() + 2);  // vault; disk has its number now
+    policy.services[0].healthy_when = combine(Expression::Op::all, {uses(0), uses(1), uses(2)});
+    rig.handle(Reconfigure{policy, {CheckId{0}, CheckId{1}, {}}});
+    REQUIRE(rig.all<CheckAlarm>().size() == 2);
+    for (const CheckAlarm& each : rig.all<CheckAlarm>()) {
+        CHECK_FALSE(each.raised);
+        CHECK(each.dropped == (each.check == 2 ? "vault" : "disk"));
+    }
+    CHECK(rig.site.view().checks[2].alarm.empty());
 }
 
 TEST_CASE("effects: an alarm check is an alarm, whatever becomes of services") {
@@ -183,7 +268,8 @@ TEST_CASE("effects: degraded_when degrades a healthy service") {
     Rig rig(policy);
     rig.handle(Begin{});
     rig.pass(0);
-    CHECK(rig.network.announced().size() == 3);
+    CHECK(rig.network.degraded().size() == 3);
+    CHECK(rig.site.view().services[0].intent_reason == "check slow is undecided (no result yet)");
     rig.pass(1);
     CHECK(rig.network.degraded().size() == 3);
     CHECK(rig.site.view().services[0].intent_reason == "check slow passes");
@@ -296,9 +382,74 @@ TEST_CASE("only_if: a reload takes it up and drops it") {
     rig.handle(Reconfigure{linked, same(linked)});
     CHECK(rig.site.view().checks[1].reason == "not asked: check db fails");
     CHECK(rig.site.view().checks[0].state == CheckState::unknown);
-    CHECK(rig.site.view().services[0].shown == Shown::announced);  // it gets the time to be decided
+    // No time decides what is not asked.
+    CHECK(rig.site.view().services[0].shown == Shown::nothing);
     rig.handle(Reconfigure{plain, same(plain)});
     CHECK(rig.all<StartProbe>().size() == 2);
+}
+
+TEST_CASE("only_if: after a reload a verdict stands while something may be decided, no longer") {
+    SitePolicy before = portal();
+    Rig rig(before);
+    rig.attempts.resize(3);
+    rig.handle(Begin{});
+    rig.pass(0);
+    SitePolicy after = chain();
+    after.services[0].healthy_when = uses(0);
+    for (CheckPolicy& check : after.checks) check.tracker.rise = 3;
+    rig.handle(Reconfigure{after, {{}, {}, {}}});
+    rig.network.clear();
+    rig.site.for_each_announced([&](const Advertise& each) { rig.network.apply({each}); });
+    CHECK(rig.network.announced().size() == 3);
+    const std::string reason = rig.site.view().services[0].verdict_reason;
+    CHECK(
+        reason.starts_with("check cache is undecided (not asked: check app is undecided); up "
+                           "stands over a reload for another "));
+    rig.attempts.assign(3, 0);
+    rig.fail(2);
+    CHECK(rig.network.announced().empty());
+    CHECK(rig.all<FailoverBegan>().size() == 1);
+    CHECK(rig.site.view().services[0].verdict_reason ==
+          "check cache is undecided (not asked: check app is undecided)");
+}
+
+TEST_CASE("only_if: after a reload what another check may still carry stands") {
+    SitePolicy before = portal();
+    Rig rig(before);
+    rig.attempts.resize(3);
+    rig.handle(Begin{});
+    rig.pass(0);
+    SitePolicy after = portal();
+    after.checks = {{"web", nervous()},
+                    {"app", nervous(), Scope::local, Effect::withdraw, CheckId{2}},
+                    {"db", nervous()}};
+    after.services[0].healthy_when = combine(Expression::Op::any, {uses(0), uses(1)});
+    rig.handle(Reconfigure{after, {{}, {}, {}}});
+    rig.network.clear();
+    rig.site.for_each_announced([&](const Advertise& each) { rig.network.apply({each}); });
+    rig.attempts.assign(3, 0);
+    rig.fail(2);
+    CHECK(rig.network.announced().size() == 3);
+    rig.fail(0);
+    CHECK(rig.network.announced().empty());
+}
+
+TEST_CASE("only_if: what was earned is worth nothing long after the restart") {
+    for (const bool late : {false, true}) {
+        SitePolicy policy = portal();
+        policy.checks = {{"app", nervous(), Scope::local, Effect::withdraw, CheckId{1}},
+                         {"db", nervous()}};
+        policy.checks[0].tracker.rise = 3;
+        Restored restored;
+        restored.earned.push_back({"app", policy.checks[0].fingerprint, CheckState::pass});
+        Rig rig(policy, restored);
+        rig.handle(Begin{});
+        const TimePoint end = rig.now + continuation + (late ? 1s : -5s);
+        while (rig.now < end) rig.fail(1);
+        rig.pass(1);
+        rig.pass(0);
+        CHECK(rig.network.announced().size() == (late ? 0U : 3U));
+    }
 }
 
 TEST_CASE("effects: explain says what a check may do, and what it waits for") {

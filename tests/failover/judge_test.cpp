@@ -101,9 +101,31 @@ TEST_CASE("judge: degraded_when degrades when it passes, and never otherwise") {
         health_of(uses(0), uses(1), Counted{{Effect::withdraw, Effect::withdraw}});
     CHECK(verdict(health, {P, P}, Verdict::up) == Verdict::degraded);
     CHECK(verdict(health, {P, F}, Verdict::degraded) == Verdict::up);
-    CHECK(verdict(health, {P, U}, Verdict::unknown) == Verdict::up);
     CHECK(verdict(health, {F, P}, Verdict::up) == Verdict::down);
     CHECK(reason(health, {P, P}, Verdict::degraded) == "check db passes");
+}
+
+TEST_CASE("judge: a degraded_when without evidence makes nothing better, and nothing worse") {
+    const Health health =
+        health_of(uses(0), uses(1), Counted{{Effect::withdraw, Effect::withdraw}});
+    CHECK(verdict(health, {P, U}, Verdict::up) == Verdict::up);
+    for (const Verdict before : {Verdict::degraded, Verdict::unknown, Verdict::down}) {
+        CAPTURE(to_string(before));
+        CHECK(verdict(health, {P, U}, before) == Verdict::degraded);
+    }
+    CHECK(reason(health, {P, U}, Verdict::degraded) == "check db is undecided (refused)");
+    CHECK(verdict(health, {P, F}, Verdict::degraded) == Verdict::up);
+}
+
+TEST_CASE("judge: no gate keeps from starting what upstreams see already") {
+    const Health health =
+        health_of(all_of(2), std::nullopt, Counted{{Effect::withdraw, Effect::gate}});
+    for (const CheckState gate : {F, U}) {
+        CHECK(judge(health, {P, gate}, Verdict::unknown, {.started = true}).verdict == Verdict::up);
+        CHECK(judge(health, {P, gate}, Verdict::unknown, {}).verdict != Verdict::up);
+        CHECK(judge(health, {F, gate}, Verdict::unknown, {.started = true}).verdict ==
+              Verdict::down);
+    }
 }
 
 TEST_CASE("judge: the reason names the checks that decide, and says what is a gate") {

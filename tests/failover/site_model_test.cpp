@@ -190,9 +190,11 @@ private:
         }
         const bool full =
             over(its.healthy_when, {Effect::withdraw, Effect::degrade}) == CheckState::pass;
-        const bool worse =
-            its.degraded_when && health::evaluate(*its.degraded_when, states_) == CheckState::pass;
-        return full && !worse ? Verdict::up : Verdict::degraded;
+        const CheckState worse =
+            its.degraded_when ? health::evaluate(*its.degraded_when, states_) : CheckState::fail;
+        const bool better =
+            worse == CheckState::fail || (worse == CheckState::unknown && before == Verdict::up);
+        return full && better ? Verdict::up : Verdict::degraded;
     }
     void settle_all(TimePoint now) {
         for (ServiceId id = 0; id < services; ++id) settle(now, id);

@@ -45,6 +45,10 @@ TEST_CASE("planned restart: keepers hear nothing, the others are withdrawn from 
     CHECK(rig.router("other").table().size() == 1);
     rig.handle(failover::StopAnnouncing{"stopped by root: upgrade"});
     CHECK(rig.router("other").table().empty());
+    const failover::SavedState saved = rig.speaker.saved(rig.at);
+    REQUIRE(saved.damping.size() == 1);
+    CHECK(saved.damping[0].shown == failover::Shown::announced);
+    CHECK_FALSE(saved.damping[0].damping.withdrawn_at);
     REQUIRE(rig.speaker.recorder().records().size() == 1);
     CHECK(rig.speaker.recorder().records()[0].neighbors.size() == 1);
     rig.handle(EndSessions{"stopped by root: upgrade"});
@@ -110,6 +114,19 @@ TEST_CASE("planned restart: too late it is a start like any other, and so is one
         REQUIRE(rig.router("keeper").peer().negotiated().has_value());
         CHECK_FALSE(rig.router("keeper").peer().negotiated()->remote_restart->restarting);
         CHECK_FALSE(rig.router("keeper").end_of_rib().empty());
+    }
+}
+
+TEST_CASE("planned restart: what is kept does not wait for upstreams that damp; too late it does") {
+    for (const Duration silence : {5s, 20s}) {
+        failover::Restored restored = after(silence);
+        const TimePoint vanished = *restored.vanished_at;
+        restored.damping.push_back(
+            {"portal", {.penalty = 1500, .at = vanished}, failover::Shown::announced});
+        Rig rig{site, restored};
+        rig.begin();
+        rig.run_for(10s);
+        CHECK(rig.holds("keeper", "198.51.100.0/24") == (silence < 20s));
     }
 }
 

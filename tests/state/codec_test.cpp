@@ -37,7 +37,7 @@ failover::SavedState sample() {
                                  .at = TimePoint{Duration{10}},
                                  .withdrawn_at = TimePoint{Duration{10}},
                                  .withdrawals = {TimePoint{Duration{-9}}, TimePoint{Duration{10}}}},
-                     .shown = false}}};
+                     .shown = failover::Shown::degraded}}};
 }
 
 /// The same FNV-1a as in the manual of the format, so that a test can write what Swerve would not.
@@ -78,7 +78,7 @@ TEST_CASE("state codec: what a person finds in the file") {
 "checks": [
   {"name":"web","fingerprint":18446744073709551615,"state":"pass"}],
 "damping": [
-  {"service":"portal","shown":false,"penalty_thousandths":1432500,"age":2,"withdrawn":2,"withdrawals":[21,2]}],
+  {"service":"portal","shown":"degraded","penalty_thousandths":1432500,"age":2,"withdrawn":2,"withdrawals":[21,2]}],
 "disabled_neighbors": [
   "upstream-a"]
 }

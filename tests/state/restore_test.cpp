@@ -238,7 +238,7 @@ SavedState with_damping(bool shown) {
                             .at = saved_at - 10min,
                             .withdrawn_at = shown ? std::nullopt : std::optional{saved_at - 10min},
                             .withdrawals = {saved_at - 30min, saved_at - 10min}},
-                           shown});
+                           shown ? Shown::announced : Shown::nothing});
     return out;
 }
 
@@ -279,4 +279,9 @@ TEST_CASE("restore: a process that ended without a word took its routes with it"
     CHECK(crashed.penalty < 2000);
     state.planned_restart = true;  // neighbors keep them
     CHECK(restore(found(state), boot).damping[0].damping.withdrawals.size() == 2);
+    CHECK(restore(found(state), boot).damping[0].shown == Shown::announced);
+    // A host that was down has forwarded nothing meanwhile.
+    const Restored rebooted = restore(found(state), next_boot(1min));
+    CHECK(rebooted.damping[0].damping.withdrawals.size() == 3);
+    CHECK(rebooted.damping[0].shown == Shown::nothing);
 }

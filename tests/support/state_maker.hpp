@@ -43,7 +43,7 @@ private:
     [[nodiscard]] failover::SavedDamping damping_of(std::uint64_t number) {
         failover::SavedDamping out{.service = text("service" + std::to_string(number)),
                                    .damping = {},
-                                   .shown = random_.below(2) == 0};
+                                   .shown = static_cast<failover::Shown>(random_.below(4))};
         out.damping.penalty = static_cast<double>(random_.below(1'000'000)) / 8;
         out.damping.at = boot_time();
         if (random_.below(2) == 0) out.damping.withdrawn_at = boot_time();

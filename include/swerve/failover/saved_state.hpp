@@ -46,7 +46,7 @@ struct SavedCheck {
 struct SavedDamping {
     std::string service;
     Damping::Saved damping;
-    bool shown;  ///< its routes were announced then
+    Shown shown;  ///< of its routes then
 
     friend bool operator==(const SavedDamping&, const SavedDamping&) = default;
 };
@@ -102,10 +102,15 @@ struct Restored {
     struct Cost {
         std::string service;
         Damping::Saved damping;
+        /// What neighbors that keep the routes over a planned restart go on seeing.
+        Shown shown = Shown::nothing;
     };
     std::vector<Cost> damping{};
     /// When the process before this one vanished for a planned restart.
     std::optional<TimePoint> vanished_at;
+    /// The shortest time for which neighbors keep the routes then, of the configuration and so told
+    /// by the caller; absent: none does.
+    std::optional<Duration> restart_time{};
     /// Every service is drained for this reason: what operators had said is lost.
     std::optional<std::string> drain_all;
     /// What an operator must know, one sentence each.

@@ -127,6 +127,8 @@ struct CheckAlarm {
     CheckId check;
     bool raised;
     std::string reason;
+    /// Of a check that a reload dropped, whose id is one of before; else empty.
+    std::string dropped = {};
 };
 struct VerdictChanged {
     ServiceId service;
