@@ -179,7 +179,8 @@ void Tracker::suspend(TimePoint now, const Suspend& suspend, TrackerActions& out
     window_.clear();
     fast_ = false;
     reason_ = suspend.reason;
-    if (state_ != CheckState::unknown) flip(CheckState::unknown, suspend.reason, now, out);
+    if (state_ == CheckState::unknown) return;
+    flip(CheckState::unknown, suspend.reason, suspend.first_evidence.value_or(now), out);
 }
 
 void Tracker::conclude(TimePoint now, const Outcome& outcome, TrackerActions& out) {
@@ -295,6 +296,7 @@ void Tracker::flip(CheckState to, std::string reason, TimePoint first_evidence,
     reason_ = std::move(reason);
     fast_ = false;
     earned_ = false;
+    first_evidence_ = first_evidence;
     out.emplace_back(CheckChanged{from, to, reason_, first_evidence});
 }
 

@@ -134,6 +134,15 @@ TEST_CASE("tracker: a suspended check is unknown at once, asks nothing and hears
     }
 }
 
+TEST_CASE("tracker: a suspended check has the first evidence of the check that failed") {
+    Rig rig = passing({});
+    CHECK(rig.tracker.first_evidence() == rig.last<CheckChanged>()->first_evidence);
+    const TimePoint first = rig.now - 400ms;
+    rig.handle(Suspend{"not asked: check db fails", first});
+    CHECK(rig.last<CheckChanged>()->first_evidence == first);
+    CHECK(rig.tracker.first_evidence() == first);  // for those that depend on it
+}
+
 TEST_CASE("tracker: a check that was never asked says why, and its evidence is not lost") {
     Rig rig;
     rig.handle(Suspend{"not asked: check db is undecided"});

@@ -75,7 +75,8 @@ struct SourceEvent {
 /// What the check depends on (`only_if`) does not pass: no attempt is made and the check is unknown
 /// at once, until Begin.
 struct Suspend {
-    std::string reason;  ///< one sentence
+    std::string reason;                         ///< one sentence
+    std::optional<TimePoint> first_evidence{};  ///< that of the other check's flip; absent: now
 };
 using TrackerEvent = std::variant<Begin, ProbeFinished, SourceEvent, Suspend>;
 
@@ -148,6 +149,8 @@ public:
     [[nodiscard]] bool without_evidence() const { return lost_since_ && !held_until(); }
     /// Why there is no evidence; meaningful while it is held, and while it stands without.
     [[nodiscard]] const std::string& lost_reason() const { return lost_reason_; }
+    /// Of the latest flip: when the first outcome of the streak that led to it was known.
+    [[nodiscard]] std::optional<TimePoint> first_evidence() const { return first_evidence_; }
     /// Why the state is what it is, one sentence.
     [[nodiscard]] const std::string& reason() const { return reason_; }
 
@@ -206,7 +209,8 @@ private:
     std::array<std::uint64_t, 3> results_{};
     std::deque<PastResult> history_;
     std::string reason_ = "no result yet";
-    std::optional<TimePoint> lost_since_;  ///< of a state that was decided
+    std::optional<TimePoint> first_evidence_;  ///< of the latest flip
+    std::optional<TimePoint> lost_since_;      ///< of a state that was decided
     std::string lost_reason_;
 };
 
