@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <set>
 
 #include "conf/draft.hpp"
 
@@ -24,6 +25,15 @@ void read_audience(const Section& section, const Names* services, Action& out) {
         const bool is_empty =
             list != nullptr && list->kind == YamlNode::Kind::list && list->items.empty();
         if (is_empty) section.fault(key, "has no members", "it would never be told anything");
+    }
+    const YamlNode* on = section.find("on");
+    if (on == nullptr || on->kind != YamlNode::Kind::list) return;
+    std::set<std::string_view> seen;
+    for (std::size_t i = 0; i < on->items.size(); ++i) {
+        if (seen.insert(on->items[i].text).second) continue;
+        section.faults().add(on->items[i].place,
+                             section.path_of("on") + "[" + std::to_string(i) + "]",
+                             quote(on->items[i].text) + " is given twice");
     }
 }
 

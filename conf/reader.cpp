@@ -123,11 +123,15 @@ void Section::refuse_unknown(const YamlNode::Entry& entry,
     for (const Key& known : keys_) {
         if (known.type != Type::not_yet) names.push_back(known.name);
     }
+    // Those of later versions are known, and may not be written yet.
+    const auto later = later_probes();
     const std::string_view meant = nearest(entry.key, names);
     std::string hint = did_you_mean(meant);
     if (meant.empty()) {
         hint = "known here:";
-        for (const std::string_view name : names) hint += " " + std::string{name};
+        for (const std::string_view name : names) {
+            if (std::ranges::find(later, name) == later.end()) hint += " " + std::string{name};
+        }
     } else {
         // The value that was meant is somewhere, so rules about it would only add noise.
         faults_->distrust(path_of(meant));
