@@ -93,8 +93,8 @@ class EventsBench(unittest.TestCase):
             self.assertIn(event, events)
         for row in record["rows"]:
             self.assertGreater(row["median_ms"], 0.0, row)
-            self.assertGreaterEqual(row["p99_ms"], row["median_ms"], row)
-            self.assertGreaterEqual(row["max_ms"], row["p99_ms"], row)
+            self.assertIsNone(row["p99_ms"], row)  # of so few it would say nothing
+            self.assertGreaterEqual(row["max_ms"], row["median_ms"], row)
 
 
 class ChecksBench(unittest.TestCase):
