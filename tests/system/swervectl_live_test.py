@@ -78,7 +78,9 @@ class Checks(Live):
         self.service.signal(signal.SIGSTOP)  # still there
         self.assertEqual(self.ctl("probe", "run", "app", "--json").returncode, 0)
         after = self.check()
-        self.assertEqual((after["results"], after["since"]), (before["results"], before["since"]))
+        # The attempt that was due before the reload may be among them, two by hand would not fit.
+        self.assertLess(after["results"]["pass"] - before["results"]["pass"], 2)
+        self.assertEqual(after["since"], before["since"])
         self.assertEqual(self.ctl("probe", "run", "nothing").returncode, 5)
 
     def test_what_is_gone_fails_by_hand_too(self):
