@@ -18,6 +18,9 @@ namespace {
 /// The deepest thing a configuration needs is an expression within an expression; what is deeper is
 /// a mistake or an attack on the stack.
 constexpr std::size_t max_depth = 32;
+/// yaml-cpp reads a line to its end before it tells what it begins with, at 250 octets of memory
+/// for one of the file.
+constexpr int max_line_octets = 1 << 20;
 
 Place place_of(const YAML::Mark& mark) {
     // yaml-cpp counts lines and columns from 0.
@@ -149,6 +152,9 @@ std::optional<Unreadable> find_foreign_octet(std::string_view text) {
         }
         if (control) {
             return Unreadable{place, "control character " + quote(text.substr(at, 1)), "remove it"};
+        }
+        if (place.column > max_line_octets) {
+            return Unreadable{{place.line, 1}, "the line is longer than 1 MiB", "break it"};
         }
         at += length;
         place = octet == '\n' ? Place{place.line + 1, 1}

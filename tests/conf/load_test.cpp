@@ -123,8 +123,10 @@ TEST_CASE("load: fields of a probe get the defaults of their registry line") {
 }
 
 TEST_CASE("load: a file of exactly 16 MiB is read, one octet more is refused in one line") {
-    std::string text = head + neighbors + "#";
-    text.append(max_file_octets - text.size(), 'x');
+    std::string text = head + neighbors;
+    const std::string line = "#" + std::string(1022, 'x') + "\n";
+    while (text.size() + 2 * line.size() <= max_file_octets) text += line;
+    text += "#" + std::string(max_file_octets - text.size() - 1, 'x');
     CHECK(faults_of(text).empty());
     text += 'x';
     CHECK(joined(faults_of(text)) == "swerve.yaml: is larger than 16 MiB\n");
@@ -134,6 +136,15 @@ TEST_CASE("load: a file of exactly 16 MiB is read, one octet more is refused in 
     const auto loaded = load(file);
     REQUIRE_FALSE(loaded);
     CHECK(joined(loaded.error()) == file + ": is larger than 16 MiB\n");
+}
+
+TEST_CASE(
+    "load: a line of 1 MiB is read, one octet more is refused before anything is made of it") {
+    const std::string line = "#" + std::string((1U << 20U) - 1, 'x');
+    CHECK(faults_of(head + neighbors + line + "\n").empty());
+    CHECK(joined(faults_of(head + neighbors + line + "x\n")) ==
+          "swerve.yaml:7:1: the line is longer than 1 MiB (hint: break it)\n");
+    CHECK(faults_of(std::string(max_file_octets, '[')).size() == 1);
 }
 
 TEST_CASE("load: a file that cannot be read is one line without a place") {
