@@ -22,7 +22,7 @@ namespace swerve::ctl {
 namespace {
 
 constexpr std::string_view footer =
-    "Commands and objects of show may be abbreviated while they stay unique.\n"
+    "Commands, their subcommands and objects of show may be abbreviated while they stay unique.\n"
     "Exit codes: 0 done, 1 failed, 2 usage, 3 daemon unreachable, 4 configuration invalid,\n"
     "5 no such object, 6 timeout, 7 refused.";
 
@@ -67,6 +67,11 @@ int end(bool json, const Failure& failure) {
     return static_cast<int>(failure.exit);
 }
 
+/// A number below zero would be read as one from the other end.
+std::string no_minus(const std::string& text) {
+    return text.starts_with('-') ? fmt::format("'{}' is less than 0", text) : std::string{};
+}
+
 void add_globals(CLI::App& app, Line& line) {
     app.set_help_flag("-h,--help", "Print this text");
     app.set_version_flag("--version", SWERVE_VERSION, "Print the version");
@@ -95,7 +100,8 @@ void add_queries(CLI::App& app, Line& line, Action& action) {
                         "neighbor");
     objects->add_option("PREFIX", line.selection.prefix,
                         "Of adj-out: what covers it and what lies inside");
-    objects->add_option("--limit", line.selection.limit, "Of routes and adj-out: how many at most");
+    objects->add_option("--limit", line.selection.limit, "Of routes and adj-out: how many at most")
+        ->check(no_minus);
     objects->add_flag("--observed", line.selection.observed,
                       "Of routes: what neighbors say about this site's own prefixes");
     objects->callback([&] {
@@ -109,7 +115,8 @@ void add_queries(CLI::App& app, Line& line, Action& action) {
         [&] { action = [&line](const Context& context) { return explain(context, line.name); }; });
     CLI::App* happened = app.add_subcommand("events", "What happened, oldest first");
     happened->add_flag("-f,--follow", line.follow, "Go on with what happens, until interrupted");
-    happened->add_option("--since", line.since, "Only what came after the event of this id");
+    happened->add_option("--since", line.since, "Only what came after the event of this id")
+        ->check(no_minus);
     happened->callback([&] {
         action = [&line](const Context& context) {
             return events(context, line.follow, line.since);
@@ -283,26 +290,39 @@ Outcome<void> refuse_later(const std::vector<std::string>& words) {
     return {};
 }
 
-/// Completes the first word that is a command's unique abbreviation; CLI11 reports the rest.
-Outcome<void> complete_command(const CLI::App& app, std::vector<std::string>& words) {
-    const std::size_t i = bare_word(words, 0);
-    if (i >= words.size() || one_of(later, words[i])) return {};
+/// Completes one word that is the unique abbreviation of a subcommand.
+Outcome<void> complete_word(const CLI::App& app, std::string& word) {
     std::vector<std::string> matches;
     std::string all;
     for (const CLI::App* command : app.get_subcommands({})) {
         all += (all.empty() ? "" : ", ") + command->get_name();
-        if (command->get_name() == words[i]) return {};
-        if (!words[i].empty() && command->get_name().starts_with(words[i])) {
+        if (command->get_name() == word) return {};
+        if (!word.empty() && command->get_name().starts_with(word)) {
             matches.push_back(command->get_name());
         }
     }
-    if (matches.size() == 1) {
-        words[i] = matches.front();
-        return {};
+    if (matches.size() != 1) {
+        return fail(usage(fmt::format("'{}' is {} of: {}", word,
+                                      matches.empty() ? "none" : "short for more than one", all),
+                          "see swervectl --help"));
     }
-    return fail(usage(fmt::format("'{}' is {} of: {}", words[i],
-                                  matches.empty() ? "none" : "short for more than one", all),
-                      "see swervectl --help"));
+    word = matches.front();
+    return {};
+}
+
+/// Completes a command and, of those that have some, its subcommand; CLI11 reports the rest.
+Outcome<void> complete_command(const CLI::App& app, std::vector<std::string>& words) {
+    const CLI::App* in = &app;
+    for (std::size_t i = bare_word(words, 0); i < words.size(); i = bare_word(words, i + 1)) {
+        if (in->get_subcommands({}).empty()) break;
+        if (one_of(in == &app ? std::span<const std::string_view>{later} : later_of_config,
+                   words[i])) {
+            break;
+        }
+        if (auto known = complete_word(*in, words[i]); !known) return known;
+        in = in->get_subcommand(words[i]);
+    }
+    return {};
 }
 
 int help(const CLI::App& app, bool json) {
