@@ -88,6 +88,7 @@ TEST_CASE("probe by hand: four at a time, the fifth is refused, and one that end
 
 TEST_CASE("probe by hand: no attempt waits for more than 30 s, whatever its check may") {
     RunningOperations running({}, false,
+                              "site: fra1\nlocal_as: 64500\nrouter_id: 192.0.2.1\n"
                               "owned: [198.51.100.0/24]\n"
                               "neighbors:\n  a: {address: 192.0.2.254, remote_as: 64496}\n"
                               "checks:\n  web: {tcp: {endpoint: \"198.51.100.1:80\"}, interval: "

@@ -20,6 +20,7 @@ namespace {
     auto out = sample_snapshot();
     auto config = std::make_shared<conf::Config>(*out.config);
     config->services[0].rto = rto;
+    config->checks[0].probe.fields["expect"] = {std::string{"ok"}};
     out.config = config;
     for (std::size_t i = 0; i < out.neighbors.size(); ++i) {
         out.neighbors[i].config = &config->neighbors[i];
