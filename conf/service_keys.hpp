@@ -17,8 +17,8 @@ inline constexpr Key drain_keys[] = {
      .type = Type::duration,
      .help =
          "How long a drain then announces the routes with the community graceful_shutdown (RFC "
-         "8326) and LOCAL_PREF 0 before it withdraws them; with both at `0s` it withdraws them at "
-         "once.",
+         "8326) and LOCAL_PREF 0 on top of the attributes of `degrade` before it withdraws them; "
+         "with both at `0s` it withdraws them at once.",
      .fallback = "10s",
      .least = 0,
      .most = hour},
@@ -155,7 +155,8 @@ inline constexpr Key service_keys[] = {
     {.name = "degraded_when",
      .type = Type::expression,
      .help = "Such an expression, too: while it passes, the service is announced with the "
-             "attributes of `degrade` at most. All its checks count, whatever their `effect`; "
+             "attributes of `degrade` at most; without evidence it makes nothing better. All its "
+             "checks count, whatever their `effect`; "
              "those of `alarm` cannot be named.",
      .otherwise = "never"},
     {.name = "announce",

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "failover/decide.hpp"
 #include "swerve/base/random.hpp"
 
 namespace swerve::failover {
@@ -195,6 +196,8 @@ TEST_CASE("damping: withdrawals of the last hour are limited") {
     service.withdrawn(start + 30min);
     CHECK(service.wait_to_announce(start + 30min)->until == start + 70min);
     CHECK_FALSE(service.wait_to_change(start + 30min));
+    CHECK(describe(service, *service.wait_to_announce(start + 30min), Shown::nothing, start + 30min)
+              .find("withdrawn 4 times within an hour") != std::string::npos);
     service.reconfigure(start + 30min, {.profile = DampingProfile::none, .changes_per_hour = 5});
     CHECK_FALSE(service.wait_to_announce(start + 30min));
 }
