@@ -184,7 +184,7 @@ TEST_CASE("events: degraded is a warning, alarms and what flaps are critical, th
     CHECK(waits.detail ==
           json::object{{"wait_s", 90.0}, {"cause", "penalty"}, {"reason", "it waits"}});
     CHECK(view_of(daemon::DampingEvent{
-                      "portal", Damping::Wait{sample_now, Damping::Cause::changes_per_hour}, "x"})
+                      "portal", Damping::Wait{sample_now, Damping::Cause::hold_down, true}, "x"})
               .severity == Severity::critical);
     CHECK(view_of(daemon::DampingEvent{"portal", {}, "over"}).detail.at("cause").is_null());
 }
