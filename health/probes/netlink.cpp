@@ -1,5 +1,7 @@
 #include "health/probes/netlink.hpp"
 
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -46,8 +48,8 @@ const ::sockaddr* to_sockaddr(const ::sockaddr_nl& address) {
     return static_cast<const ::sockaddr*>(static_cast<const void*>(&address));
 }
 
-int open_socket() {
-    return ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+int open_socket(int protocol = NETLINK_ROUTE) {
+    return ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 }
 
 void set_option(int socket, int option, int value) {
@@ -177,6 +179,31 @@ asio::awaitable<Result<void, std::string>> dump(std::uint16_t type, std::vector<
     // A table that never settles: what was seen of it is the best there is.
     if (error == 0 || error == EINTR || error == ENOENT) co_return Result<void, std::string>{};
     co_return fail("asking the kernel: " + system_text(error));
+}
+
+Result<void, std::string> dump_sockets(std::span<const std::byte> request,
+                                       const std::function<void(const NetlinkMessage&)>& each) {
+    const auto cannot = [](int error) {
+        return fail("asking the kernel (inet_diag): " + system_text(error));
+    };
+    const int socket = open_socket(NETLINK_SOCK_DIAG);
+    if (socket < 0) return cannot(errno);
+    const struct Closer {
+        int socket;
+        ~Closer() { ::close(socket); }
+    } closer{socket};
+    const std::vector<std::byte> asked = question(SOCK_DIAG_BY_FAMILY, request);
+    if (::send(socket, asked.data(), asked.size(), 0) < 0) return cannot(errno);
+    Progress progress;
+    std::vector<std::byte> chunk(chunk_size);
+    // The kernel makes each chunk while we read, so that none is waited for.
+    while (!progress.done) {
+        const ::ssize_t count = receive(socket, chunk);
+        if (count < 0) return cannot(static_cast<int>(-count));
+        take(std::span{chunk}.first(static_cast<std::size_t>(count)), progress, each);
+    }
+    if (progress.error != 0) return cannot(progress.error);
+    return {};
 }
 
 std::optional<Outcome> trouble_with(const std::string& interface) {

@@ -66,6 +66,11 @@ boost::asio::awaitable<Result<void, std::string>> dump(
     std::uint16_t type, std::vector<std::byte> request,
     std::function<void(const NetlinkMessage&)> each);
 
+/// The same for the sockets that `request`, an inet_diag_req_v2, selects; comes back at once, so
+/// what it selects should be few.
+[[nodiscard]] Result<void, std::string> dump_sockets(
+    std::span<const std::byte> request, const std::function<void(const NetlinkMessage&)>& each);
+
 /// What is wrong with an interface: that it does not exist, is down, or is not running (no
 /// carrier). Nothing if it can be used.
 [[nodiscard]] std::optional<Outcome> trouble_with(const std::string& interface);

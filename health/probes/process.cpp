@@ -96,11 +96,11 @@ public:
 private:
     asio::awaitable<void> watch_exits(std::function<void(Outcome)> report) {
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
-        co_await look(executor);
+        // The first look is an attempt's, which has its place among those of the other checks.
         std::shared_ptr<Held> reported;  // its exit is known; the next to wait for is another's
         for (;;) {
             const std::shared_ptr<Held> held = held_;
-            const bool attached = held != reported;
+            const bool attached = held && held != reported;
             if (attached && !source_changed_) {
                 co_await held->pidfd.async_wait(asio::posix::descriptor_base::wait_read, as_result);
             } else if (!source_changed_) {
@@ -130,7 +130,16 @@ private:
     /// DESIGN.md §4.14: looks again who it is. An exit that is known does not wait for long.
     asio::awaitable<Outcome> look(asio::any_io_executor executor) {
         const auto sighting = co_await source_->find(living(), BootClock::now() + successor_wait);
-        co_return judge(executor, sighting);
+        Outcome found = judge(executor, sighting);
+        if (!sighting && sighting.error().result == ProbeResult::unknown &&
+            found.result == ProbeResult::fail) {
+            // There may be a successor all the same. The attempt that an unknown asks for has more
+            // time to find it, and fails where there is none.
+            found = unsure(found.reason + "; whether it has a successor cannot be told: " +
+                           sighting.error().reason);
+            known_ = ProbeResult::unknown;
+        }
+        co_return found;
     }
 
     /// Holds the live process that was named, which after an exit is a successor if the number

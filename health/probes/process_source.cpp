@@ -4,22 +4,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/this_coro.hpp>
-#include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <cstring>
 #include <fstream>
 #include <set>
-#include <span>
 #include <sstream>
 #include <string_view>
 #include <utility>
 
 #include "health/probes/inotify.hpp"
+#include "health/probes/listening.hpp"
 #include "swerve/base/escape.hpp"
-#include "swerve/net/prefix.hpp"
 
 namespace swerve::health {
 namespace {
@@ -27,9 +23,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::size_t pid_file_limit = 64;
-/// How much later than its pid file a process may have started, by clocks that were set meanwhile,
-/// and still be the one that wrote it.
-constexpr Duration clock_slack = std::chrono::minutes{1};
+/// Before a deadline, for the answer to be in time.
+constexpr Duration answer_time = std::chrono::milliseconds{5};
 
 std::string proc(::pid_t pid, std::string_view entry) {
     return "/proc/" + std::to_string(pid) + "/" + std::string{entry};
@@ -81,17 +76,6 @@ void visit_processes(const std::function<bool(::pid_t)>& visit) {
     }
 }
 
-/// The process that has the number started later than the file was written.
-bool is_used_again(::pid_t pid, const FileStamp& file) {
-    const auto stat = stat_of(pid);
-    if (!stat) return false;
-    const std::int64_t ticks_per_second = ::sysconf(_SC_CLK_TCK);
-    const Duration since_boot =
-        std::chrono::milliseconds{stat->started_ticks * 1000 / ticks_per_second};
-    const Duration boot = wall_now().time_since_epoch() - BootClock::now().time_since_epoch();
-    return boot + since_boot > std::chrono::nanoseconds{file.modified_ns} + clock_slack;
-}
-
 class PidFile final : public ProcessSource {
 public:
     explicit PidFile(std::string path) : path_(std::move(path)) {}
@@ -106,7 +90,7 @@ public:
     }
 
 private:
-    [[nodiscard]] Result<Sighting, Outcome> read(::pid_t held) const {
+    [[nodiscard]] Result<Sighting, Outcome> read(::pid_t held) {
         const auto file = read_file(path_, pid_file_limit);
         if (!file) return fail(unsure(file.error()));
         const std::size_t line_end = file->text.find('\n');
@@ -127,11 +111,28 @@ private:
             return refuse(
                 "names pid 1, as a process in a container does, whose numbers mean nothing here");
         }
-        if (pid != held && is_used_again(pid, file->stamp)) {
+        if (pid != held && is_used_again({pid, file->stamp, start_stamp(pid)})) {
             return refuse("pid " + std::to_string(pid) +
-                          " started after the file was written, so the number was used again");
+                          " started after the file had named it, so the number was used again");
         }
         return Sighting{pid, file->stamp, " from " + escape(path_)};
+    }
+
+    struct Named {
+        ::pid_t pid;
+        FileStamp file;
+        FileStamp started;  ///< empty: not running
+    };
+
+    /// Whether the same file has named the number before, when no process or another one had it.
+    /// The start is compared with the start and not with the file's time: that is by a clock that
+    /// somebody may set.
+    bool is_used_again(const Named& now) {
+        if (!before_ || before_->pid != now.pid || before_->file != now.file) {
+            before_ = now;
+            return false;
+        }
+        return now.started != FileStamp{} && now.started != before_->started;
     }
 
     [[nodiscard]] std::unexpected<Outcome> refuse(const std::string& why) const {
@@ -139,6 +140,7 @@ private:
     }
 
     std::string path_;
+    std::optional<Named> before_;
 };
 
 class NamedProcess final : public ProcessSource {
@@ -177,113 +179,49 @@ public:
         if (address) target_ = Endpoint{*address, port}.to_string();
     }
 
-    asio::awaitable<Result<Sighting, Outcome>> find(::pid_t held, TimePoint /*until*/) override {
-        co_return look(held);
-    }
-
-private:
-    using Inodes = std::set<std::uint64_t>;
-
-    [[nodiscard]] Result<Sighting, Outcome> look(::pid_t held) {
-        const Inodes listening = listeners();
-        if (listening.empty()) return fail(failed("nobody listens on " + target_));
-        // Who has the socket is looked for among all processes only when it is another socket.
-        const bool still_owner = held != 0 && held == owner_ && listening.contains(socket_);
-        if (!still_owner && !(held != 0 && owns(held, listening))) {
-            owner_ = 0;
-            visit_processes([&](::pid_t pid) { return owns(pid, listening); });
+    asio::awaitable<Result<Sighting, Outcome>> find(::pid_t held, TimePoint until) override {
+        const auto sockets = listening_sockets(co_await asio::this_coro::executor);
+        if (!sockets) co_return fail(unsure(sockets.error()));
+        std::set<std::uint64_t> ours = inodes_in(*sockets);
+        if (ours.empty()) co_return fail(failed("nobody listens on " + target_));
+        const auto owner = co_await owner_of(std::move(ours), held, until - answer_time);
+        if (owner) {
+            co_return Sighting{*owner, start_stamp(*owner), " that listens on " + target_};
         }
-        if (owner_ != 0)
-            return Sighting{owner_, start_stamp(owner_), " that listens on " + target_};
-        return fail(
+        if (owner.error() == NoOwner::still_sought) {
+            co_return fail(unsure("the owner of " + target_ + " is still looked for"));
+        }
+        co_return fail(
             unsure("the owner of " + target_ + " is hidden: to see sockets of others takes " +
                    "CAP_SYS_PTRACE, and those of other containers or of this daemon itself " +
                    "do not count"));
     }
 
+private:
     /// The sockets that listen where they were asked for: at the very address if there are any.
-    [[nodiscard]] Inodes listeners() const {
-        Inodes exact;
-        Inodes anywhere;
-        // Of the thread, not of the process: what it connects to is in its own network namespace.
-        for (const char* table : {"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"}) {
-            std::ifstream file(table);
-            std::string line;
-            std::getline(file, line);
-            while (std::getline(file, line)) {
-                std::istringstream values(line);
-                std::string skipped;
-                std::string local;
-                std::string state;
-                std::uint64_t inode = 0;
-                values >> skipped >> local >> skipped >> state;
-                // Those that listen come first.
-                if (state != "0A") break;
-                for (int i = 0; i < 5; ++i) values >> skipped;
-                values >> inode;
-                if (values) sort_in(local, inode, exact, anywhere);
+    [[nodiscard]] std::set<std::uint64_t> inodes_in(
+        const std::vector<ListeningSocket>& sockets) const {
+        std::set<std::uint64_t> exact;
+        std::set<std::uint64_t> anywhere;
+        for (const ListeningSocket& each : sockets) {
+            if (each.at.port != port_) continue;
+            const Address& at = each.at.address;
+            // What listens on :: takes connections over IPv4, too, unless it was told not to.
+            const bool covers =
+                at.is_unspecified() && (!address_ || at.family() == address_->family() ||
+                                        (at.family() == Family::ipv6 && !each.ipv6_only));
+            if (!address_ || covers) {
+                anywhere.insert(each.inode);
+            } else if (at == *address_) {
+                exact.insert(each.inode);
             }
         }
         return exact.empty() ? anywhere : exact;
     }
 
-    /// `local` as in "0100007F:1F90": words of 32 bits in the host's order, and the port.
-    void sort_in(std::string_view local, std::uint64_t inode, Inodes& exact,
-                 Inodes& anywhere) const {
-        const std::size_t colon = local.find(':');
-        unsigned port = 0;
-        if (colon == std::string_view::npos || colon % 8 != 0 || colon > 32) return;
-        std::from_chars(local.data() + colon + 1, local.data() + local.size(), port, 16);
-        if (port != port_) return;
-        std::array<std::uint8_t, 16> octets{};
-        for (std::size_t at = 0; at < colon; at += 8) {
-            std::uint32_t word = 0;
-            std::from_chars(local.data() + at, local.data() + at + 8, word, 16);
-            std::memcpy(octets.data() + at / 2, &word, sizeof word);
-        }
-        const std::span<const std::uint8_t> all{octets.data(), colon / 2};
-        static const Prefix mapped = *Prefix::parse("::ffff:0.0.0.0/96");
-        auto at = Address::from_octets(all);
-        if (at && mapped.contains(*at)) at = Address::from_octets(all.last(4));
-        if (!at) return;
-        // What listens on :: takes connections over IPv4, too, as far as it can be seen here.
-        const bool covers = at->is_unspecified() && (!address_ || at->family() == Family::ipv6 ||
-                                                     address_->family() == Family::ipv4);
-        if (!address_ || covers) {
-            anywhere.insert(inode);
-        } else if (*at == *address_) {
-            exact.insert(inode);
-        }
-    }
-
-    /// Whether the process has one of the sockets; it is then the owner.
-    bool owns(::pid_t pid, const Inodes& listening) {
-        const std::string path = proc(pid, "fd");
-        const std::unique_ptr<::DIR, int (*)(::DIR*)> listing(::opendir(path.c_str()), &::closedir);
-        if (!listing) return false;
-        while (const ::dirent* entry = ::readdir(listing.get())) {
-            std::array<char, 64> link{};
-            const ::ssize_t size =
-                ::readlinkat(::dirfd(listing.get()), entry->d_name, link.data(), link.size());
-            static constexpr std::string_view socket = "socket:[";
-            const std::string_view text{link.data(),
-                                        static_cast<std::size_t>(std::max<::ssize_t>(size, 0))};
-            if (!text.starts_with(socket)) continue;
-            std::uint64_t inode = 0;
-            std::from_chars(text.data() + socket.size(), text.data() + text.size(), inode);
-            if (!listening.contains(inode)) continue;
-            owner_ = pid;
-            socket_ = inode;
-            return true;
-        }
-        return false;
-    }
-
     std::optional<Address> address_;
     std::uint16_t port_;
     std::string target_;
-    ::pid_t owner_ = 0;  ///< of `socket_`, when it was last looked for
-    std::uint64_t socket_ = 0;
 };
 
 }  // namespace

@@ -2,16 +2,21 @@
 // Processes that run, listen and end, and the probe that watches them.
 
 #include <doctest/doctest.h>
+#include <linux/sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -77,7 +82,12 @@ struct Watched {
     void name(std::string_view content) const { dir.write("app.pid", content); }
     void name(const Child& child) const { name(std::to_string(child.pid()) + "\n"); }
     Outcome attempt() { return loop.attempt(*probe); }
+    /// As the runner does: attempts come beside it, the first of them first.
     void watch() {
+        attempt();
+        spawn_watch();
+    }
+    void spawn_watch() {
         boost::asio::co_spawn(
             loop.io,
             probe->watch(context, [this](Outcome found) { reports.push_back(std::move(found)); }),
@@ -115,5 +125,25 @@ struct Watched {
 
 inline Child sleeper() { return Child({"sleep", "1000"}); }
 inline std::string pid_of(const Child& child) { return std::to_string(child.pid()); }
+
+/// A process with a number that was used before; nothing without the right to choose.
+inline std::optional<pid_t> process_numbered(pid_t number) {
+    pid_t chosen = number;
+    clone_args args{};
+    args.exit_signal = SIGCHLD;
+    args.set_tid = reinterpret_cast<std::uintptr_t>(&chosen);
+    args.set_tid_size = 1;
+    const long made = ::syscall(SYS_clone3, &args, sizeof args);
+    if (made == 0) {
+        for (;;) ::pause();
+    }
+    if (made < 0) return std::nullopt;
+    return static_cast<pid_t>(made);
+}
+
+inline void end(pid_t process) {
+    ::kill(process, SIGKILL);
+    ::waitpid(process, nullptr, 0);
+}
 
 }  // namespace swerve::health::testing

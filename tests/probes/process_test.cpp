@@ -1,15 +1,11 @@
 #include <doctest/doctest.h>
-#include <linux/sched.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdint>
 #include <ctime>
 #include <filesystem>
-#include <optional>
 
 #include "tests/probes/process_rig.hpp"
 
@@ -18,30 +14,6 @@ using namespace swerve::health;
 using namespace swerve::health::testing;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
-
-namespace {
-
-/// A process with a number that was used before; nothing without the right to choose.
-std::optional<pid_t> process_numbered(pid_t number) {
-    pid_t chosen = number;
-    clone_args args{};
-    args.exit_signal = SIGCHLD;
-    args.set_tid = reinterpret_cast<std::uintptr_t>(&chosen);
-    args.set_tid_size = 1;
-    const long made = ::syscall(SYS_clone3, &args, sizeof args);
-    if (made == 0) {
-        for (;;) ::pause();
-    }
-    if (made < 0) return std::nullopt;
-    return static_cast<pid_t>(made);
-}
-
-void end(pid_t process) {
-    ::kill(process, SIGKILL);
-    ::waitpid(process, nullptr, 0);
-}
-
-}  // namespace
 
 TEST_CASE("process: runs, becomes a zombie, is gone") {
     Watched app;
