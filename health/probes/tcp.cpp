@@ -1,7 +1,12 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/socket_base.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -56,6 +61,17 @@ constexpr Duration hold_again = std::chrono::seconds{1};
 constexpr std::size_t sink_size = 4096;
 constexpr Duration sink_pause = std::chrono::milliseconds{10};
 
+/// Has the kernel ask an end that says nothing whether it is still there: after 5 s, three times.
+void keep_alive(tcp::socket& socket) {
+    const int seconds = 5;
+    const int times = 3;
+    boost::system::error_code ignored;
+    socket.set_option(asio::socket_base::keep_alive(true), ignored);
+    ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+    ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+    ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+}
+
 std::string text_of(const FieldMap& values, std::string_view name) {
     const auto* text = get<std::string>(values, name);
     return text == nullptr ? std::string{} : *text;
@@ -69,11 +85,15 @@ public:
     asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
         Outcome outcome = co_await exchange(context);
         if (outcome.result == ProbeResult::pass && answered_ && !is_held_) answered_->raise();
+        // The other end may be gone without a word: of what is held then, no end would ever be
+        // told. An attempt that hangs is unknown here until its deadline's report.
+        if (outcome.result != ProbeResult::pass && failed_ && is_held_) failed_->raise();
         co_return outcome;
     }
 
     asio::awaitable<void> watch(const ProbeContext& context,
                                 std::function<void(Outcome)> report) override {
+        using namespace asio::experimental::awaitable_operators;
         if (!hold_) co_return;
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
         answered_.emplace(executor);
@@ -81,8 +101,10 @@ public:
         // An answer opens it, so that attempts set the pace.
         while (co_await answered_->wait()) {
             const TimePoint next = BootClock::now() + hold_again;
+            failed_.emplace(executor);  // of an earlier connection
             is_held_ = true;
-            auto end = co_await hold(context);
+            std::optional<Outcome> end;
+            co_await (hold(context, end) || failed_->wait());
             is_held_ = false;
             const auto state = co_await asio::this_coro::cancellation_state;
             if (state.cancelled() != asio::cancellation_type::none) co_return;
@@ -109,11 +131,12 @@ private:
         co_return outcome;
     }
 
-    /// Opens a connection and waits for its end; nothing if it could not be opened, which the
-    /// attempts will tell.
-    asio::awaitable<std::optional<Outcome>> hold(const ProbeContext& context) {
+    /// Opens a connection and waits for its end, which it leaves in `told`; nothing if it could not
+    /// be opened, which the attempts will tell.
+    asio::awaitable<void> hold(const ProbeContext& context, std::optional<Outcome>& told) {
         auto socket = co_await connect(context, target_);
-        if (!socket) co_return std::nullopt;
+        if (!socket) co_return;
+        keep_alive(*socket);
         boost::system::error_code error;
         socket->set_option(asio::socket_base::receive_buffer_size(sink_size), error);
         std::array<char, sink_size> sink{};
@@ -121,9 +144,10 @@ private:
         for (std::size_t count = 0;;) {
             std::tie(error, count) =
                 co_await socket->async_read_some(asio::buffer(sink), as_result);
+            if (error == asio::error::operation_aborted) co_return;
             if (error) break;
             // A server that talks without end takes no more of the loop than this.
-            if (count == sink.size() && !co_await pause.wait(sink_pause)) co_return std::nullopt;
+            if (count == sink.size() && !co_await pause.wait(sink_pause)) co_return;
         }
         Outcome end = failed(target_.to_string() + " closed the held connection");
         if (error == asio::error::connection_reset) {
@@ -132,7 +156,7 @@ private:
             end = from_error(error, "the held connection to " + target_.to_string(), target_);
         }
         end.started = end.finished = BootClock::now();
-        co_return end;
+        told = std::move(end);
     }
 
     asio::awaitable<Outcome> find_expected(const ProbeContext& context, tcp::socket& socket) {
@@ -176,6 +200,7 @@ private:
     bool hold_;
     bool is_held_ = false;
     std::optional<Notice> answered_;  ///< tells the watcher of an attempt that passed
+    std::optional<Notice> failed_;    ///< and of one that did not, while one is held
 };
 
 bool holds(const FieldMap& values) {

@@ -25,6 +25,7 @@ struct Keeper {
     std::list<tcp::socket> open;
     std::size_t accepted = 0;
     bool closes_at_once = false;
+    bool greets = false;
     std::string says;  ///< over and over
     Server server{loop, [this](tcp::socket socket) { return keep(std::move(socket)); }};
 
@@ -45,6 +46,7 @@ struct Keeper {
         ++accepted;
         if (closes_at_once) co_return;
         const auto here = open.insert(open.end(), std::move(socket));
+        if (greets) co_await asio::async_write(*here, asio::buffer("hello", 5), as_result);
         std::string sink(1000, 0);
         const std::string flood(64UZ * 1024, 'x');
         for (;;) {
@@ -97,6 +99,24 @@ TEST_CASE("tcp: one connection is held, whatever the number of attempts, and non
     keeper.run_for(20ms);
     CHECK(keeper.open.size() == 1);
     CHECK(keeper.accepted == 11);
+}
+
+TEST_CASE("tcp: an attempt that hangs ends the held connection, which is then no event") {
+    Keeper keeper;
+    FieldMap values = keeper.values();
+    values["expect"] = text("hello");
+    keeper.greets = true;
+    Watching watching(keeper.loop, "tcp", values);
+    REQUIRE(watching.attempt().result == ProbeResult::pass);
+    REQUIRE(keeper.is_held(2));
+    keeper.greets = false;
+    CHECK(keeper.loop.attempt(watching.probe(), 50ms).result == ProbeResult::fail);
+    CHECK(keeper.loop.run_until([&] { return keeper.open.empty(); }));
+    CHECK(watching.reports.empty());
+    keeper.greets = true;
+    keeper.run_for(1100ms);
+    REQUIRE(watching.attempt().result == ProbeResult::pass);
+    REQUIRE(keeper.is_held(5));
 }
 
 TEST_CASE("tcp: after the end of a held connection an attempt that passes opens the next") {

@@ -49,13 +49,17 @@ public:
         const Outcome& found = reports[taken_++];
         return std::string{to_string(found.result)} + ": " + found.reason;
     }
-    /// Runs what is ready, without waiting: events of the past have then been dealt with.
+    /// Runs what is ready, and what waits for its turn after a look: events of the past have then
+    /// been dealt with.
     void settle() {
+        loop_.io.restart();
+        loop_.io.run_for(std::chrono::milliseconds{30});
         loop_.io.restart();
         while (loop_.io.poll() > 0) {
         }
     }
     Outcome attempt() { return loop_.attempt(*probe_); }
+    [[nodiscard]] Probe& probe() { return *probe_; }
 
     std::vector<Outcome> reports;
 
