@@ -1,8 +1,12 @@
 // Whether an interface exists and can carry traffic.
 
+#include <net/if.h>
+
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,15 +40,29 @@ public:
 
     asio::awaitable<void> watch(const ProbeContext& context,
                                 std::function<void(Outcome)> report) override {
-        // Any link's: what is renamed is told under its new name.
-        NetlinkWatch links(co_await asio::this_coro::executor, groups(),
-                           [](const NetlinkMessage&) { return true; });
+        // What is renamed is told under its new name: then the number says that it was ours.
+        auto concerns = [this, index = ::if_nametoindex(interface_.c_str())](
+                            const NetlinkMessage& message) mutable {
+            const auto link = message.header<::ifinfomsg>();
+            if (!is_of_link(message) || !link) return false;
+            const auto number = static_cast<unsigned>(link->ifi_index);
+            if (!is_ours(message)) return number == index;
+            index = number;
+            return true;
+        };
+        NetlinkWatch links(co_await asio::this_coro::executor, groups(), std::move(concerns));
         co_await report_changes(
             *this, context, [&links] { return links.changed(); }, std::move(report));
     }
 
 private:
     static std::vector<int> groups() { return {RTNLGRP_LINK}; }
+
+    [[nodiscard]] bool is_ours(const NetlinkMessage& message) const {
+        const auto name = attribute(message.attributes<::ifinfomsg>(), IFLA_IFNAME);
+        const auto expected = std::as_bytes(std::span{interface_.c_str(), interface_.size() + 1});
+        return std::ranges::equal(name, expected);
+    }
 
     std::string interface_;
 };

@@ -12,7 +12,9 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "swerve/base/clock.hpp"
 #include "tests/probes/support.hpp"
 
 using namespace swerve;
@@ -52,6 +54,17 @@ public:
 
 private:
     int looks_ = 0;
+};
+
+class CountingProbe final : public Probe {
+public:
+    asio::awaitable<Outcome> run(const ProbeContext& /*context*/, TimePoint /*deadline*/) override {
+        ++looks;
+        co_return Outcome{result, "as told", {}, {}};
+    }
+
+    int looks = 0;
+    ProbeResult result = ProbeResult::pass;
 };
 
 void poll(Loop& loop) {
@@ -110,6 +123,40 @@ TEST_CASE("listener: calls until everything is read, and keeps no loop alive onc
     CHECK(loop.io.stopped());
     CHECK(taken == "abcd");
     ::close(ends[1]);
+}
+
+TEST_CASE("event source: a storm is looked at fifty times a second at most, and its end is seen") {
+    Loop loop;
+    CountingProbe probe;
+    const ProbeContext context;
+    Notice notice(loop.io.get_executor());
+    std::vector<Outcome> found;
+    asio::cancellation_signal stop;
+    bool ended = false;
+    asio::co_spawn(loop.io,
+                   report_changes(
+                       probe, context, [&notice] { return notice.wait(); },
+                       [&found](Outcome outcome) { found.push_back(std::move(outcome)); }),
+                   asio::bind_cancellation_slot(stop.slot(), [&](const std::exception_ptr& error) {
+                       CHECK_FALSE(error);
+                       ended = true;
+                   }));
+    poll(loop);
+    notice.raise();
+    poll(loop);
+    CHECK(probe.looks == 2);  // the first event at once
+    const TimePoint began = BootClock::now();
+    CHECK(loop.run_until([&] {
+        notice.raise();
+        return BootClock::now() - began > 200ms;
+    }));
+    CHECK(probe.looks <= 13);
+    probe.result = ProbeResult::fail;
+    notice.raise();
+    CHECK(loop.run_until([&] { return !found.empty(); }));
+    CHECK(found.front().result == ProbeResult::fail);
+    stop.emit(asio::cancellation_type::terminal);
+    CHECK(loop.run_until([&] { return ended; }));
 }
 
 TEST_CASE("event source: a look that hangs is no failure, for an attempt may take longer") {
