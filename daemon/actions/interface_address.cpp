@@ -182,6 +182,9 @@ Result<void, std::string> remove_address(const std::string& interface, const Pre
     if (!index) return {};  // its addresses went with it
     Request request{RTM_DELADDR, NLM_F_ACK, address, *index};
     request.add(IFA_LOCAL, address.address().octets());
+    // Without it the kernel looks at no length and takes the first address of these octets.
+    request.add(IFA_ADDRESS, address.address().octets());
+    request.add(IFA_PROTO, std::array{our_mark});
     Socket socket;
     const auto answer = socket.ask(request, [](const auto&, auto) {});
     if (!answer) return fail(answer.error());

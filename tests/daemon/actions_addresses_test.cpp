@@ -96,6 +96,21 @@ TEST_CASE("addresses: added once, marked, and removed again, in both families") 
     });
 }
 
+TEST_CASE("addresses: of two that differ in length alone, ours is removed") {
+    in_namespace([] {
+        for (const auto& [before, ours] : {std::pair{"198.51.100.0/24", "198.51.100.0/32"},
+                                           std::pair{"2001:db8::/64", "2001:db8::/128"}}) {
+            REQUIRE(add_address("lo", prefix(before)).value());
+            const auto added = add_address("lo", prefix(ours));
+            // IPv6 has no two of them.
+            if (!added.value()) continue;
+            CHECK(remove_address("lo", prefix(ours)).has_value());
+            CHECK(has_our_mark("lo", prefix(before)));
+            CHECK_FALSE(has_our_mark("lo", prefix(ours)));
+        }
+    });
+}
+
 TEST_CASE("addresses: an interface that is not there is an alarm, once") {
     const conf::Config config = with({v4}, "nowhere0");
     Bench bench{config};
