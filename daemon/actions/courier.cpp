@@ -17,7 +17,7 @@ void Courier::offer(const Notice& notice) {
     if (waiting_.size() == queue_limit_) {
         // The newest says how things are; the oldest is history.
         waiting_.pop_front();
-        dropped(1, !std::exchange(overflowing_, true));
+        dropped(1, !std::exchange(overflowing_, true), Loss::overflow);
     }
     waiting_.push_back(notice);
     if (!running_) begin();
@@ -33,6 +33,7 @@ void Courier::begin() {
                                          if (error) self->broke_off();
                                          if (!self->abandoned_ && !self->waiting_.empty())
                                              return self->begin();
+                                         self->idle();
                                          if (self->idle_) std::exchange(self->idle_, nullptr)();
                                      }));
 }
@@ -58,7 +59,7 @@ void Courier::abandon() {
     abandoned_ = true;
     const std::size_t lost = waiting_.size();
     waiting_.clear();
-    if (lost > 0) dropped(lost, true);
+    if (lost > 0) dropped(lost, true, Loss::end);
     cancel_.emit(asio::cancellation_type::terminal);
 }
 

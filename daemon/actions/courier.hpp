@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -29,7 +30,7 @@ public:
     /// For what is offered from now on.
     void address(Audience audience) { audience_ = std::move(audience); }
     /// The listener is gone: what waits is forgotten, what is under way comes to its end.
-    void retire() { waiting_.clear(); }
+    virtual void retire() { waiting_.clear(); }
     /// The daemon ends: what fails from now on is not tried again. `idle` is called when nothing is
     /// under way any more, at once if that is so.
     virtual void close(std::function<void()> idle);
@@ -42,13 +43,20 @@ public:
 protected:
     /// Delivers one notice; comes back soon once cancelled.
     [[nodiscard]] virtual boost::asio::awaitable<void> carry(Notice notice) = 0;
+    /// Why notices are not delivered: more wait than may, or they are broken off.
+    enum class Loss : std::uint8_t { overflow, end };
     /// So many notices were never delivered; `first` of a row of them without an end.
-    virtual void dropped(std::size_t count, bool first) = 0;
+    virtual void dropped(std::size_t count, bool first, Loss why) = 0;
     /// carry() ended with an exception, which is a bug or a lack of memory.
     virtual void broke_off() = 0;
 
     [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
     [[nodiscard]] bool closing() const { return closing_; }
+    /// What fails from now on is not tried again.
+    void last_attempt() { closing_ = true; }
+    [[nodiscard]] bool abandoned() const { return abandoned_; }
+    /// Nothing is under way any more.
+    virtual void idle() {}
 
 private:
     void begin();

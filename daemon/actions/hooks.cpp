@@ -119,11 +119,13 @@ void HookCourier::ended(const Notice& notice, HookResult result, const std::stri
 }
 
 /// In the log and not as an alarm, which could be what the hook is run for.
-void HookCourier::dropped(std::size_t count, bool first) {
+void HookCourier::dropped(std::size_t count, bool first, Loss why) {
     dropped_ += count;
     if (!first) return;
-    logger_->warn("event=hook hook={} text={}", quoted(hook_.name),
-                  quoted("more waits than it keeps up with: what is oldest is dropped"));
+    logger_->warn(
+        "event=hook hook={} text={}", quoted(hook_.name),
+        quoted(why == Loss::end ? fmt::format("the daemon ends: {} are not delivered", count)
+                                : "more waits than it keeps up with: what is oldest is dropped"));
 }
 
 void HookCourier::broke_off() {

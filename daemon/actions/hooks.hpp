@@ -36,7 +36,7 @@ public:
 
 private:
     boost::asio::awaitable<void> carry(Notice notice) override;
-    void dropped(std::size_t count, bool first) override;
+    void dropped(std::size_t count, bool first, Loss why) override;
     void broke_off() override;
     [[nodiscard]] boost::asio::awaitable<std::vector<health::Turns::Turn>> take_turns();
     void ended(const Notice& notice, HookResult result, const std::string& how,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "swerve/health/expression.hpp"
+
 namespace swerve::daemon {
 namespace {
 
@@ -18,6 +20,31 @@ namespace {
             break;
     }
     return conf::Occasion::withdraw;
+}
+
+/// Which check it is about; nothing if it is about none.
+const std::string* check_of(const Event& event) {
+    if (const auto* alarm = std::get_if<CheckAlarmEvent>(&event.what)) return &alarm->name;
+    if (const auto* lost = std::get_if<EvidenceEvent>(&event.what)) return &lost->name;
+    return nullptr;
+}
+
+std::optional<std::set<std::string>> services_with(const std::string& check,
+                                                   const conf::Config& config) {
+    const auto found = std::ranges::find(config.checks, check, &conf::Check::name);
+    if (found == config.checks.end()) return std::nullopt;
+    const auto id = static_cast<failover::CheckId>(found - config.checks.begin());
+    const auto has = [id](const health::Expression& expression) {
+        return std::ranges::binary_search(health::checks_of(expression), id);
+    };
+    std::set<std::string> out;
+    for (const conf::Service& service : config.services) {
+        if (has(service.healthy_when) || (service.degraded_when && has(*service.degraded_when))) {
+            out.insert(service.name);
+        }
+    }
+    // What only other checks depend on concerns whoever wants alarms.
+    return out.empty() ? std::nullopt : std::optional{std::move(out)};
 }
 
 }  // namespace
@@ -36,6 +63,7 @@ std::optional<Notice> notice_of(const Event& event, const EventView& view,
     if (intent == nullptr) {
         const auto* damping = std::get_if<DampingEvent>(&event.what);
         if (damping != nullptr) out.service = damping->name;
+        if (const auto* check = check_of(event)) out.concerned = services_with(*check, config);
         return out;
     }
     out.occasion = occasion_of(intent->to);
@@ -59,7 +87,13 @@ Audience::Audience(std::set<conf::Occasion> on,
 
 bool Audience::wants(const Notice& notice) const {
     if (!on_.contains(notice.occasion)) return false;
-    return !services_ || notice.service.empty() || services_->contains(notice.service);
+    if (!services_) return true;
+    if (notice.concerned) {
+        return std::ranges::any_of(*notice.concerned, [this](const std::string& service) {
+            return services_->contains(service);
+        });
+    }
+    return notice.service.empty() || services_->contains(notice.service);
 }
 
 }  // namespace swerve::daemon

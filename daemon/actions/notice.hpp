@@ -18,12 +18,14 @@ struct Notice {
     std::string id;  ///< the same at every attempt to deliver it, and of no other notice
     conf::Occasion occasion;
     std::string site;
-    std::string service;  ///< empty: an alarm that concerns no service
+    std::string service;  ///< empty: an alarm that concerns no service, or several
     std::string from;     ///< intents; empty for an alarm
     std::string to;
     std::string reason;
     std::size_t prefix_count = 0;  ///< of the service
     WallTime time;
+    /// Of an alarm of a check: those that use it. Absent: it concerns all.
+    std::optional<std::set<std::string>> concerned = std::nullopt;
 };
 
 /// What listeners are told of an event: a service's new intent, or, as an alarm, whatever the log
@@ -39,7 +41,8 @@ public:
              const std::optional<std::vector<failover::ServiceId>>& services,
              const conf::Config& config);
 
-    /// An alarm that concerns no service is for everybody who wants alarms.
+    /// An alarm that concerns no service is for everybody who wants alarms; that of a check, for
+    /// who wants one of the services that use it.
     [[nodiscard]] bool wants(const Notice& notice) const;
 
 private:

@@ -1,12 +1,17 @@
 #include "daemon/actions/webhook_post.hpp"
 
+#include <netdb.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -19,9 +24,13 @@
 #include <boost/beast/http/write.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <charconv>
+#include <cstring>
 #include <exception>
 #include <optional>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "health/probes/runtime.hpp"
 #include "swerve/base/escape.hpp"
@@ -137,7 +146,7 @@ asio::awaitable<Status> exchange_over_tls(tcp::socket& socket, const std::string
     co_return co_await exchange(stream, request);
 }
 
-asio::awaitable<Status> exchange_with(const Server& server, tcp::resolver::results_type found,
+asio::awaitable<Status> exchange_with(const Server& server, const std::vector<tcp::endpoint>& found,
                                       const Request& request) {
     tcp::socket socket(co_await asio::this_coro::executor);
     const auto [error, remote] = co_await asio::async_connect(socket, found, as_result);
@@ -159,35 +168,57 @@ asio::awaitable<void> wait_for(Duration timeout) {
 
 }  // namespace
 
-/// getaddrinfo, which nothing can cancel, on the resolver's own thread. Outlives whoever asked, so
-/// that there is never more than one for a webhook.
+/// getaddrinfo, which nothing can cancel, on a thread of its own, so that no other webhook waits
+/// for it. The thread is joined by nobody and outlives whoever asked: it touches nothing but this.
 struct NameLookup {
-    NameLookup(const asio::any_io_executor& executor, std::string host, std::string port)
-        : name(std::move(host)),
-          service(std::move(port)),
-          resolver(executor),
-          ready(executor, TimePoint::max()) {}
+    explicit NameLookup(const Server& server)
+        : name(server.host), service(server.port), ready(::eventfd(0, EFD_CLOEXEC)) {}
+    ~NameLookup() {
+        if (ready >= 0) ::close(ready);
+    }
+    NameLookup(const NameLookup&) = delete;
+    NameLookup& operator=(const NameLookup&) = delete;
 
-    static std::shared_ptr<NameLookup> begin(const asio::any_io_executor& executor,
-                                             const Server& server) {
-        auto out = std::make_shared<NameLookup>(executor, server.host, server.port);
-        out->resolver.async_resolve(out->name, out->service, tcp::resolver::numeric_service,
-                                    [out](const error_code& error, const auto& results) {
-                                        out->error = error;
-                                        out->results = results;
-                                        out->done = true;
-                                        out->ready.cancel();
-                                    });
+    /// An address is no name to look up: it is done at once.
+    static std::shared_ptr<NameLookup> begin(const Server& server) {
+        auto out = std::make_shared<NameLookup>(server);
+        error_code no_address;
+        const auto address = asio::ip::make_address(server.host, no_address);
+        if (no_address) {
+            std::thread{[out] { out->look_up(); }}.detach();
+        } else {
+            std::uint16_t port = 0;
+            std::from_chars(server.port.data(), server.port.data() + server.port.size(), port);
+            out->found.emplace_back(address, port);
+            out->done = true;
+        }
         return out;
     }
 
-    std::string name;
-    std::string service;
-    tcp::resolver resolver;
-    Timer ready;  ///< never expires, only cancelled
-    bool done = false;
-    error_code error;
-    tcp::resolver::results_type results;
+    const std::string name;
+    const std::string service;
+    const int ready;  ///< readable once it is done
+    std::atomic<bool> done = false;
+    // To be read once it is done.
+    int error = 0;
+    std::vector<tcp::endpoint> found;
+
+private:
+    void look_up() {
+        ::addrinfo wanted{};
+        wanted.ai_flags = AI_NUMERICSERV;
+        wanted.ai_socktype = SOCK_STREAM;
+        ::addrinfo* list = nullptr;
+        error = ::getaddrinfo(name.c_str(), service.c_str(), &wanted, &list);
+        for (const ::addrinfo* each = list; error == 0 && each != nullptr; each = each->ai_next) {
+            tcp::endpoint& endpoint = found.emplace_back();
+            endpoint.resize(each->ai_addrlen);
+            std::memcpy(endpoint.data(), each->ai_addr, each->ai_addrlen);
+        }
+        if (list != nullptr) ::freeaddrinfo(list);
+        done = true;
+        (void)::eventfd_write(ready, 1);
+    }
 };
 
 namespace {
@@ -197,13 +228,17 @@ asio::awaitable<void> exchange_guarded(const Server& server, std::shared_ptr<Nam
                                        const Request& request, Status& out) {
     try {
         out = fail("looking up the name of the server");
-        co_await lookup->ready.async_wait(as_result);
+        if (!lookup->done) {
+            asio::posix::stream_descriptor ready(co_await asio::this_coro::executor,
+                                                 ::dup(lookup->ready));
+            co_await ready.async_wait(asio::posix::descriptor_base::wait_read, as_result);
+        }
         if (!lookup->done) co_return;
-        if (lookup->error) {
-            out = fail("looking up the name: " + escape(lookup->error.message()));
+        if (lookup->error != 0) {
+            out = fail("looking up the name: " + escape(::gai_strerror(lookup->error)));
             co_return;
         }
-        out = co_await exchange_with(server, lookup->results, request);
+        out = co_await exchange_with(server, lookup->found, request);
     } catch (const std::exception& error) {
         out = fail("the attempt broke off: " + escape(error.what()));
     }
@@ -211,7 +246,7 @@ asio::awaitable<void> exchange_guarded(const Server& server, std::shared_ptr<Nam
 
 }  // namespace
 
-WebhookClient::WebhookClient(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+WebhookClient::WebhookClient() = default;
 
 WebhookClient::~WebhookClient() = default;
 
@@ -220,8 +255,9 @@ asio::awaitable<Status> WebhookClient::post(WebhookPost what, Duration timeout) 
     const auto server = server_of(what.url);
     if (!server) co_return fail("the URL is none of http or https");
     const Request request = request_of(*server, std::move(what));
-    if (!lookup_ || lookup_->done || lookup_->name != server->host) {
-        lookup_ = NameLookup::begin(executor_, *server);
+    if (!lookup_ || lookup_->done || lookup_->name != server->host ||
+        lookup_->service != server->port) {
+        lookup_ = NameLookup::begin(*server);
     }
     Status found;
     const auto first =

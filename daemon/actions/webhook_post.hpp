@@ -2,7 +2,6 @@
 // One request to a webhook over http or https. The only place of the daemon that is a client of
 // HTTP.
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <string>
@@ -25,7 +24,7 @@ struct NameLookup;
 /// looked up. The server's certificate is always verified, against the system's authorities.
 class WebhookClient {
 public:
-    explicit WebhookClient(boost::asio::any_io_executor executor);
+    WebhookClient();
     ~WebhookClient();
     WebhookClient(const WebhookClient&) = delete;
     WebhookClient& operator=(const WebhookClient&) = delete;
@@ -37,7 +36,6 @@ public:
                                                                              Duration timeout);
 
 private:
-    boost::asio::any_io_executor executor_;
     std::shared_ptr<NameLookup> lookup_;
 };
 

@@ -64,8 +64,8 @@ WebhookCourier::WebhookCourier(const asio::any_io_executor& executor, Audience a
                                std::shared_ptr<spdlog::logger> logger)
     : Courier(executor, std::move(audience), queue_limit),
       webhook_(std::move(webhook)),
-      client_(executor),
       pause_(executor),
+      leaving_(executor),
       random_(seed),
       logger_(std::move(logger)) {}
 
@@ -80,6 +80,7 @@ asio::awaitable<void> WebhookCourier::carry(Notice notice) {
             .url = webhook_.url, .id = notice.id, .bearer = webhook_.bearer, .body = body};
         const auto status = co_await client_.post(std::move(what), timeout);
         how = status ? fmt::format("HTTP {}", *status) : status.error();
+        if (!status && abandoned()) how = "cut short, for nobody waits any longer: " + how;
         if (status) {
             if (const auto result = judge(*status)) co_return ended(notice, *result, attempt, how);
         }
@@ -102,6 +103,17 @@ void WebhookCourier::close(std::function<void()> idle) {
     pause_.cancel();
 }
 
+void WebhookCourier::retire() {
+    Courier::retire();
+    if (is_idle()) return;
+    last_attempt();
+    pause_.cancel();
+    leaving_.expires_after(last_patience);
+    leaving_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+        if (!error) self->abandon();
+    });
+}
+
 void WebhookCourier::ended(const Notice& notice, WebhookResult result, unsigned attempts,
                            const std::string& how) {
     ++notices_[static_cast<std::size_t>(result)];
@@ -112,11 +124,13 @@ void WebhookCourier::ended(const Notice& notice, WebhookResult result, unsigned 
 }
 
 /// In the log and not as an alarm, which could be what the webhook is told of.
-void WebhookCourier::dropped(std::size_t count, bool first) {
+void WebhookCourier::dropped(std::size_t count, bool first, Loss why) {
     notices_[static_cast<std::size_t>(WebhookResult::dropped)] += count;
     if (!first) return;
-    logger_->warn("event=webhook webhook={} text={}", quoted(webhook_.name),
-                  quoted("more waits than is delivered: what is oldest is dropped"));
+    logger_->warn(
+        "event=webhook webhook={} text={}", quoted(webhook_.name),
+        quoted(why == Loss::end ? fmt::format("the daemon ends: {} are not delivered", count)
+                                : "more waits than is delivered: what is oldest is dropped"));
 }
 
 void WebhookCourier::broke_off() {

@@ -4,6 +4,7 @@
 #include <spdlog/logger.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -35,6 +36,7 @@ enum class WebhookResult : std::uint8_t { delivered, refused, given_up, dropped 
 class WebhookCourier final : public Courier {
 public:
     static constexpr std::size_t queue_limit = 1000;
+    static constexpr Duration last_patience = std::chrono::seconds{2};
 
     WebhookCourier(const boost::asio::any_io_executor& executor, Audience audience,
                    conf::Webhook webhook, std::uint64_t seed,
@@ -43,6 +45,8 @@ public:
     /// Attempts that begin from now on are of this webhook.
     void change(conf::Webhook webhook) { webhook_ = std::move(webhook); }
     void close(std::function<void()> idle) override;
+    /// The attempt under way is the last one and has `last_patience`.
+    void retire() override;
 
     [[nodiscard]] std::uint64_t notices(WebhookResult result) const {
         return notices_[static_cast<std::size_t>(result)];
@@ -50,7 +54,8 @@ public:
 
 private:
     boost::asio::awaitable<void> carry(Notice notice) override;
-    void dropped(std::size_t count, bool first) override;
+    void dropped(std::size_t count, bool first, Loss why) override;
+    void idle() override { leaving_.cancel(); }
     void broke_off() override;
     /// Waits before the next attempt; false: there is to be none.
     [[nodiscard]] boost::asio::awaitable<bool> pause(unsigned attempt);
@@ -60,6 +65,7 @@ private:
     conf::Webhook webhook_;
     WebhookClient client_;
     health::Timer pause_;
+    health::Timer leaving_;
     Random random_;
     std::shared_ptr<spdlog::logger> logger_;
     std::array<std::uint64_t, 4> notices_{};

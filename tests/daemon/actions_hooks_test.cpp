@@ -143,6 +143,30 @@ TEST_CASE("hooks: only what they want of the services they want, and alarms of n
     CHECK(content_of(scripts.file("told")) == "withdraw:portal\nalarm:\n");
 }
 
+TEST_CASE("hooks: the alarm of a check is for those who want a service that uses it") {
+    const Scripts scripts;
+    conf::Hook hook = scripts.hook("some", "echo $SWERVE_REASON >> " + scripts.file("told"));
+    hook.on = {conf::Occasion::alarm};
+    hook.services = {{0}};
+    conf::Config config = with({hook});
+    while (config.checks.size() < 2) config.checks.push_back(config.checks.front());
+    config.checks[0].name = "ours";
+    config.checks[1].name = "theirs";
+    config.services.push_back(config.services[0]);
+    config.services[1].name = "other";
+    config.services[0].healthy_when = health::Expression{.check = 0};
+    config.services[1].healthy_when = health::Expression{.check = 1};
+    ActionsBench bench{config};
+    bench.tell_of(daemon::CheckAlarmEvent{"ours", true, "first"});
+    bench.tell_of(daemon::CheckAlarmEvent{"theirs", true, "second"});
+    bench.tell_of(daemon::CheckAlarmEvent{"ours", true, "third"});
+    bench.run_out();
+    const std::string told = content_of(scripts.file("told"));
+    CHECK(told.contains("first"));
+    CHECK(told.contains("third"));
+    CHECK_FALSE(told.contains("second"));
+}
+
 TEST_CASE("hooks: the runs of one follow each other in order") {
     const Scripts scripts;
     ActionsBench bench{

@@ -296,3 +296,33 @@ TEST_CASE("webhooks: at the end nothing is tried again, and silence has its grac
     CHECK(bench.ended() == 2);
     CHECK(bench.server.requests.size() <= 2);
 }
+
+TEST_CASE("webhooks: one that a reload removes ends with the attempt under way, within 2 s") {
+    Bench bench{1h, 100};
+    bench.server.answers = {{.way = Server::Way::silence}};
+    bench.tell(Intent::announce);
+    bench.tell(Intent::withdraw);
+    REQUIRE(bench.run_until([&] { return bench.server.requests.size() == 1; }));
+    const TimePoint removed = BootClock::now();
+    bench.config.webhooks.clear();
+    bench.actions->reconfigure(bench.config);
+    bench.server.close();
+    bench.run_out();
+    CHECK(BootClock::now() - removed < daemon::WebhookCourier::last_patience + 3s);
+    CHECK(bench.server.requests.size() == 1);
+    CHECK(bench.has_logged("result=given_up attempts=1 text=\"cut short, "));
+}
+
+TEST_CASE(
+    "webhooks: one that a reload removes does not come out of its pause for another attempt") {
+    Bench bench{1h, 100};
+    bench.server.answers = {{.status = 503}, {.status = 503}};
+    bench.tell(Intent::announce);
+    REQUIRE(bench.run_until([&] { return bench.server.requests.size() == 1; }));
+    bench.config.webhooks.clear();
+    bench.actions->reconfigure(bench.config);
+    bench.server.close();
+    bench.run_out();
+    CHECK(bench.server.requests.size() == 1);
+    CHECK(bench.has_logged("result=given_up attempts=1"));
+}
