@@ -114,12 +114,13 @@ private:
             const bool exit_seen = attached && held == held_ && held->exited();
             const bool changed = std::exchange(source_changed_, false);
             if (!exit_seen && !changed) continue;
-            const ProbeResult before = known_;
+            const std::optional<ProbeResult> before = known_;
             const TimePoint started = BootClock::now();
             Outcome finding = co_await look(executor);
             if (exit_seen) reported = held;
             // A file that is being written says nothing for a moment.
-            const bool is_news = finding.result != before && finding.result != ProbeResult::unknown;
+            const bool is_news =
+                before && finding.result != *before && finding.result != ProbeResult::unknown;
             if (!exit_seen && !is_news) continue;
             finding.started = started;
             finding.finished = BootClock::now();
@@ -199,9 +200,9 @@ private:
     }
 
     std::unique_ptr<ProcessSource> source_;
-    std::shared_ptr<Held> held_;  ///< the last process seen alive, kept after its exit
-    ProbeResult known_ = ProbeResult::unknown;  ///< of the last look
-    std::optional<Notice> wake_;  ///< of the watcher, while there is no process to wait for
+    std::shared_ptr<Held> held_;        ///< the last process seen alive, kept after its exit
+    std::optional<ProbeResult> known_;  ///< by the last look or attempt
+    std::optional<Notice> wake_;        ///< of the watcher, while there is no process to wait for
     bool source_changed_ = false;
 };
 
