@@ -8,11 +8,13 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <random>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <utility>
@@ -77,11 +79,12 @@ void raise_descriptor_limit() {
     (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// What operations still has to write may hang (a dead disk, say). The routes are gone by then, so
-/// the process ends without it.
-void bound_the_end() {
+/// What operations still has to write may hang (a dead disk, say), and what then is still to be
+/// logged, too. The routes are gone by then, so the process ends without it.
+constexpr Duration end_patience = std::chrono::seconds{5};
+void bound_the_end(unsigned seconds) {
     (void)std::signal(SIGALRM, [](int) { std::_Exit(EXIT_SUCCESS); });
-    ::alarm(5);
+    ::alarm(seconds);
 }
 
 /// The log may be what hangs, so that its last line gets a second at most.
@@ -111,15 +114,24 @@ public:
     io_context operations{1};
 
     void start_threads() {
-        probes_thread_ = std::jthread{[this] { probes.run(); }};
-        operations_thread_ = std::jthread{[this] { operations.run(); }};
+        probes_thread_ = std::jthread{[this] {
+            probes.run();
+            ended_.release();
+        }};
+        operations_thread_ = std::jthread{[this] {
+            operations.run();
+            ended_.release();
+        }};
     }
-    /// Waits until both have done what they have been told.
-    void join() {
+    /// Waits until both have done what they have been told; false if they have not in time.
+    [[nodiscard]] bool join(Duration patience) {
         probes_work_.reset();
         operations_work_.reset();
+        const auto late = std::chrono::steady_clock::now() + patience;
+        if (!ended_.try_acquire_until(late) || !ended_.try_acquire_until(late)) return false;
         probes_thread_.join();
         operations_thread_.join();
+        return true;
     }
 
 private:
@@ -127,6 +139,7 @@ private:
 
     Guard probes_work_{probes.get_executor()};
     Guard operations_work_{operations.get_executor()};
+    std::counting_semaphore<2> ended_{0};  ///< of both threads
     std::jthread probes_thread_;
     std::jthread operations_thread_;
 };
@@ -211,14 +224,18 @@ int run(const std::shared_ptr<const conf::Config>& config) {
 
     const TimePoint withdrawn = BootClock::now();
     watchdog.stop();  // before anything that may take long
-    bound_the_end();
     main.end_probes();
     boost::asio::post(loops.operations, [&] { operations.stop(main.planned_restart()); });
-    loops.join();
-    ::alarm(0);
+    const bool ended = loops.join(end_patience);
     if (!main.planned_restart()) {
         wait(loops.main, signals, withdrawn + addresses.grace());
+        bound_the_end(5);
         addresses.remove_all();
+    }
+    if (!ended) {
+        bound_the_end(1);
+        spdlog::critical("operations did not end within 5 s: what it had to write is cut short");
+        std::_Exit(EXIT_SUCCESS);
     }
     return EXIT_SUCCESS;
 }

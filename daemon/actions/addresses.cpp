@@ -122,14 +122,22 @@ Duration Addresses::grace() const {
 }
 
 void Addresses::remove_all() {
-    while (!held_.empty()) remove(Key{held_.begin()->first});
+    std::vector<std::pair<Key, Result<void, std::string>>> removed;
+    for (const auto& [key, held] : std::exchange(held_, {})) {
+        if (held.ours) removed.emplace_back(key, remove_address(key.interface, key.address));
+    }
+    for (const auto& [key, how] : removed) report(key, how);
 }
 
 void Addresses::remove(const Key& key) {
     const auto held = held_.extract(key);
     if (held.empty() || !held.mapped().ours) return;
+    report(key, remove_address(key.interface, key.address));
+}
+
+void Addresses::report(const Key& key, const Result<void, std::string>& removed) {
     const std::string what = key.address.to_string() + " on " + key.interface;
-    if (const auto removed = remove_address(key.interface, key.address); !removed) {
+    if (!removed) {
         spdlog::warn("event=address text={}", quoted(what + " stays: " + removed.error()));
     } else {
         spdlog::info("event=address text={}", quoted(what + " is removed"));

@@ -14,13 +14,15 @@
 
 #include "daemon/main_port.hpp"
 #include "health/probes/runtime.hpp"
+#include "swerve/base/result.hpp"
 #include "swerve/base/time.hpp"
 #include "swerve/conf/config.hpp"
 #include "swerve/net/prefix.hpp"
 
 namespace swerve::daemon {
 
-/// Used by one thread at a time: before the loops run, on the operations loop, and after both.
+/// Used by one thread at a time: before the loops run, on the operations loop, and after both; at
+/// the end perhaps beside an operations loop that hangs.
 class Addresses {
 public:
     /// `config` is in force. `alarm` gets a sentence for an address that cannot be had, once for
@@ -44,7 +46,7 @@ public:
     void stop();
     /// The longest of those that are ours; 0 when none is.
     [[nodiscard]] Duration grace() const;
-    /// Removes all that are ours. The loops have ended.
+    /// Removes all that are ours, and only then logs it, for the log may be what hangs.
     void remove_all();
 
     static constexpr Duration look_every = std::chrono::seconds{5};
@@ -64,6 +66,7 @@ private:
     [[nodiscard]] static std::map<Key, Duration> wanted(const conf::Config& config);
     void add(const Key& key, Duration grace);
     void remove(const Key& key);
+    static void report(const Key& key, const Result<void, std::string>& removed);
     void give_up_graces();
     void remove_later(const std::vector<Key>& keys);
 
