@@ -153,7 +153,7 @@ std::optional<Unreadable> find_foreign_octet(std::string_view text) {
         if (control) {
             return Unreadable{place, "control character " + quote(text.substr(at, 1)), "remove it"};
         }
-        if (place.column > max_line_octets) {
+        if (octet != '\n' && place.column > max_line_octets) {
             return Unreadable{{place.line, 1}, "the line is longer than 1 MiB", "break it"};
         }
         at += length;
