@@ -135,16 +135,18 @@ void Draft::set_effect(unsigned number, Random& random) {
     check.scope = failover::Scope::local;
     check.effect = withdraw;
     check.only_if.reset();
-    if (chance(random, 35)) {
+    const bool is_parent = std::ranges::any_of(
+        checks_, [&](const auto& each) { return each.second.only_if == number; });
+    // What others depend on stays a check that may withdraw, or they would withdraw by another one.
+    if (!is_parent && chance(random, 35)) {
         constexpr std::array others{degrade, degrade, gate, gate, alarm};
         check.effect = pick(random, others);
         if (chance(random, 50)) check.scope = failover::Scope::shared;
     }
-    const bool is_parent = std::ranges::any_of(
-        checks_, [&](const auto& each) { return each.second.only_if == number; });
     if (is_parent || !chance(random, 20)) return;
     const auto& [parent, its] = pick(random, checks_);
-    if (parent != number && !its.only_if) check.only_if = parent;
+    const bool may = check.effect != withdraw || its.effect == withdraw;
+    if (parent != number && !its.only_if && may) check.only_if = parent;
 }
 
 void Draft::add_service(unsigned number, Random& random) {

@@ -79,9 +79,8 @@ WireRoute Oracle::expected_route(const conf::Neighbor& neighbor,
     const conf::Service& its = service ? config_->services[*service] : none;
     const conf::ExportAttributes& of_service = its.announce;
     const bool draining = shown == failover::Shown::draining;
-    // Both stages of a drain are worse than the one before.
-    const bool degraded = shown == failover::Shown::degraded ||
-                          (draining && its.drain_degraded_for > Duration::zero());
+    // A drain makes no route better than its degraded one.
+    const bool degraded = draining || shown == failover::Shown::degraded;
     const conf::ExportAttributes& own = neighbor.attributes;
     const bool internal = neighbor.remote_as == config_->local_as;
     WireRoute out{.origin = 0};
