@@ -77,8 +77,8 @@ struct IntentEvent {
     failover::Intent to;
     std::string reason;
 };
-/// The announcement of a service waits for the sake of upstreams that damp, or (`wait` absent) waits
-/// no more. That `changes_per_hour` is reached is an alarm: something flaps.
+/// The announcement of a service waits for the sake of upstreams that damp, or (`wait` absent)
+/// waits no more. That `changes_per_hour` is reached is an alarm: something flaps.
 struct DampingEvent {
     std::string name;
     std::optional<failover::Damping::Wait> wait;
@@ -112,7 +112,8 @@ struct Event {
     WallTime wall;
     std::variant<SessionEvent, BestPathEvent, FailoverCompleted, DaemonEvent, CheckEvent,
                  EvidenceEvent, CheckAlarmEvent, VerdictEvent, IntentEvent, DampingEvent,
-                 failover::OverrideChanged, OutOfSyncEvent, PrefixLimitEvent, NeighborCommandEvent, Reloaded>
+                 failover::OverrideChanged, OutOfSyncEvent, PrefixLimitEvent, NeighborCommandEvent,
+                 Reloaded>
         what;
 };
 

@@ -23,10 +23,10 @@ namespace json = boost::json;
 using failover::OverrideKind;
 using failover::SavedCheck;
 using failover::SavedDamping;
-using failover::Shown;
 using failover::SavedDeadline;
 using failover::SavedOverride;
 using failover::SavedState;
+using failover::Shown;
 using health::CheckState;
 
 namespace {

@@ -150,7 +150,8 @@ TEST_CASE("effects: a gate under `not` is an alarm when it passes, and in degrad
     CHECK(rig.all<CheckAlarm>().empty());
     rig.pass(2);
     REQUIRE(rig.all<CheckAlarm>().size() == 1);
-    CHECK(rig.all<CheckAlarm>()[0].reason.starts_with("gate: check vault passes (HTTP 200, 1 of 1)"));
+    CHECK(
+        rig.all<CheckAlarm>()[0].reason.starts_with("gate: check vault passes (HTTP 200, 1 of 1)"));
     rig.fail(2);
     CHECK_FALSE(rig.all<CheckAlarm>()[0].raised);
 

@@ -40,8 +40,8 @@ struct Promise {
     std::vector<WorstCase> cases;  ///< one per Failure that applies, in its order
 };
 
-/// What neighbors need beyond our last octet is not in it: that is theirs. One per service, in their
-/// order; with `wanted`, without cases for those of which it says no.
+/// What neighbors need beyond our last octet is not in it: that is theirs. One per service, in
+/// their order; with `wanted`, without cases for those of which it says no.
 [[nodiscard]] std::vector<Promise> promises(
     const Config& config, const std::vector<NegotiatedHold>& negotiated = {},
     const std::function<bool(failover::ServiceId)>& wanted = {});

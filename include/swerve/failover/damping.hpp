@@ -63,10 +63,10 @@ public:
 
         friend bool operator==(const Wait&, const Wait&) = default;
     };
-    /// Until when an announcement must wait so that it, and one more emergency withdraw right behind
-    /// it, stay below the threshold; nothing: it may go now. Attributes that become worse between
-    /// the two never wait, and each such change may exceed the threshold by its cost. Of several
-    /// causes the one that ends last.
+    /// Until when an announcement must wait so that it, and one more emergency withdraw right
+    /// behind it, stay below the threshold; nothing: it may go now. Attributes that become worse
+    /// between the two never wait, and each such change may exceed the threshold by its cost. Of
+    /// several causes the one that ends last.
     [[nodiscard]] std::optional<Wait> wait_to_announce(TimePoint now) const;
     /// The same for better attributes of what is announced already, for which only the penalty
     /// counts.
