@@ -47,6 +47,8 @@ Judgement judge(const Health& health, const std::vector<CheckState>& states, Ver
         // HEALTH.md §0: what was decided once and has lost its evidence since counts as failed;
         // what a reload made undecided gets the time to be decided.
         if (before == Verdict::unknown || standing.verdict) out.verdict = before;
+        const bool known_worse = worse == CheckState::pass || full == CheckState::fail;
+        if (out.verdict == Verdict::up && known_worse) out.verdict = Verdict::degraded;
         return out;
     }
     const bool stands = standing.degree && serves(before) && !out.degree_decided;
