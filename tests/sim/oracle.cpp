@@ -395,7 +395,7 @@ Oracle::Ruling Oracle::ruling(const Prefix* prefix,
             may_leave = now() <= std::max(stage->second.until, disturbed_) + slack;
             must_leave = drain == In::force && now() < stage->second.until &&
                          ((stage->second.by_verdict && !has_word) ||
-                          (prefix != nullptr && stage->second.words.contains(*prefix)));
+                          (announce == In::force && stage->second.words.contains(*prefix)));
         }
     }
     bool may_be_up = false;
