@@ -24,6 +24,7 @@ once, one line each, as `file:line:column: key: what is wrong (hint: what to do)
   characters.
 - Prefixes are written with their length and without host bits.
 - Anchors, aliases, merge keys, tags and second documents are refused.
+- A file has at most 16 MiB, a line of it 1 MiB.
 - A key of a later version is refused with "not in this version".
 
 Examples: [minimal.yaml](../conf/examples/minimal.yaml), [site.yaml](../conf/examples/site.yaml),

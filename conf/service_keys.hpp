@@ -205,6 +205,16 @@ inline constexpr Key service_keys[] = {
 
 inline constexpr std::string_view occasions = "announce|degrade|drain|withdraw|alarm";
 
+/// Of hooks and webhooks alike.
+inline constexpr Key audience_key{
+    .name = "services",
+    .type = Type::name,
+    .list = true,
+    .help =
+        "The services whose changes, and the alarms of whose checks, these are; alarms that are "
+        "of no service come all the same.",
+    .otherwise = "all"};
+
 inline constexpr Key hook_keys[] = {
     {.name = "run",
      .type = Type::text,
@@ -218,12 +228,7 @@ inline constexpr Key hook_keys[] = {
      .required = true,
      .help = "The changes that it is run for.",
      .choices = occasions},
-    {.name = "services",
-     .type = Type::name,
-     .list = true,
-     .help = "The services whose changes these are; alarms that are of no service come all the "
-             "same.",
-     .otherwise = "all"},
+    audience_key,
     {.name = "timeout",
      .type = Type::duration,
      .help = "How long it may run before it is killed.",
@@ -245,12 +250,7 @@ inline constexpr Key webhook_keys[] = {
      .required = true,
      .help = "The changes that are posted.",
      .choices = occasions},
-    {.name = "services",
-     .type = Type::name,
-     .list = true,
-     .help = "The services whose changes these are; alarms that are of no service come all the "
-             "same.",
-     .otherwise = "all"},
+    audience_key,
     {.name = "timeout",
      .type = Type::duration,
      .help = "Limit of one attempt.",

@@ -88,7 +88,7 @@ void add_drain(const Snapshot& snapshot, const SiteView::Service& view, json::ob
     out["suppressed_above"] = failover::figures_of(policy.profile).suppress;
     out["hold_down_s"] = seconds(policy.hold_down);
     out["changes_per_hour"] = policy.changes_per_hour;
-    out["withdrawals_last_hour"] = view.damping.save(snapshot.now).withdrawals.size();
+    out["withdrawals_last_hour"] = view.damping.withdrawals(snapshot.now);
     out["wait_s"] = nullptr;
     out["cause"] = nullptr;
     if (view.damped) {
