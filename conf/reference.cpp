@@ -101,7 +101,7 @@ to no other. Where it shows to too few for `healthy_when` to fail, there is no b
 undecided, and takes the service with it, as soon as one of them fails. Beneath `not` the failure is that the check passes, which takes the larger of `rise` and
 window.of − window.failures + 1 attempts at `interval`. What the neighbors need once they know is
 not in it; neither is what the machine takes for its own work (5 ms, and 20 ms for an event right
-behind another one of the same probe).
+behind several others of the same probe).
 
 A configuration is refused when `rto` cannot be kept for `fails_fast` and `hangs`; for the others
 there is a warning. `swervectl rto` prints the table, with the hold times that were negotiated.

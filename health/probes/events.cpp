@@ -10,6 +10,8 @@
 #include <chrono>
 #include <utility>
 
+#include "swerve/base/event_rate.hpp"
+
 namespace swerve::health {
 
 namespace asio = boost::asio;
@@ -18,8 +20,6 @@ namespace {
 
 /// Of a look that an event asks for.
 constexpr Duration look_timeout = std::chrono::seconds{1};
-/// After a look, before the next one: a storm of events costs fifty looks a second at most.
-constexpr Duration look_pause = std::chrono::milliseconds{20};
 
 bool cancelled(const asio::cancellation_state& state) {
     return state.cancelled() != asio::cancellation_type::none;
@@ -80,11 +80,11 @@ asio::awaitable<void> report_changes(Probe& probe, const ProbeContext& context,
                                      std::function<void(Outcome)> report) {
     try {
         ProbeResult known = (co_await look(probe, context)).result;
-        TimePoint earliest;
+        EventRate rate;
         while (!cancelled(co_await asio::this_coro::cancellation_state) && co_await next()) {
-            if (BootClock::now() < earliest) co_await wait_until(earliest);
+            if (BootClock::now() < rate.earliest()) co_await wait_until(rate.earliest());
             Outcome found = co_await look(probe, context);
-            earliest = BootClock::now() + look_pause;
+            rate.take(BootClock::now());
             if (std::exchange(known, found.result) != found.result) report(std::move(found));
         }
     } catch (const boost::system::system_error& error) {
