@@ -52,7 +52,10 @@ std::string contents(const Service& service) {
 std::optional<ChangedKey> changed_contents(const KeyTable::Row& was, const KeyTable::Row& becomes) {
     if (was.key->secret != nullptr && becomes.key->secret != nullptr &&
         *was.key->secret != *becomes.key->secret) {
-        const std::string kind = becomes.key->key == "password_file" ? "password" : "token";
+        const std::string_view key = becomes.key->key;
+        const std::string kind = key == "password_file" ? "password"
+                                 : key == "url_file"    ? "URL"
+                                                        : "token";
         return ChangedKey{becomes.path, "a " + kind, "another " + kind};
     }
     if (was.key->contents == nullptr || becomes.key->contents == nullptr ||

@@ -298,7 +298,11 @@ void print_hook(Page& page, const Config& config, const Hook& hook) {
 }
 
 void print_webhook(Page& page, const Config& config, const Webhook& webhook) {
-    page.line(2, "url", webhook.url);
+    if (webhook.url_file.empty()) {
+        page.line(2, "url", webhook.url);
+    } else {
+        page.add({2, "url_file", yaml(webhook.url_file), nullptr, &webhook.url});
+    }
     print_audience(page, config, webhook);
     page.line(2, "attempts", webhook.attempts);
     if (webhook.bearer_file.empty()) return;

@@ -57,42 +57,66 @@ Hook read_hook(const Section& section, const std::string& name, const Names* ser
     return out;
 }
 
-/// Why nothing can be posted to this URL; nothing if it can.
-std::optional<Refusal> refuse_url(const std::string& text) {
+/// Why nothing can be posted to this URL, which the reason calls `shown`; nothing if it can.
+std::optional<Refusal> refuse_url(const std::string& text, const std::string& shown) {
     namespace urls = boost::urls;
     const auto url = urls::parse_uri(text);
-    if (!url) return Refusal{quote(text) + " is not a URL", "like https://ops.example/hook"};
+    if (!url) return Refusal{shown + " is not a URL", "like https://ops.example/hook"};
     const bool speaks_http =
         url->scheme_id() == urls::scheme::http || url->scheme_id() == urls::scheme::https;
-    if (!speaks_http) return Refusal{quote(text) + " is neither http:// nor https://", {}};
-    // Not quoted: it would show what must not be there.
+    if (!speaks_http) return Refusal{shown + " is neither http:// nor https://", {}};
+    // Not shown: it would be what must not be there.
     if (url->has_userinfo()) {
         return Refusal{"a user name or password has no place in a URL",
                        "give a token in bearer_file"};
     }
-    if (url->host().empty()) return Refusal{quote(text) + " names no host", {}};
+    if (url->host().empty()) return Refusal{shown + " names no host", {}};
     if (url->has_port() && !url->port().empty() && url->port_number() == 0) {
-        return Refusal{quote(std::string{url->port()}) + " is not a port", "ports are 1..65535"};
+        return Refusal{shown + " names no port", "ports are 1..65535"};
     }
     if (url->has_fragment()) return Refusal{"a fragment (#) is never sent", "remove it"};
     return std::nullopt;
+}
+
+/// The one of `url` and `url_file` that is there.
+void read_url(const Section& section, const std::string& directory, Webhook& out) {
+    constexpr std::size_t most = 2000;
+    out.url = section.get<std::string>("url").value_or("");
+    const bool is_in_file = section.has("url_file");
+    if (!section.has("url") && !is_in_file) {
+        section.missing("url", "or url_file, where it is a secret");
+        return;
+    }
+    if (section.has("url") && is_in_file) {
+        section.fault("url_file", "`url` is given, too", "leave one of them out");
+        return;
+    }
+    std::string shown = quote(out.url);
+    if (is_in_file) {
+        auto secret = read_secret(section, "url_file", directory, most, "a URL");
+        if (!secret) return;
+        out.url = std::move(secret->text);
+        out.url_file = std::move(secret->file);
+        shown = "what " + quote(out.url_file) + " holds";
+    }
+    const std::string_view key = is_in_file ? "url_file" : "url";
+    if (!section.faults().sound(section.path_of(key))) return;
+    if (auto refusal = refuse_url(out.url, shown)) {
+        section.fault(key, std::move(refusal->message), std::move(refusal->hint));
+    }
 }
 
 Webhook read_webhook(const Section& section, const std::string& name, const std::string& directory,
                      const Names* services) {
     constexpr std::size_t most = 4000;  // of a header, what servers usually take
     Webhook out{.name = name, .url = {}, .on = {}};
-    out.url = section.get<std::string>("url").value_or("");
+    read_url(section, directory, out);
     out.timeout = section.get<Duration>("timeout").value_or(out.timeout);
     out.attempts = section.get<unsigned>("attempts").value_or(out.attempts);
     read_audience(section, services, out);
     if (auto secret = read_secret(section, "bearer_file", directory, most, "a bearer token")) {
         out.bearer_file = std::move(secret->file);
         out.bearer = std::move(secret->text);
-    }
-    if (!section.has("url") || !section.faults().sound(section.path_of("url"))) return out;
-    if (auto refusal = refuse_url(out.url)) {
-        section.fault("url", std::move(refusal->message), std::move(refusal->hint));
     }
     return out;
 }

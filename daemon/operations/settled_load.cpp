@@ -88,7 +88,9 @@ std::set<std::string> files_of(const conf::Config& config) {
         if (!neighbor.password_file.empty()) out.insert(neighbor.password_file);
     }
     for (const conf::Webhook& webhook : config.webhooks) {
-        if (!webhook.bearer_file.empty()) out.insert(webhook.bearer_file);
+        for (const std::string& file : {webhook.url_file, webhook.bearer_file}) {
+            if (!file.empty()) out.insert(file);
+        }
     }
     return out;
 }

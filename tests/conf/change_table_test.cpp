@@ -214,6 +214,8 @@ const Row rows[] = {
     {"hooks.*.services", Effect::live, [](Config& c) { c.hooks[0].services = {{0}}; }},
     {"hooks.*.timeout", Effect::live, [](Config& c) { c.hooks[0].timeout = 1s; }},
     {"webhooks.*.url", Effect::live, [](Config& c) { c.webhooks[0].url = "http://192.0.2.8/"; }},
+    {"webhooks.*.url_file", Effect::live,
+     [](Config& c) { c.webhooks[0].url_file = "/etc/swerve/hook"; }},
     {"webhooks.*.on", Effect::live, [](Config& c) { c.webhooks[0].on = {Occasion::drain}; }},
     {"webhooks.*.services", Effect::live, [](Config& c) { c.webhooks[0].services = {{0}}; }},
     {"webhooks.*.timeout", Effect::live, [](Config& c) { c.webhooks[0].timeout = 1s; }},
@@ -274,8 +276,9 @@ TEST_CASE("change: one key alone is told as this key, and does what its line say
             continue;
         }
         CHECK(std::ranges::count((*change)->keys, path, &ChangedKey::path) == 1);
-        // A list and a file of prefixes stand for each other.
-        CHECK((*change)->keys.size() == (path.ends_with("prefixes_file") ? 2 : 1));
+        // A value and the file that it is read from stand for each other.
+        CHECK((*change)->keys.size() ==
+              (path.ends_with("prefixes_file") || path.ends_with("url_file") ? 2 : 1));
         std::vector<std::string> resets;
         for (const SessionReset& each : (*change)->resets) resets.push_back(each.neighbor);
         const std::vector<std::string> expected =

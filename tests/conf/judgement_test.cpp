@@ -177,6 +177,32 @@ TEST_CASE("bearer_file: read like a password, never printed, and another token i
     CHECK(open.error().at(0).message.find("open to others") != std::string::npos);
 }
 
+TEST_CASE("url_file: a URL that is a secret is shown nowhere, and another one is a change") {
+    const Scratch scratch;
+    const std::string hook = scratch.write("hook", "https://ops.example/s3cret\n");
+    const std::string text =
+        head + neighbors + checks + services + "webhooks:\n  chat: {url_file: hook, on: [alarm]}\n";
+    const std::string file = scratch.write("swerve.yaml", text);
+    REQUIRE(::chmod(hook.c_str(), 0640) == 0);
+    const auto before = load(file);
+    REQUIRE(before);
+    CHECK((*before)->webhooks[0].url == "https://ops.example/s3cret");
+    CHECK(print(**before).find("s3cret") == std::string::npos);
+    CHECK(config_of(print(**before)) == **before);
+    scratch.write("hook", "https://ops.example/0ther");
+    const auto after = load(file);
+    REQUIRE(after);
+    const auto change = compare(*before, *after);
+    REQUIRE(change);
+    CHECK((*change)->keys ==
+          std::vector<ChangedKey>{{"webhooks.chat.url_file", "a URL", "another URL"}});
+    scratch.write("hook", "s3cret://ops.example/");
+    const auto wrong = load(file);
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().at(0).message ==
+          "what '" + hook + "' holds is neither http:// nor https://");
+}
+
 std::string changes(const std::string& before, const std::string& after) {
     const auto change = compare(std::make_shared<const Config>(config_of(before)),
                                 std::make_shared<const Config>(config_of(after)));

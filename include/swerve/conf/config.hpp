@@ -131,7 +131,8 @@ struct Hook {
 /// A URL to which changes are posted as JSON.
 struct Webhook {
     std::string name;
-    std::string url;  ///< http:// or https://
+    std::string url;         ///< http:// or https://
+    std::string url_file{};  ///< where it was read from, and then it is never printed; or empty
     std::set<Occasion> on;
     std::optional<std::vector<failover::ServiceId>> services{};  ///< absent: all
     Duration timeout{std::chrono::seconds{5}};
