@@ -107,7 +107,8 @@ CertificateFacts facts_of(const X509* certificate) {
 Outcome judge_days(const CertificateFacts& first_to_end, std::int64_t days_left,
                    bool is_clock_set) {
     const std::int64_t left = first_to_end.until_end_s;
-    if (left <= 0) return judge_dates(first_to_end, {}, is_clock_set);
+    if (left <= 0 || first_to_end.until_begin_s > 0)
+        return judge_dates(first_to_end, {}, is_clock_set);
     std::string reason = "certificate " + first_to_end.title() + " ends in " + span_text(left) +
                          " (" + first_to_end.ends + ")";
     if (left >= days_left * day_s) return passed(std::move(reason));

@@ -83,6 +83,9 @@ private:
         std::optional<CertificateFacts> first;
         for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
             CertificateFacts facts = facts_of(sk_X509_value(chain, i));
+            if (facts.until_begin_s > 0) {
+                return judge_dates(facts, target_.to_string(), is_wall_clock_set());
+            }
             if (!first || facts.until_end_s < first->until_end_s) first = std::move(facts);
         }
         if (!first) return unsure(target_.to_string() + " showed no certificate");
