@@ -64,6 +64,9 @@ inline constexpr Field token_file_field{
 /// Checks url, host, tls and credentials among `values`.
 [[nodiscard]] Result<HttpServer, FieldFault> http_server(const FieldMap& values);
 
+/// ProbeType::caveat of a probe that takes the server's word for all it says.
+[[nodiscard]] std::string http_caveat(const FieldMap& values);
+
 struct HttpRequest {
     std::string method = "GET";
     std::string path = {};  ///< empty: the server's own
@@ -73,6 +76,11 @@ struct HttpRequest {
     std::size_t limit = 64UZ * 1024;  ///< octets of the answer's body that are kept
     /// Asked with what is there of the body whenever more of it has come; true ends the exchange.
     std::function<bool(std::string_view)> enough = {};
+    /// Handed each piece of the body as it comes, which is then not kept: the answer's body stays
+    /// empty, and `enough` is not asked.
+    std::function<void(std::string_view)> take = {};
+    /// What `enough` waits for, as a reason goes on: ", without 'ready'".
+    std::string awaited = {};
     /// Called once with the status code before the body is read; false: without its body.
     std::function<bool(unsigned)> wants_body = {};
 };
@@ -96,6 +104,9 @@ public:
                                                                  HttpRequest request);
 
 private:
+    /// The header's value, empty without credentials; or why they cannot be read.
+    [[nodiscard]] Result<std::string, std::string> authorization() const;
+
     HttpServer server_;
     std::string name_;  ///< of the target, for reasons
     TlsClient tls_;
