@@ -6,11 +6,14 @@
 namespace swerve::health {
 
 [[nodiscard]] ProbeType address_probe();
+[[nodiscard]] ProbeType ceph_probe();
+[[nodiscard]] ProbeType etcd_probe();
 [[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType file_probe();
 [[nodiscard]] ProbeType http_probe();
 [[nodiscard]] ProbeType link_probe();
 [[nodiscard]] ProbeType process_probe();
+[[nodiscard]] ProbeType rabbitmq_probe();
 [[nodiscard]] ProbeType route_probe();
 [[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();
