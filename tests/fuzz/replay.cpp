@@ -25,6 +25,9 @@ constexpr std::array targets{
     Target{"update", fuzz::update},
     Target{"notification", fuzz::notification},
     Target{"route_refresh", fuzz::route_refresh},
+    Target{"rabbitmq", fuzz::rabbitmq},
+    Target{"etcd", fuzz::etcd},
+    Target{"ceph", fuzz::ceph},
 };
 
 Bytes read(const std::filesystem::path& path) {
