@@ -42,7 +42,6 @@ listeners.tcp.1 = 127.0.0.1:{amqp}
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {api}
 load_definitions = {dir}/definitions.json
-federation_user = link
 )";
 
 }  // namespace

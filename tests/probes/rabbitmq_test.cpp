@@ -205,7 +205,8 @@ TEST_CASE("rabbitmq: a node that hangs fails at the deadline") {
     rabbitmq().signal(SIGCONT);
     CHECK(outcome.result == ProbeResult::fail);
     CHECK(outcome.reason.starts_with("no answer within 100ms, waiting for the header from "));
-    CHECK(outcome.reason.ends_with(" (/api/health/checks/local-alarms)"));
+    // It may have answered the first question before it stopped.
+    CHECK(outcome.reason.find(" (/api/health/checks/") != std::string::npos);
     eventually(loop, values, ProbeResult::pass);
 }
 
