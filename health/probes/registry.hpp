@@ -11,11 +11,14 @@ namespace swerve::health {
 [[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType file_probe();
 [[nodiscard]] ProbeType http_probe();
+[[nodiscard]] ProbeType http_json_probe();
 [[nodiscard]] ProbeType link_probe();
+[[nodiscard]] ProbeType metric_probe();
 [[nodiscard]] ProbeType process_probe();
 [[nodiscard]] ProbeType rabbitmq_probe();
 [[nodiscard]] ProbeType route_probe();
 [[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();
+[[nodiscard]] ProbeType tls_probe();
 
 }  // namespace swerve::health

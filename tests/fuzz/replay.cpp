@@ -25,6 +25,8 @@ constexpr std::array targets{
     Target{"update", fuzz::update},
     Target{"notification", fuzz::notification},
     Target{"route_refresh", fuzz::route_refresh},
+    Target{"json_answer", fuzz::json_answer},
+    Target{"metrics_page", fuzz::metrics_page},
     Target{"rabbitmq", fuzz::rabbitmq},
     Target{"etcd", fuzz::etcd},
     Target{"ceph", fuzz::ceph},
