@@ -1,9 +1,12 @@
-// Ceph itself is not here: monitor, manager and what they need are 157 MB of packages. A stand-in
-// serves pages as the exporter of its manager writes them (Ceph 16: ceph-mgr-modules-core).
+// A real monitor with its managers where Ceph is installed, and everywhere a stand-in that serves
+// pages as the exporter of the manager of Ceph 16 writes them.
 
 #include <doctest/doctest.h>
+#include <poll.h>
+#include <signal.h>
 
 #include "health/probes/ceph_page.hpp"
+#include "tests/probes/ceph_rig.hpp"
 #include "tests/probes/support.hpp"
 
 using namespace swerve;
@@ -38,6 +41,19 @@ std::string http(std::string_view status, const std::string& body) {
 
 FieldMap asking(std::string url) { return {{"url", text(std::move(url))}}; }
 
+/// Looks again, ten times a second, until the outcome is of this kind.
+Outcome eventually(Loop& loop, const FieldMap& values, ProbeResult expected) {
+    Outcome out;
+    bool is_there = false;
+    for (int i = 0; i < 300 && !is_there; ++i) {
+        if (i > 0) ::poll(nullptr, 0, 100);
+        out = loop.attempt("ceph", values);
+        is_there = out.result == expected;
+    }
+    CHECK(is_there);
+    return out;
+}
+
 /// What is made of a stand-in of the exporter that answers like this.
 Outcome told(const std::string& answer, const std::string& worst = "", Duration timeout = 5s) {
     Loop loop;
@@ -61,6 +77,40 @@ std::string judged(const std::string& text, CephHealth worst = CephHealth::warn,
 }
 
 }  // namespace
+
+TEST_CASE("ceph: a real monitor and its managers") {
+    if (!Ceph::is_possible()) return;
+    const Ceph ceph;
+    Loop loop;
+    const FieldMap values = asking(ceph.url());
+    FieldMap strict = values;
+    strict["worst"] = text("ok");
+    Outcome outcome = loop.attempt("ceph", strict);
+    CHECK(outcome.result == ProbeResult::pass);
+    CHECK(outcome.reason == "HEALTH_OK");
+
+    ceph.control({"osd", "set", "noout"});
+    outcome = eventually(loop, strict, ProbeResult::fail);
+    CHECK(outcome.reason == "HEALTH_WARN: OSDMAP_FLAGS");
+    outcome = loop.attempt("ceph", values);
+    CHECK(outcome.result == ProbeResult::pass);
+    CHECK(outcome.reason == "HEALTH_WARN: OSDMAP_FLAGS");
+
+    ceph.control({"config", "set", "mon", "mon_data_avail_crit", "100"});
+    outcome = eventually(loop, values, ProbeResult::fail);
+    CHECK(outcome.reason == "HEALTH_ERR: MON_DISK_CRIT, OSDMAP_FLAGS");
+    ceph.control({"config", "set", "mon", "mon_data_avail_crit", "0"});
+    eventually(loop, values, ProbeResult::pass);
+
+    outcome = eventually(loop, asking(ceph.standby_url()), ProbeResult::unknown);
+    CHECK(outcome.reason == "an empty page, as a standby manager shows: ask the active one");
+
+    ceph.manager().signal(SIGSTOP);
+    outcome = loop.attempt("ceph", values, 100ms);
+    ceph.manager().signal(SIGCONT);
+    CHECK(outcome.result == ProbeResult::fail);
+    CHECK(outcome.reason.starts_with("no answer within 100ms, "));
+}
 
 TEST_CASE("ceph: health up to the worst that is allowed passes") {
     Outcome outcome = told(http("200 OK", page("0.0")));
