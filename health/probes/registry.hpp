@@ -6,6 +6,8 @@
 namespace swerve::health {
 
 [[nodiscard]] ProbeType address_probe();
+[[nodiscard]] ProbeType ceph_probe();
+[[nodiscard]] ProbeType etcd_probe();
 [[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType file_probe();
 [[nodiscard]] ProbeType http_probe();
@@ -13,6 +15,7 @@ namespace swerve::health {
 [[nodiscard]] ProbeType link_probe();
 [[nodiscard]] ProbeType metric_probe();
 [[nodiscard]] ProbeType process_probe();
+[[nodiscard]] ProbeType rabbitmq_probe();
 [[nodiscard]] ProbeType route_probe();
 [[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();

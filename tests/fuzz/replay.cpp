@@ -27,6 +27,9 @@ constexpr std::array targets{
     Target{"route_refresh", fuzz::route_refresh},
     Target{"json_answer", fuzz::json_answer},
     Target{"metrics_page", fuzz::metrics_page},
+    Target{"rabbitmq", fuzz::rabbitmq},
+    Target{"etcd", fuzz::etcd},
+    Target{"ceph", fuzz::ceph},
 };
 
 Bytes read(const std::filesystem::path& path) {

@@ -17,6 +17,9 @@ void notification(ByteView input);
 void route_refresh(ByteView input);
 void json_answer(ByteView input);
 void metrics_page(ByteView input);
+void rabbitmq(ByteView input);
+void etcd(ByteView input);
+void ceph(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);
