@@ -3,6 +3,7 @@
 
 #include "conf/reader.hpp"
 #include "conf/schema.hpp"
+#include "conf/tables.hpp"
 #include "swerve/conf/load.hpp"
 
 namespace swerve::conf {
@@ -107,29 +108,6 @@ A configuration is refused when `rto` cannot be kept for `fails_fast` and `hangs
 there is a warning. `swervectl rto` prints the table, with the hold times that were negotiated.
 )";
 
-/// A bar would end the cell of a table.
-std::string cell(std::string_view text) {
-    std::string out;
-    for (const char c : text) out += c == '|' ? std::string{"\\|"} : std::string{c};
-    return out;
-}
-
-/// `parent` may be left out as a whole; empty where there is none.
-std::string default_of(const Key& key, const std::string& parent) {
-    if (key.required) return parent.empty() ? "required" : "required within `" + parent + "`";
-    if (!key.fallback.empty()) return "`" + std::string{key.fallback} + "`";
-    return std::string{key.otherwise};
-}
-
-std::string type_of(const Key& key) { return (key.list ? "list of " : "") + describe(key); }
-
-std::string row(const std::string& name, const Key& key, const std::string& parent) {
-    return "| `" + name + "` | " + cell(type_of(key)) + " | " + cell(default_of(key, parent)) +
-           " | " + cell(key.help) + " |\n";
-}
-
-constexpr std::string_view head = "\n| key | value | default | |\n| --- | --- | --- | --- |\n";
-
 std::string rows(std::span<const Key> keys, const std::string& parent) {
     std::string out;
     for (const Key& key : keys) {
@@ -138,21 +116,7 @@ std::string rows(std::span<const Key> keys, const std::string& parent) {
         if (key.type == Type::map) {
             out += rows(key.members, name);
         } else {
-            out += row(name, key, parent);
-        }
-    }
-    return out;
-}
-
-std::string field_rows(std::span<const health::Field> fields, const std::string& parent) {
-    const std::vector<Key> keys = keys_of(fields);
-    std::string out;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-        const std::string name = parent + "." + std::string{keys[i].name};
-        if (keys[i].type == Type::map) {
-            out += field_rows(fields[i].members, name);
-        } else {
-            out += row(name, keys[i], {});
+            out += table_row(name, key, parent);
         }
     }
     return out;
@@ -184,7 +148,7 @@ std::string probes() {
         out +=
             type.has_events({}) ? "\nIt sees events between attempts: `on_event` applies.\n" : "";
         out += type.asks_scope ? "\nNothing tells what it looks at: `scope` must be given.\n" : "";
-        out += std::string{head} + field_rows(type.fields, std::string{type.name});
+        out += field_table(type.fields, std::string{type.name});
     }
     out += "\nNot in this version:";
     for (const std::string_view name : later_probes()) out += " `" + std::string{name} + "`";
@@ -195,12 +159,12 @@ std::string probes() {
 
 std::string reference() {
     std::string out{introduction};
-    out += "\n## The file\n" + std::string{head} + rows(schema(), {}) + later_words(schema());
+    out += "\n## The file\n" + std::string{table_head} + rows(schema(), {}) + later_words(schema());
     for (const Key& key : schema()) {
         if (key.type != Type::named_maps) continue;
         const std::string name{key.name};
         out += "\n## `" + name + ".NAME`\n\n" + std::string{key.help} + "\n";
-        if (!key.members.empty()) out += std::string{head} + rows(key.members, {});
+        if (!key.members.empty()) out += std::string{table_head} + rows(key.members, {});
         out += later_words(key.members);
         if (name == "checks") out += probes();
         if (name == "services") out += std::string{judgement} + std::string{merging};
