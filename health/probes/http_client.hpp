@@ -73,6 +73,11 @@ struct HttpRequest {
     std::size_t limit = 64UZ * 1024;  ///< octets of the answer's body that are kept
     /// Asked with what is there of the body whenever more of it has come; true ends the exchange.
     std::function<bool(std::string_view)> enough = {};
+    /// Handed each piece of the body as it comes, which is then not kept: the answer's body stays
+    /// empty, and `enough` is not asked.
+    std::function<void(std::string_view)> take = {};
+    /// What `enough` waits for, as a reason goes on: ", without 'ready'".
+    std::string awaited = {};
     /// Called once with the status code before the body is read; false: without its body.
     std::function<bool(unsigned)> wants_body = {};
 };
@@ -96,6 +101,9 @@ public:
                                                                  HttpRequest request);
 
 private:
+    /// The header's value, empty without credentials; or why they cannot be read.
+    [[nodiscard]] Result<std::string, std::string> authorization() const;
+
     HttpServer server_;
     std::string name_;  ///< of the target, for reasons
     TlsClient tls_;

@@ -2,6 +2,8 @@
 // JSON from servers that may lie: bounded in depth and size, and looked at by JSON pointer.
 
 #include <boost/json/value.hpp>
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +21,13 @@ inline constexpr std::size_t json_depth_limit = 32;
 /// The value that a JSON pointer (RFC 6901) names; null where there is none.
 [[nodiscard]] const boost::json::value* json_at(const boost::json::value& document,
                                                 std::string_view pointer);
+
+/// What is wrong with a JSON pointer; nothing if it is one.
+[[nodiscard]] std::optional<std::string> bad_json_pointer(std::string_view pointer);
+
+/// A scalar as people write it ("true", "3.5", "null"), whole and as it is; nothing for arrays and
+/// objects.
+[[nodiscard]] std::optional<std::string> json_scalar(const boost::json::value& value);
 
 /// A scalar as people write it ("true", "3.5", "ready"), of arrays and objects what they are; for
 /// reasons, escaped and cut.

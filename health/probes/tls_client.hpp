@@ -5,11 +5,14 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/system/error_code.hpp>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "health/probes/runtime.hpp"
 #include "swerve/base/result.hpp"
 #include "swerve/health/probe.hpp"
 #include "swerve/health/probe_fields.hpp"
@@ -73,8 +76,19 @@ public:
                                                              const Endpoint& target);
 
 private:
+    [[nodiscard]] std::optional<std::string> load(boost::asio::ssl::context& tls);
+    [[nodiscard]] Outcome handshake_failed(const boost::system::error_code& error, long verified,
+                                           const Endpoint& target) const;
+
     TlsSettings settings_;
     std::unique_ptr<boost::asio::ssl::context> tls_;
+    std::vector<FileStamp> stamps_;  ///< of the files that tls_ was made from
 };
+
+/// What an operation on a stream after the handshake says of TLS: that the server refuses our
+/// certificate, or wants one (with TLS 1.3 it says so only then), which is unknown. Nothing for
+/// every other error.
+[[nodiscard]] std::optional<Outcome> refused_certificate(const boost::system::error_code& error,
+                                                         const Endpoint& target);
 
 }  // namespace swerve::health
