@@ -25,13 +25,15 @@ std::string api_path(const HttpServer& server, std::string_view path) {
     return server.path + std::string{path};
 }
 
-Result<boost::json::value, Outcome> json_answer(const HttpAnswer& answer, std::string_view who) {
+Result<boost::json::value, Outcome> json_answer(const HttpAnswer& answer, std::string_view who,
+                                                bool secret) {
     const std::string begin = "HTTP " + std::to_string(answer.status);
     if (answer.cut) return fail(unsure(begin + ", but the body is longer than is looked at"));
     auto document = parse_json(answer.body);
     if (!document) {
-        return fail(unsure(begin + ", but no answer of " + std::string{who} + ": " +
-                           std::move(document.error())));
+        std::string reason = begin + ", but no answer of " + std::string{who};
+        if (!secret) reason += ": " + document.error();
+        return fail(unsure(std::move(reason)));
     }
     return std::move(*document);
 }

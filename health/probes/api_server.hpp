@@ -18,12 +18,12 @@ namespace swerve::health {
 [[nodiscard]] std::string api_path(const HttpServer& server, std::string_view path);
 
 /// The JSON of an answer, or the unknown that says why it has none. `who` should have sent it:
-/// "Vault".
+/// "Vault". Of the body of whom was given a `secret` the reason says nothing: it may repeat it.
 [[nodiscard]] Result<boost::json::value, Outcome> json_answer(const HttpAnswer& answer,
-                                                              std::string_view who);
+                                                              std::string_view who, bool secret);
 
 /// "HTTP 500 instead of 200", with the first line of what the server says about it, unless it was
-/// given a `secret`, which it may repeat.
+/// given a `secret`.
 [[nodiscard]] Outcome refused(const HttpAnswer& answer, bool secret);
 
 /// ProbeType::target of a probe with a url.

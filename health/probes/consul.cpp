@@ -79,7 +79,7 @@ asio::awaitable<Result<boost::json::value, Outcome>> ConsulProbe::ask(const Prob
     const auto answer = co_await client_.exchange(context, std::move(request));
     if (!answer) co_return fail(answer.error());
     if (answer->status != 200) co_return fail(refused(*answer, !token_file_.empty()));
-    co_return json_answer(*answer, "Consul");
+    co_return json_answer(*answer, "Consul", !token_file_.empty());
 }
 
 asio::awaitable<Outcome> ConsulProbe::run(const ProbeContext& context, TimePoint /*deadline*/) {

@@ -80,7 +80,7 @@ private:
 
 /// Why a body is not what Vault says of a node that serves. Anybody answers 200, and a proxy 429.
 std::optional<Outcome> contradiction(const HttpAnswer& answer) {
-    const auto document = json_answer(answer, "Vault");
+    const auto document = json_answer(answer, "Vault", false);
     if (!document) return document.error();
     const auto* initialized = json_at(*document, "/initialized");
     const auto* sealed = json_at(*document, "/sealed");
