@@ -25,6 +25,7 @@ constexpr std::array targets{
     Target{"update", fuzz::update},
     Target{"notification", fuzz::notification},
     Target{"route_refresh", fuzz::route_refresh},
+    Target{"readyz", fuzz::readyz},
 };
 
 Bytes read(const std::filesystem::path& path) {
