@@ -54,6 +54,8 @@ std::optional<FieldValue> read_field(const Section& section, const Field& field,
             return boxed(section.get<bool>(field.name));
         case FieldKind::integer:
             return boxed(section.get<std::int64_t>(field.name));
+        case FieldKind::number:
+            return boxed(section.get<double>(field.name));
         case FieldKind::string_list:
             return boxed(section.list<std::string>(field.name));
         case FieldKind::integer_list:

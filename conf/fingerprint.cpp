@@ -1,5 +1,6 @@
 // What the evidence of a check depends on, as one number that is saved with its state.
 
+#include <bit>
 #include <concepts>
 #include <variant>
 
@@ -13,6 +14,7 @@ namespace {
 void add(Fnv1a& hash, const health::FieldMap& fields);
 
 void add(Fnv1a& hash, std::integral auto number) { hash.add(static_cast<std::uint64_t>(number)); }
+void add(Fnv1a& hash, double number) { hash.add(std::bit_cast<std::uint64_t>(number)); }
 void add(Fnv1a& hash, const std::string& text) { hash.add(text); }
 void add(Fnv1a& hash, Duration duration) { add(hash, duration.count()); }
 void add(Fnv1a& hash, const Endpoint& endpoint) { hash.add(endpoint.to_string()); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <concepts>
 #include <cstdint>
 #include <set>
@@ -55,6 +56,13 @@ template <std::integral T>
 std::string yaml(T value) {
     if constexpr (std::same_as<T, bool>) return value ? "true" : "false";
     return std::to_string(value);
+}
+std::string yaml(double value) {
+    // Of what the loader takes: 15 digits before the point and as many behind it.
+    std::array<char, 40> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value,
+                                   std::chars_format::fixed);
+    return {digits.data(), end.ptr};
 }
 std::string yaml(Duration duration) { return format_duration(duration); }
 std::string yaml(bgp::Role role) { return std::string{to_string(role)}; }

@@ -210,12 +210,13 @@ const Key* find_key(std::span<const Key> keys, std::string_view name) {
 }
 
 std::vector<Key> keys_of(std::span<const health::Field> fields) {
-    static constexpr std::array<std::pair<health::FieldKind, Type>, 9> types{{
+    static constexpr std::array<std::pair<health::FieldKind, Type>, 10> types{{
         {health::FieldKind::string, Type::text},
         {health::FieldKind::string_list, Type::text},
         {health::FieldKind::boolean, Type::boolean},
         {health::FieldKind::integer, Type::integer},
         {health::FieldKind::integer_list, Type::integer},
+        {health::FieldKind::number, Type::number},
         {health::FieldKind::duration, Type::duration},
         {health::FieldKind::endpoint, Type::endpoint},
         {health::FieldKind::absolute_path, Type::absolute_path},
@@ -257,6 +258,8 @@ std::string describe(const Key& key) {
             return "true or false";
         case Type::integer:
             return "integer" + range(key);
+        case Type::number:
+            return "decimal number";
         case Type::asn:
             return "AS number (1..4294967295)";
         case Type::duration:

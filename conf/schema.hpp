@@ -20,6 +20,7 @@ enum class Type : std::uint8_t {
     choice,
     boolean,
     integer,
+    number,  ///< decimal
     asn,
     duration,
     whole_seconds,  ///< a duration that goes over the wire in seconds

@@ -61,6 +61,30 @@ Parsed parse_integer(const Key& key, std::string_view text) {
     return value;
 }
 
+/// Digits, perhaps with a sign before them and a fraction behind. Thresholds need no exponent and
+/// no infinity, and a reader would have to guess what 1e3 was.
+Parsed parse_number(std::string_view text) {
+    constexpr std::string_view digits = "0123456789";
+    constexpr std::size_t most_whole = 15;
+    constexpr std::size_t most_fraction = 15;
+    const std::string_view positive = text.substr(text.starts_with('-') ? 1 : 0);
+    const std::size_t whole = std::min(positive.find_first_not_of(digits), positive.size());
+    std::string_view fraction = positive.substr(whole);
+    const bool is_fraction =
+        fraction.empty() || (fraction.size() > 1 && fraction.starts_with('.') &&
+                             fraction.find_first_not_of(digits, 1) == std::string_view::npos);
+    if (whole == 0 || !is_fraction) return refuse(text, "is not a decimal number", "like 0.95");
+    if (whole > 1 && positive.starts_with('0')) {
+        return refuse(text, "is not a plain decimal number", "leave out the zeros in front");
+    }
+    if (whole > most_whole || fraction.size() > most_fraction + 1) {
+        return refuse(text, "has more than 15 digits before or behind the point");
+    }
+    double value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+}
+
 Parsed parse_boolean(std::string_view text) {
     if (text == "true") return true;
     if (text == "false") return false;
@@ -241,8 +265,8 @@ Parsed parse_host(std::string_view text) {
 }  // namespace
 
 Result<Value, Refusal> parse_value(const Key& key, std::string_view text, bool is_quoted) {
-    const bool is_number =
-        key.type == Type::integer || key.type == Type::asn || key.type == Type::boolean;
+    const bool is_number = key.type == Type::integer || key.type == Type::number ||
+                           key.type == Type::asn || key.type == Type::boolean;
     if (is_number && is_quoted) {
         return refuse(
             text,
@@ -254,6 +278,8 @@ Result<Value, Refusal> parse_value(const Key& key, std::string_view text, bool i
             return parse_boolean(text);
         case Type::integer:
             return parse_integer(key, text);
+        case Type::number:
+            return parse_number(text);
         case Type::asn:
             return parse_asn(text);
         case Type::duration:

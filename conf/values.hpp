@@ -18,8 +18,9 @@ namespace swerve::conf {
 /// The word `self` as a next hop.
 struct Self {};
 
-using Value = std::variant<std::string, bool, std::int64_t, Duration, Asn, RouterId, Address, Self,
-                           Prefix, Endpoint, Community, ExtendedCommunity, LargeCommunity>;
+using Value =
+    std::variant<std::string, bool, std::int64_t, double, Duration, Asn, RouterId, Address, Self,
+                 Prefix, Endpoint, Community, ExtendedCommunity, LargeCommunity>;
 
 /// Why a text is not a value of its key.
 struct Refusal {

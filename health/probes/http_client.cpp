@@ -301,11 +301,7 @@ std::optional<std::string> server_name_of(std::string_view host) {
     if (!authority || authority->has_userinfo()) return std::nullopt;
     std::string name{authority->host_address()};
     if (authority->host_type() != urls::host_type::name) return name;
-    const auto fits = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '-' || c == '.' || c == '_';
-    };
-    if (name.empty() || name.size() > 253 || !std::ranges::all_of(name, fits)) return std::nullopt;
+    if (!is_server_name(name)) return std::nullopt;
     return name;
 }
 

@@ -9,13 +9,16 @@ namespace swerve::health {
 [[nodiscard]] ProbeType consul_probe();
 [[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType file_probe();
+[[nodiscard]] ProbeType http_json_probe();
 [[nodiscard]] ProbeType http_probe();
 [[nodiscard]] ProbeType kubernetes_probe();
 [[nodiscard]] ProbeType link_probe();
+[[nodiscard]] ProbeType metric_probe();
 [[nodiscard]] ProbeType process_probe();
 [[nodiscard]] ProbeType route_probe();
 [[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();
+[[nodiscard]] ProbeType tls_probe();
 [[nodiscard]] ProbeType vault_probe();
 
 }  // namespace swerve::health

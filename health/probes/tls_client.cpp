@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -34,6 +35,24 @@ X509_STORE* system_store() {
     return store;
 }
 
+/// The place in a session where it stands that the server asked for a certificate.
+int asked_index() {
+    static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return index;
+}
+
+/// OpenSSL calls it when a server asks for a certificate and there is none to send.
+int note_asked(SSL* session, X509** /*certificate*/, EVP_PKEY** /*key*/) {
+    static char asked;
+    SSL_set_ex_data(session, asked_index(), &asked);
+    return 0;
+}
+
+Outcome asks_for_certificate(const Endpoint& target) {
+    return unsure(target.to_string() +
+                  " asks for a certificate of ours: set tls.certificate_file and tls.key_file");
+}
+
 FileStamp stamp_of(const std::string& path) {
     struct ::stat status{};
     if (path.empty() || ::stat(path.c_str(), &status) != 0) return {};
@@ -50,6 +69,15 @@ std::string last_ssl_error() {
 }
 
 }  // namespace
+
+bool is_server_name(std::string_view text) {
+    if (Address::parse(text)) return true;
+    const auto fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '.' || c == '_';
+    };
+    return !text.empty() && text.size() <= 253 && std::ranges::all_of(text, fits);
+}
 
 Result<TlsSettings, FieldFault> tls_settings(const FieldMap& values, std::string server_name) {
     TlsSettings out{.server_name = std::move(server_name),
@@ -106,7 +134,10 @@ std::optional<std::string> TlsClient::load(ssl::context& tls) {
     } else if (!settings_.insecure) {
         SSL_CTX_set1_cert_store(tls.native_handle(), system_store());
     }
-    if (settings_.certificate_file.empty()) return std::nullopt;
+    if (settings_.certificate_file.empty()) {
+        SSL_CTX_set_client_cert_cb(tls.native_handle(), note_asked);
+        return std::nullopt;
+    }
     const auto chain = read_file(settings_.certificate_file, file_limit);
     if (!chain) return "certificate_file " + chain.error();
     tls.use_certificate_chain(asio::buffer(chain->text), error);
@@ -153,7 +184,16 @@ asio::awaitable<std::optional<Outcome>> TlsClient::handshake(const ProbeContext&
                                                              const Endpoint& target) {
     SSL* const handle = stream.native_handle();
     const auto [error] = co_await stream.async_handshake(ssl::stream_base::client, as_result);
-    if (error) co_return handshake_failed(error, SSL_get_verify_result(handle), target);
+    if (error) {
+        // With TLS 1.2 a server that gets none says no more than that the handshake failed.
+        const bool was_asked = SSL_get_ex_data(handle, asked_index()) != nullptr;
+        const auto code = static_cast<unsigned long>(static_cast<unsigned>(error.value()));
+        if (was_asked && error.category() == asio::error::get_ssl_category() &&
+            ERR_GET_REASON(code) == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE) {
+            co_return asks_for_certificate(target);
+        }
+        co_return handshake_failed(error, SSL_get_verify_result(handle), target);
+    }
     step(context, std::string{"TLS handshake done: "} + SSL_get_version(handle) + ", " +
                       SSL_get_cipher_name(handle));
     co_return std::nullopt;
@@ -187,8 +227,7 @@ std::optional<Outcome> refused_certificate(const error_code& error, const Endpoi
     // RFC 8446 §6.2: the alerts that a server sends over the certificate of its client.
     switch (ERR_GET_REASON(code)) {
         case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-            return unsure(target.to_string() +
-                          " asks for a certificate of ours: set tls.certificate_file");
+            return asks_for_certificate(target);
         case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
         case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
         case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:

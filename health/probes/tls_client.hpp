@@ -52,6 +52,9 @@ inline constexpr Field tls_field{
     .help = "Whom to trust; certificate and name are verified unless told otherwise.",
     .members = tls_members};
 
+/// Whether it is an address, or a name that a certificate can carry.
+[[nodiscard]] bool is_server_name(std::string_view text);
+
 /// Of the group `tls` among `values`, which may be absent. Faults name "tls.KEY".
 [[nodiscard]] Result<TlsSettings, FieldFault> tls_settings(const FieldMap& values,
                                                            std::string server_name);

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <limits>
 #include <string>
@@ -15,6 +16,7 @@ std::string read(const Key& key, std::string_view text, bool is_quoted = false) 
     const auto value = parse_value(key, text, is_quoted);
     if (!value) return "refused";
     if (const auto* number = std::get_if<std::int64_t>(&*value)) return std::to_string(*number);
+    if (const auto* number = std::get_if<double>(&*value)) return fmt::format("{}", *number);
     if (const auto* flag = std::get_if<bool>(&*value)) return *flag ? "true" : "false";
     if (const auto* duration = std::get_if<Duration>(&*value)) return format_duration(*duration);
     return "read";
@@ -33,6 +35,21 @@ TEST_CASE("values: integers are plain decimal and in range") {
     const Key zero{.name = "n", .type = Type::integer, .least = 0, .most = 5};
     CHECK(read(zero, "0") == "0");
     CHECK(read(zero, "00") == "refused");
+}
+
+TEST_CASE("values: numbers are plain decimal") {
+    const Key key{.name = "n", .type = Type::number};
+    for (const char* text : {"0", "-1", "0.95", "1.5", "-0.25", "999999999999999"}) {
+        CHECK(read(key, text) == text);
+    }
+    CHECK(read(key, "2.0") == "2");
+    for (const char* text :
+         {"", "-", ".5", "1.", "+1", "01", "00.5", "1e3", "0x10", "inf", "nan", "1,5", " 1", "1 ",
+          "1.2.3", "--1", "1000000000000000", "0.1234567890123456", "١"}) {
+        CAPTURE(text);
+        CHECK(read(key, text) == "refused");
+    }
+    CHECK(read(key, "1.5", true) == "refused");
 }
 
 TEST_CASE("values: durations carry a unit and stay in range") {

@@ -26,6 +26,8 @@ constexpr std::array targets{
     Target{"notification", fuzz::notification},
     Target{"route_refresh", fuzz::route_refresh},
     Target{"readyz", fuzz::readyz},
+    Target{"json_answer", fuzz::json_answer},
+    Target{"metrics_page", fuzz::metrics_page},
 };
 
 Bytes read(const std::filesystem::path& path) {

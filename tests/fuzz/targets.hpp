@@ -16,6 +16,8 @@ void update(ByteView input);
 void notification(ByteView input);
 void route_refresh(ByteView input);
 void readyz(ByteView input);
+void json_answer(ByteView input);
+void metrics_page(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);

@@ -26,6 +26,7 @@ enum class FieldKind : std::uint8_t {
     boolean,
     integer,
     integer_list,
+    number,  ///< decimal, of at most 15 digits before the point
     duration,
     endpoint,
     absolute_path,
@@ -49,7 +50,7 @@ struct FieldValue;
 using FieldMap = std::map<std::string, FieldValue, std::less<>>;
 struct FieldValue {
     std::variant<std::string, std::vector<std::string>, bool, std::int64_t,
-                 std::vector<std::int64_t>, Duration, Endpoint, FieldMap>
+                 std::vector<std::int64_t>, double, Duration, Endpoint, FieldMap>
         value;
 
     friend bool operator==(const FieldValue&, const FieldValue&) = default;
