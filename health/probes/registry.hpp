@@ -6,11 +6,12 @@
 namespace swerve::health {
 
 [[nodiscard]] ProbeType address_probe();
+[[nodiscard]] ProbeType cilium_probe();
 [[nodiscard]] ProbeType consul_probe();
 [[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType file_probe();
-[[nodiscard]] ProbeType http_json_probe();
 [[nodiscard]] ProbeType http_probe();
+[[nodiscard]] ProbeType http_json_probe();
 [[nodiscard]] ProbeType kubernetes_probe();
 [[nodiscard]] ProbeType link_probe();
 [[nodiscard]] ProbeType metric_probe();
