@@ -48,6 +48,15 @@ Outcome refused(const HttpAnswer& answer, bool secret) {
     return out;
 }
 
+std::string api_caveat(const FieldMap& values, std::string_view general) {
+    const auto* tls = get<FieldMap>(values, "tls");
+    const auto* insecure = tls == nullptr ? nullptr : get<bool>(*tls, "insecure");
+    if (insecure != nullptr && *insecure) {
+        return "the certificate is not verified, so any server passes for this one";
+    }
+    return std::string{general};
+}
+
 std::string url_target(const FieldMap& values) {
     const auto* url = get<std::string>(values, "url");
     return url == nullptr ? "" : *url;

@@ -26,6 +26,9 @@ namespace swerve::health {
 /// given a `secret`.
 [[nodiscard]] Outcome refused(const HttpAnswer& answer, bool secret);
 
+/// ProbeType::caveat of a probe with the group `tls`: `general`, unless any server would pass.
+[[nodiscard]] std::string api_caveat(const FieldMap& values, std::string_view general);
+
 /// ProbeType::target of a probe with a url.
 [[nodiscard]] std::string url_target(const FieldMap& values);
 

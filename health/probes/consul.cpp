@@ -142,8 +142,9 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
 }
 
 std::string caveat(const FieldMap& values) {
-    if (get<std::string>(values, "service") != nullptr) return "";
-    return "a leader says nothing of the services that Consul knows";
+    const bool has_service = get<std::string>(values, "service") != nullptr;
+    return api_caveat(values,
+                      has_service ? "" : "a leader says nothing of the services that Consul knows");
 }
 
 }  // namespace

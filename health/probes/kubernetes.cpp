@@ -70,8 +70,8 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
     return std::make_unique<KubernetesProbe>(std::move(*server));
 }
 
-std::string caveat(const FieldMap& /*values*/) {
-    return "the pods keep serving while the API server is down";
+std::string caveat(const FieldMap& values) {
+    return api_caveat(values, "the pods keep serving while the API server is down");
 }
 
 }  // namespace

@@ -122,8 +122,9 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
                                         is_set(values, "performance_standby_ok"));
 }
 
-std::string caveat(const FieldMap& /*values*/) {
-    return "a service that keeps the secrets it has read lives on while Vault is sealed";
+std::string caveat(const FieldMap& values) {
+    return api_caveat(
+        values, "a service that keeps the secrets it has read lives on while Vault is sealed");
 }
 
 }  // namespace

@@ -93,4 +93,12 @@ TEST_CASE("vault: the path is the probe's, behind that of a proxy") {
     CHECK(fault_of("vault", {{"url", text("http://vault.example/")}}).starts_with("url: "));
 }
 
+TEST_CASE("vault: explain says that a certificate is not verified") {
+    const ProbeType& type = *find_probe_type("vault");
+    FieldMap values{{"url", text("https://192.0.2.31:8200")}};
+    CHECK(type.caveat(values).starts_with("a service that keeps the secrets"));
+    values["tls"] = {FieldMap{{"insecure", {true}}}};
+    CHECK(type.caveat(values).starts_with("the certificate is not verified"));
+}
+
 TEST_CASE("vault: hostile servers") { survives_hostile_servers("vault", ""); }
