@@ -1,7 +1,7 @@
 """The real swerved, from outside: wire faults, hostile neighbors, stop, control socket, listeners."""
 
-import json
 import contextlib
+import json
 import pathlib
 import signal
 import socket
