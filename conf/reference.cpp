@@ -29,7 +29,7 @@ once, one line each, as `file:line:column: key: what is wrong (hint: what to do)
 - A key of a later version is refused with "not in this version".
 
 Examples: [minimal.yaml](../conf/examples/minimal.yaml), [site.yaml](../conf/examples/site.yaml),
-[collector.yaml](../conf/examples/collector.yaml).
+[collector.yaml](../conf/examples/collector.yaml); of each probe in [checks](checks.md).
 )";
 
 /// DESIGN.md §4.13.
@@ -90,7 +90,7 @@ smaller of `fall` and `window.failures`, of one check it is:
 | failure | worst case |
 | --- | --- |
 | `fails_fast`: every request fails at once | interval + (n − 1) × fast_interval |
-| `hangs`: no request is answered | interval + timeout + (n − 1) × the larger of fast_interval and timeout; no bound for a probe that asks the service for no answer: all but `http`, `exec` and `tcp` with `expect` |
+| `hangs`: no request is answered | interval + timeout + (n − 1) × the larger of fast_interval and timeout; no bound for a probe that asks the service for no answer, as `process`, `link`, or `tcp` without `expect` |
 | `alternates`: every second request fails | 2 × interval + 2 × (window.failures − 1) × fast_interval; with `fall: 1` 2 × interval; no bound if `window.of` holds too few results |
 | `event`: something tells of it between attempts | trusted: nothing; to be confirmed: 10 ms + timeout |
 | `daemon_dies`: swerved ends without a word | nothing: the kernel closes the sessions; with `graceful_restart` its restart time |

@@ -40,8 +40,11 @@ Result<boost::json::value, Outcome> json_answer(const HttpAnswer& answer, std::s
 
 Outcome refused(const HttpAnswer& answer, bool secret) {
     static constexpr std::array<std::int64_t, 1> expected{200};
+    // Where a redirect leads to may repeat the secret as well.
+    if (secret) {
+        return wrong_status({.status = answer.status, .location = {}, .body = {}}, expected);
+    }
     Outcome out = wrong_status(answer, expected);
-    if (secret) return out;
     const std::string_view body = answer.body;
     const std::string_view line = body.substr(0, body.find_first_of("\r\n"));
     if (!line.empty()) out.reason += ", it says " + quoted(line);

@@ -92,6 +92,10 @@ TEST_CASE("consul: the token goes into its header and into no reason") {
         CHECK(outcome.result == (status == 500 ? ProbeResult::fail : ProbeResult::unknown));
         CHECK((outcome.reason + said).find("s33cr3t") == std::string::npos);
     }
+    Server redirecting(loop, says("HTTP/1.1 302 Found\r\nLocation: /?token=b1gs33cr3t-token\r\n"
+                                  "Content-Length: 0\r\n\r\n"));
+    values["url"] = text("http://" + redirecting.endpoint().to_string());
+    CHECK(loop.attempt("consul", values).reason == "HTTP 302 instead of 200");
     values["token_file"] = text(dir.file("missing"));
     const Outcome outcome = loop.attempt("consul", values);
     CHECK(outcome.result == ProbeResult::unknown);
