@@ -43,6 +43,7 @@ checks:
   kubernetes: {{kubernetes: {{url: "{url}", token_file: {directory}/kubernetes.token}}, {timing}}}
   gone: {{http: {{url: "{url}/gone", token_file: {directory}/no-such.token}}, {timing}}}
   open: {{http: {{url: "{url}/open", token_file: {directory}/open.token}}, {timing}}}
+  limits: {{exec: {{argv: [/bin/sh, -c, "echo core files of $(ulimit -Hc)"]}}, scope: local, effect: alarm, timeout: 1s}}
 """
 TIMING = "interval: 100ms, fast_interval: 50ms, timeout: 80ms, scope: shared, effect: alarm"
 NAMES = ("basic", "basic-wrong", "bearer", "consul", "kubernetes", "gone", "open")
@@ -227,6 +228,9 @@ class Secrets(unittest.TestCase):
         line = next(each for each in limits.splitlines() if each.startswith("Max core file size"))
         self.assertEqual(line.split()[4:6], ["0", "0"])
         self.assertEqual((process / "status").stat().st_uid, 0)
+        # Nor does that of the programs that it runs.
+        ran = lambda: self.daemon.control.get("/v1/checks/limits")["checks"][0]["last"]
+        wait_until(lambda: ran() and "core files of 0" in ran()["reason"], 10.0, "a program says its limit")
         # It lives on as it is: it counts its own descriptors and memory, and is asked for them.
         self.assertIn("process_open_fds", self.fetch("/metrics"))
 
