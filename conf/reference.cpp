@@ -3,6 +3,7 @@
 
 #include "conf/reader.hpp"
 #include "conf/schema.hpp"
+#include "conf/tables.hpp"
 #include "swerve/conf/load.hpp"
 
 namespace swerve::conf {
@@ -28,7 +29,7 @@ once, one line each, as `file:line:column: key: what is wrong (hint: what to do)
 - A key of a later version is refused with "not in this version".
 
 Examples: [minimal.yaml](../conf/examples/minimal.yaml), [site.yaml](../conf/examples/site.yaml),
-[collector.yaml](../conf/examples/collector.yaml).
+[collector.yaml](../conf/examples/collector.yaml); of each probe in [checks](checks.md).
 )";
 
 /// DESIGN.md §4.13.
@@ -89,7 +90,7 @@ smaller of `fall` and `window.failures`, of one check it is:
 | failure | worst case |
 | --- | --- |
 | `fails_fast`: every request fails at once | interval + (n − 1) × fast_interval |
-| `hangs`: no request is answered | interval + timeout + (n − 1) × the larger of fast_interval and timeout; no bound for a probe that asks the service for no answer: all but `http`, `exec` and `tcp` with `expect` |
+| `hangs`: no request is answered | interval + timeout + (n − 1) × the larger of fast_interval and timeout; no bound for a probe that asks the service for no answer, as `process`, `link`, or `tcp` without `expect` |
 | `alternates`: every second request fails | 2 × interval + 2 × (window.failures − 1) × fast_interval; with `fall: 1` 2 × interval; no bound if `window.of` holds too few results |
 | `event`: something tells of it between attempts | trusted: nothing; to be confirmed: 10 ms + timeout |
 | `daemon_dies`: swerved ends without a word | nothing: the kernel closes the sessions; with `graceful_restart` its restart time |
@@ -107,29 +108,6 @@ A configuration is refused when `rto` cannot be kept for `fails_fast` and `hangs
 there is a warning. `swervectl rto` prints the table, with the hold times that were negotiated.
 )";
 
-/// A bar would end the cell of a table.
-std::string cell(std::string_view text) {
-    std::string out;
-    for (const char c : text) out += c == '|' ? std::string{"\\|"} : std::string{c};
-    return out;
-}
-
-/// `parent` may be left out as a whole; empty where there is none.
-std::string default_of(const Key& key, const std::string& parent) {
-    if (key.required) return parent.empty() ? "required" : "required within `" + parent + "`";
-    if (!key.fallback.empty()) return "`" + std::string{key.fallback} + "`";
-    return std::string{key.otherwise};
-}
-
-std::string type_of(const Key& key) { return (key.list ? "list of " : "") + describe(key); }
-
-std::string row(const std::string& name, const Key& key, const std::string& parent) {
-    return "| `" + name + "` | " + cell(type_of(key)) + " | " + cell(default_of(key, parent)) +
-           " | " + cell(key.help) + " |\n";
-}
-
-constexpr std::string_view head = "\n| key | value | default | |\n| --- | --- | --- | --- |\n";
-
 std::string rows(std::span<const Key> keys, const std::string& parent) {
     std::string out;
     for (const Key& key : keys) {
@@ -138,21 +116,7 @@ std::string rows(std::span<const Key> keys, const std::string& parent) {
         if (key.type == Type::map) {
             out += rows(key.members, name);
         } else {
-            out += row(name, key, parent);
-        }
-    }
-    return out;
-}
-
-std::string field_rows(std::span<const health::Field> fields, const std::string& parent) {
-    const std::vector<Key> keys = keys_of(fields);
-    std::string out;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-        const std::string name = parent + "." + std::string{keys[i].name};
-        if (keys[i].type == Type::map) {
-            out += field_rows(fields[i].members, name);
-        } else {
-            out += row(name, keys[i], {});
+            out += table_row(name, key, parent);
         }
     }
     return out;
@@ -184,7 +148,7 @@ std::string probes() {
         out +=
             type.has_events({}) ? "\nIt sees events between attempts: `on_event` applies.\n" : "";
         out += type.asks_scope ? "\nNothing tells what it looks at: `scope` must be given.\n" : "";
-        out += std::string{head} + field_rows(type.fields, std::string{type.name});
+        out += field_table(type.fields, std::string{type.name});
     }
     out += "\nNot in this version:";
     for (const std::string_view name : later_probes()) out += " `" + std::string{name} + "`";
@@ -195,12 +159,12 @@ std::string probes() {
 
 std::string reference() {
     std::string out{introduction};
-    out += "\n## The file\n" + std::string{head} + rows(schema(), {}) + later_words(schema());
+    out += "\n## The file\n" + std::string{table_head} + rows(schema(), {}) + later_words(schema());
     for (const Key& key : schema()) {
         if (key.type != Type::named_maps) continue;
         const std::string name{key.name};
         out += "\n## `" + name + ".NAME`\n\n" + std::string{key.help} + "\n";
-        if (!key.members.empty()) out += std::string{head} + rows(key.members, {});
+        if (!key.members.empty()) out += std::string{table_head} + rows(key.members, {});
         out += later_words(key.members);
         if (name == "checks") out += probes();
         if (name == "services") out += std::string{judgement} + std::string{merging};

@@ -7,11 +7,14 @@ namespace swerve::health {
 
 [[nodiscard]] ProbeType address_probe();
 [[nodiscard]] ProbeType ceph_probe();
+[[nodiscard]] ProbeType cilium_probe();
+[[nodiscard]] ProbeType consul_probe();
 [[nodiscard]] ProbeType etcd_probe();
 [[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType file_probe();
 [[nodiscard]] ProbeType http_probe();
 [[nodiscard]] ProbeType http_json_probe();
+[[nodiscard]] ProbeType kubernetes_probe();
 [[nodiscard]] ProbeType link_probe();
 [[nodiscard]] ProbeType metric_probe();
 [[nodiscard]] ProbeType process_probe();
@@ -20,5 +23,6 @@ namespace swerve::health {
 [[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();
 [[nodiscard]] ProbeType tls_probe();
+[[nodiscard]] ProbeType vault_probe();
 
 }  // namespace swerve::health

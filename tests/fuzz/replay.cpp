@@ -25,6 +25,7 @@ constexpr std::array targets{
     Target{"update", fuzz::update},
     Target{"notification", fuzz::notification},
     Target{"route_refresh", fuzz::route_refresh},
+    Target{"readyz", fuzz::readyz},
     Target{"json_answer", fuzz::json_answer},
     Target{"metrics_page", fuzz::metrics_page},
     Target{"rabbitmq", fuzz::rabbitmq},

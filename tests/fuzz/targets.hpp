@@ -15,6 +15,7 @@ void capability(ByteView input);
 void update(ByteView input);
 void notification(ByteView input);
 void route_refresh(ByteView input);
+void readyz(ByteView input);
 void json_answer(ByteView input);
 void metrics_page(ByteView input);
 void rabbitmq(ByteView input);

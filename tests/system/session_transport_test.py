@@ -81,9 +81,6 @@ class Flood(Speaker):
         status = pathlib.Path(f"/proc/{self.daemon.process.pid}/status").read_text(encoding="ascii")
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
-    def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.daemon.process.pid}/fd"))
-
     def flood(self, local: str):
         for _ in range(FLOOD):
             with socket.socket() as caller:

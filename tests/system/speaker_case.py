@@ -5,6 +5,7 @@ import pathlib
 import signal
 import sys
 import unittest
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools" / "lab"), str(ROOT / "tests" / "support")]
@@ -94,6 +95,12 @@ class Speaker(unittest.TestCase):
 
     def neighbor(self, name: str) -> dict:
         return self.daemon.control.get("/v1/neighbors/" + name)["neighbors"][0]
+
+    def descriptors(self) -> int:
+        """How many it has open, as it says itself: its /proc/PID/fd is for root alone."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        return int(float(next(line for line in lines if line.startswith("process_open_fds ")).split()[1]))
 
     def event_texts(self, word: str) -> list:
         return [e["text"] for e in self.daemon.control.get("/v1/events")["events"] if word in e["text"]]

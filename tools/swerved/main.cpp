@@ -12,6 +12,7 @@
 
 #include "daemon/descriptor_sink.hpp"
 #include "daemon/run.hpp"
+#include "daemon/secrecy.hpp"
 #include "swerve/conf/load.hpp"
 
 namespace {
@@ -71,6 +72,11 @@ int main(int argc, char** argv) {
         ->capture_default_str();
     try {
         app.parse(argc, argv);
+        // The configuration brings the first secrets.
+        if (const auto fault = swerve::daemon::forbid_core_dumps()) {
+            std::fprintf(stderr, "swerved: %s\n", fault->c_str());
+            return EXIT_FAILURE;
+        }
         return start(arguments);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? EXIT_SUCCESS : exit_usage;

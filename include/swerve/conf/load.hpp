@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "swerve/base/result.hpp"
 #include "swerve/conf/config.hpp"
@@ -28,5 +30,10 @@ inline constexpr std::size_t max_diagnostics = 100;     ///< then "and N more"
 
 /// The reference of all keys as Markdown, made from the schema table and the probe registry.
 [[nodiscard]] std::string reference();
+
+/// The page of the checks: each probe with its keys, what it passes for, and its example. `example`
+/// gives the text of conf/examples/checks/PROBE.yaml, empty where there is none.
+[[nodiscard]] std::string checks_page(
+    const std::function<std::string(std::string_view probe)>& example);
 
 }  // namespace swerve::conf
