@@ -7,8 +7,9 @@ namespace swerve::health {
 
 std::span<const ProbeType> probe_types() {
     static const std::array types{
-        address_probe(), exec_probe(),  file_probe(),    http_probe(), link_probe(),
-        process_probe(), route_probe(), systemd_probe(), tcp_probe(),
+        address_probe(), clock_probe(), disk_probe(),    dns_probe(),  exec_probe(),
+        file_probe(),    http_probe(),  icmp_probe(),    link_probe(), pressure_probe(),
+        process_probe(), route_probe(), systemd_probe(), tcp_probe(),  udp_probe(),
     };
     return types;
 }

@@ -6,13 +6,19 @@
 namespace swerve::health {
 
 [[nodiscard]] ProbeType address_probe();
+[[nodiscard]] ProbeType clock_probe();
+[[nodiscard]] ProbeType disk_probe();
+[[nodiscard]] ProbeType dns_probe();
 [[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType file_probe();
 [[nodiscard]] ProbeType http_probe();
+[[nodiscard]] ProbeType icmp_probe();
 [[nodiscard]] ProbeType link_probe();
+[[nodiscard]] ProbeType pressure_probe();
 [[nodiscard]] ProbeType process_probe();
 [[nodiscard]] ProbeType route_probe();
 [[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();
+[[nodiscard]] ProbeType udp_probe();
 
 }  // namespace swerve::health
