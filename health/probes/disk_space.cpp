@@ -29,18 +29,18 @@ std::uint64_t percent_of(std::uint64_t part, std::uint64_t whole) {
 
 std::string DiskMarks::look(const DiskSpace& space) {
     std::string out;
-    if (free && free->look(space.free)) {
-        add(out, size_text(space.free) + " free instead of at least " + size_text(free->wanted()));
+    if (const auto wanted = free ? free->look(space.free) : std::nullopt) {
+        add(out, size_text(space.free) + " free instead of at least " + size_text(*wanted));
     }
     const std::uint64_t share = percent_of(space.free, space.size);
-    if (free_percent && free_percent->look(share)) {
-        add(out, std::to_string(share) + " % free instead of at least " +
-                     std::to_string(free_percent->wanted()) + " %");
+    if (const auto wanted = free_percent ? free_percent->look(share) : std::nullopt) {
+        add(out, std::to_string(share) + " % free instead of at least " + std::to_string(*wanted) +
+                     " %");
     }
     const std::uint64_t inodes = percent_of(space.free_inodes, space.inodes);
-    if (inodes_percent && inodes_percent->look(inodes)) {
+    if (const auto wanted = inodes_percent ? inodes_percent->look(inodes) : std::nullopt) {
         add(out, std::to_string(inodes) + " % of the inodes free instead of at least " +
-                     std::to_string(inodes_percent->wanted()) + " %");
+                     std::to_string(*wanted) + " %");
     }
     return out;
 }

@@ -23,12 +23,12 @@ public:
     /// `leave` is at least `enter`.
     LowMark(std::uint64_t enter, std::uint64_t leave) : enter_(enter), leave_(leave) {}
 
-    /// What the value must reach now.
-    [[nodiscard]] std::uint64_t wanted() const { return low_ ? leave_ : enter_; }
-    /// Whether it is low, with this value.
-    bool look(std::uint64_t value) {
-        low_ = value < wanted();
-        return low_;
+    /// What the value had to reach and does not; nothing if it does.
+    std::optional<std::uint64_t> look(std::uint64_t value) {
+        const std::uint64_t wanted = low_ ? leave_ : enter_;
+        low_ = value < wanted;
+        if (!low_) return std::nullopt;
+        return wanted;
     }
 
 private:

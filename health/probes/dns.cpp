@@ -152,9 +152,9 @@ private:
                                                  std::string& foreign) const;
     [[nodiscard]] Outcome judge(const dns::Answer& answer) const;
     [[nodiscard]] std::string missing(const dns::Answer& answer) const;
-    [[nodiscard]] Outcome only_foreign(const std::string& foreign) const {
-        return failed(std::to_string(foreign_limit) + " messages from " + server_ +
-                      " are no answers to the question" + foreign);
+    [[nodiscard]] Outcome only_foreign(int count, const std::string& foreign) const {
+        return failed("none of " + std::to_string(count) + " messages from " + server_ +
+                      " answers the question" + foreign);
     }
 
     Settings settings_;
@@ -185,7 +185,7 @@ asio::awaitable<Outcome> DnsProbe::ask_over_udp(const ProbeContext& context, Ran
             co_return std::move(*outcome);
         }
     }
-    co_return only_foreign(foreign);
+    co_return only_foreign(foreign_limit, foreign);
 }
 
 asio::awaitable<Outcome> DnsProbe::ask_over_tcp(const ProbeContext& context, Random& random) {
@@ -210,9 +210,10 @@ asio::awaitable<Outcome> DnsProbe::converse(const ProbeContext& context, tcp::so
     step(context, "asked " + server_ + " over TCP");
     std::string foreign;
     std::size_t taken = 0;
-    for (int i = 0; i < foreign_limit && taken < answer_limit; ++i) {
+    int count = 0;
+    for (; count < foreign_limit && taken < answer_limit; ++count) {
         std::array<std::uint8_t, 2> prefix{};
-        const auto [cut_off, count] =
+        const auto [cut_off, read] =
             co_await asio::async_read(socket, asio::buffer(prefix), as_result);
         if (cut_off == asio::error::eof) {
             co_return failed(server_ + " closed without an answer" + foreign);
@@ -235,7 +236,7 @@ asio::awaitable<Outcome> DnsProbe::converse(const ProbeContext& context, tcp::so
             co_return std::move(*outcome);
         }
     }
-    co_return only_foreign(foreign);
+    co_return only_foreign(count, foreign);
 }
 
 std::optional<Outcome> DnsProbe::look_at(const ProbeContext& context, const dns::Query& query,

@@ -1,9 +1,8 @@
 // Asks a host for an echo.
 
-#include <linux/icmp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
-
+#include <netinet/ip_icmp.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -59,8 +58,11 @@ error_code last_error() { return {errno, boost::system::system_category()}; }
 /// A raw socket that hears nothing but echo replies.
 void hear_replies_only(int socket, Family family) {
     if (family == Family::ipv4) {
-        const ::icmp_filter filter{~(1U << ICMP_ECHOREPLY)};
-        ::setsockopt(socket, SOL_RAW, ICMP_FILTER, &filter, sizeof filter);
+        // ICMP_FILTER of <linux/icmp.h>, which does not stand beside the C library's headers: the
+        // types whose bits are set are not heard.
+        constexpr int filter_option = 1;
+        const std::uint32_t unheard = ~(1U << unsigned{ICMP_ECHOREPLY});
+        ::setsockopt(socket, SOL_RAW, filter_option, &unheard, sizeof unheard);
     } else {
         ::icmp6_filter filter{};
         ICMP6_FILTER_SETBLOCKALL(&filter);

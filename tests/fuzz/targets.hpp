@@ -15,6 +15,9 @@ void capability(ByteView input);
 void update(ByteView input);
 void notification(ByteView input);
 void route_refresh(ByteView input);
+void dns_message(ByteView input);
+void echo_message(ByteView input);
+void pressure(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);
