@@ -184,8 +184,9 @@ TEST_CASE("dns message: pointers that lead in a circle, ahead, or through a hund
     CHECK(with_owner({0x40, 0}) == "the name of a record");
     CHECK(with_owner({0x80, 0}) == "the name of a record");
 
-    // A chain of pointers in the data of a record before, each to the one before it.
-    for (const int pointers : {125, 126}) {
+    // A chain of pointers in the data of a record before, each to the one before it: 127 in all,
+    // and one more.
+    for (const int pointers : {126, 127}) {
         Bytes message = reply(query, 0x8400, 2);
         Bytes chain{0};
         const std::size_t begin = message.size() + 12;
@@ -201,10 +202,7 @@ TEST_CASE("dns message: pointers that lead in a circle, ahead, or through a hund
             {1, 'a', static_cast<std::uint8_t>(0xc0U | before >> 8U),
              static_cast<std::uint8_t>(before & 0xffU)},
             type_a, {192, 0, 2, 1});
-        CHECK(fault(query, message) == "none");
-        Bytes one_more = message;
-        add(one_more, asked, type_a, {192, 0, 2, 1});
-        CHECK(fault(query, one_more) == "none");
+        CHECK(fault(query, message) == (pointers == 126 ? "none" : "the name of a record"));
     }
     // A name that grows with every label it points back to ends at 255 octets.
     Bytes grown = reply(query, 0x8400, 2);
