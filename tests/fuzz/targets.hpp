@@ -21,6 +21,9 @@ void metrics_page(ByteView input);
 void rabbitmq(ByteView input);
 void etcd(ByteView input);
 void ceph(ByteView input);
+void dns_message(ByteView input);
+void echo_message(ByteView input);
+void pressure(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);
