@@ -7,8 +7,9 @@ namespace swerve::health {
 
 std::span<const ProbeType> probe_types() {
     static const std::array types{
-        address_probe(), exec_probe(),  file_probe(),    http_probe(), link_probe(),
-        process_probe(), route_probe(), systemd_probe(), tcp_probe(),
+        address_probe(), exec_probe(),     file_probe(),    grpc_probe(),
+        http_probe(),    link_probe(),     process_probe(), redis_probe(),
+        route_probe(),   sentinel_probe(), systemd_probe(), tcp_probe(),
     };
     return types;
 }

@@ -8,10 +8,13 @@ namespace swerve::health {
 [[nodiscard]] ProbeType address_probe();
 [[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType file_probe();
+[[nodiscard]] ProbeType grpc_probe();
 [[nodiscard]] ProbeType http_probe();
 [[nodiscard]] ProbeType link_probe();
 [[nodiscard]] ProbeType process_probe();
+[[nodiscard]] ProbeType redis_probe();
 [[nodiscard]] ProbeType route_probe();
+[[nodiscard]] ProbeType sentinel_probe();
 [[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();
 
