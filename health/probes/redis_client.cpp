@@ -113,9 +113,11 @@ asio::awaitable<Result<RespValue, Outcome>> RedisTalk::ask(std::vector<std::stri
         }
         auto answer = reader_.take({piece.data(), received.count});
         if (!answer) {
-            const std::string what = secret_.empty() ? answer.error() : said(answer.error());
-            co_return fail(unsure(target_.to_string() + " answers " + name +
-                                  " with what cannot be read: " + what));
+            std::string reason = target_.to_string() + " answers " + name +
+                                 " with what cannot be read: " + answer.error();
+            // A part of a secret that the server repeats would not be known as one.
+            if (secret_.empty()) reason += " in " + said({piece.data(), received.count});
+            co_return fail(unsure(std::move(reason)));
         }
         if (!*answer) continue;
         if ((*answer)->kind == RespValue::Kind::error) {

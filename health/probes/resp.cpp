@@ -4,8 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include "swerve/base/escape.hpp"
-
 namespace swerve::health {
 namespace {
 
@@ -20,9 +18,10 @@ std::optional<std::int64_t> number(std::string_view text) {
     return out;
 }
 
-std::unexpected<std::string> not_resp(std::string_view text) {
-    return fail("'" + escape(text, 32) + "' is not RESP");
-}
+/// The octets themselves are not told: they may hold a secret that the server repeats.
+std::unexpected<std::string> not_resp() { return fail(std::string{"no RESP"}); }
+
+bool is_kind(char octet) { return std::string_view{"+-:$*"}.contains(octet); }
 
 }  // namespace
 
@@ -51,20 +50,21 @@ Result<std::optional<RespValue>, std::string> RespReader::take(std::string_view 
 }
 
 RespReader::Step RespReader::step() {
+    // What never was RESP need not be waited for to end.
+    if (at_ < octets_.size() && !is_kind(octets_[at_])) return not_resp();
     const std::size_t end = octets_.find(line_end, scanned_);
-    if (end == std::string::npos || end - at_ > line_limit) {
+    if (end != std::string::npos && end - at_ > line_limit) {
+        return fail("a line longer than 1 KiB");
+    }
+    if (end == std::string::npos) {
         // The first half of an end of line may be there.
         scanned_ = std::max(at_, octets_.size() - std::min<std::size_t>(octets_.size(), 1));
-        const std::string_view begun = std::string_view{octets_}.substr(at_);
-        if (begun.size() > line_limit) return fail("a line longer than 1 KiB");
-        // What never was RESP need not be waited for to end.
-        if (!begun.empty() && !std::string_view{"+-:$*"}.contains(begun[0])) return not_resp(begun);
+        if (octets_.size() - at_ > line_limit + 1) return fail("a line longer than 1 KiB");
         return std::nullopt;
     }
     const std::string_view line = std::string_view{octets_}.substr(at_, end - at_);
     at_ = scanned_ = end + line_end.size();
     progressed_ = true;
-    if (line.empty()) return fail("an empty line");
     if (++values_ > value_limit)
         return fail("more than " + std::to_string(value_limit) + " values");
     const std::string_view rest = line.substr(1);
@@ -85,12 +85,12 @@ RespReader::Step RespReader::step() {
         default:
             break;
     }
-    return not_resp(line);
+    return not_resp();
 }
 
 RespReader::Step RespReader::begin_bulk(std::string_view length) {
     const auto octets = number(length);
-    if (!octets || *octets < -1) return not_resp("$" + std::string{length});
+    if (!octets || *octets < -1) return not_resp();
     if (*octets == -1) return RespValue{};
     if (std::cmp_greater(*octets, octet_limit)) {
         return fail("a text of " + std::to_string(*octets) + " octets");
@@ -113,7 +113,7 @@ RespReader::Step RespReader::bulk() {
 
 RespReader::Step RespReader::begin_array(std::string_view count) {
     const auto wanted = number(count);
-    if (!wanted || *wanted < -1) return not_resp("*" + std::string{count});
+    if (!wanted || *wanted < -1) return not_resp();
     if (*wanted == -1) return RespValue{};
     if (std::cmp_greater(*wanted, value_limit)) {
         return fail("an array of " + std::to_string(*wanted) + " values");

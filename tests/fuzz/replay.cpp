@@ -25,6 +25,10 @@ constexpr std::array targets{
     Target{"update", fuzz::update},
     Target{"notification", fuzz::notification},
     Target{"route_refresh", fuzz::route_refresh},
+    Target{"resp", fuzz::resp},
+    Target{"redis_replication", fuzz::redis_replication},
+    Target{"grpc_call", fuzz::grpc_call},
+    Target{"grpc_health", fuzz::grpc_health},
 };
 
 Bytes read(const std::filesystem::path& path) {

@@ -15,6 +15,10 @@ void capability(ByteView input);
 void update(ByteView input);
 void notification(ByteView input);
 void route_refresh(ByteView input);
+void resp(ByteView input);
+void redis_replication(ByteView input);
+void grpc_call(ByteView input);
+void grpc_health(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);

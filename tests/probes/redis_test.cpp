@@ -251,7 +251,7 @@ TEST_CASE("redis: a stand-in whose replica says odd things") {
 }
 
 TEST_CASE("redis: hostile stand-ins") {
-    CHECK(judged({}).reason.find(" closed without an answer to PING") != std::string::npos);
+    CHECK(judged({""}).reason.find(" closed without an answer to PING") != std::string::npos);
     CHECK(judged({"+PONG\r\n"}).result == ProbeResult::fail);
     CHECK(judged({"+PONG\r\n+PONG\r\n"}).reason.ends_with(" says more than it was asked"));
     Outcome outcome = judged({"HTTP/1.1 400 Bad Request\r\n\r\n"});
@@ -294,6 +294,7 @@ TEST_CASE("redis: a secret that a server repeats is not told") {
         {"-ERR unknown command `AUTH`, " + echo + "\r\n"},
         {"-BUSY " + echo + "\r\n"},
         {std::string{secret} + "\r\n"},
+        {"+OK\r\n", std::string{secret.substr(0, 10)}},
         {"+OK\r\n", "-WEIRD " + echo + "\r\n"},
         {"+OK\r\n", "+" + echo + "\r\n"},
         {"+OK\r\n", "+PONG\r\n", "-NOPERM " + echo + "\r\n"},

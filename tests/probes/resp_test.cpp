@@ -86,14 +86,12 @@ TEST_CASE("resp: what has not ended") {
 }
 
 TEST_CASE("resp: what is none") {
-    CHECK(read("HTTP/1.1 400 Bad Request\r\n").starts_with("fault: '"));
-    CHECK(read("\r\n") == "fault: '\\x0d' is not RESP");
-    CHECK(read(std::string("\0\0\0", 3)) == "fault: '\\x00' is not RESP");
-    CHECK(read(":\r\n") == "fault: ':' is not RESP");
-    CHECK(read(":1x\r\n") == "fault: ':1x' is not RESP");
-    CHECK(read(":99999999999999999999\r\n") == "fault: ':99999999999999999999' is not RESP");
-    CHECK(read("$-2\r\n") == "fault: '$-2' is not RESP");
-    CHECK(read("*-2\r\n") == "fault: '*-2' is not RESP");
+    for (const std::string_view text :
+         {"HTTP/1.1 400 Bad Request\r\n", "\r\n", "\xff", ":\r\n", ":1x\r\n", "$-2\r\n", "$x\r\n",
+          "*-2\r\n", "*\r\n", ":99999999999999999999\r\n", "$99999999999999999999\r\n"}) {
+        CHECK(read(text) == "fault: no RESP");
+    }
+    CHECK(read(std::string("\0\0\0", 3)) == "fault: no RESP");
     CHECK(read("$1\r\nab\r\n") == "fault: a text without its end");
 }
 
@@ -150,7 +148,7 @@ TEST_CASE("redis: what INFO says of replication") {
 TEST_CASE("redis: INFO that lacks what counts") {
     CHECK(read_replication("").error() == "says no role: it may be a Sentinel");
     CHECK(read_replication("# role:master\r\n").error() == "says no role: it may be a Sentinel");
-    CHECK(read_replication("role:king\r\n").error() == "says role 'king'");
+    CHECK(read_replication("role:king\r\n").error() == "says a role that Redis has not");
     CHECK(read_replication("role:master\r\n").error() == "is a master without master_repl_offset");
     CHECK(read_replication("role:slave\r\n").error() == "is a replica without master_link_status");
     std::string many = "role:master\r\nmaster_repl_offset:1\r\n";
