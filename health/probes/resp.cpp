@@ -65,8 +65,9 @@ RespReader::Step RespReader::step() {
     const std::string_view line = std::string_view{octets_}.substr(at_, end - at_);
     at_ = scanned_ = end + line_end.size();
     progressed_ = true;
-    if (++values_ > value_limit)
+    if (++values_ > value_limit) {
         return fail("more than " + std::to_string(value_limit) + " values");
+    }
     const std::string_view rest = line.substr(1);
     switch (line[0]) {
         case '+':

@@ -339,13 +339,29 @@ TEST_CASE("grpc: hostile stand-ins") {
                "a header longer than 16 KiB");
     is_unknown(judged_endless(hello + frame(headers, 0, 1, grpc_header),
                               frame(continuation, 0, 1, field("x", "y"))),
-               "does not speak gRPC");
+               "CONTINUATION");
     is_unknown(judged_endless(hello, frame(settings, 0, 0, "")), "does not speak gRPC");
     is_unknown(judged_endless(hello, frame(ping, 0, 0, "12345678")), "does not speak gRPC");
     is_unknown(judged_endless(hello, frame(ping, 1, 0, "12345678")), "more than 64 KiB");
     is_unknown(
         judged_endless(hello + frame(headers, end_headers, 1, grpc_header), frame(data, 0, 1, "")),
         "more than 64 KiB");
+}
+
+TEST_CASE("grpc: a header as long as it may be, and an octet longer") {
+    // What each field counts for (RFC 9113 §6.5.2): 146 for those of an answer, 159 for each of
+    // these, and 66 for the two that fill up to 16 KiB.
+    std::string most = grpc_header;
+    for (int i = 0; i < 101; ++i) most += field("x", std::string(126, 'y'));
+    most += field("x", std::string(100, 'y'));
+    const auto with = [&](std::size_t last) {
+        return judged(hello +
+                      frame(headers, end_headers, 1, most + field("x", std::string(last, 'y'))) +
+                      frame(data, 0, 1, message("\x08\x01")) +
+                      frame(headers, end_headers | end_stream, 1, field("grpc-status", "0")));
+    };
+    CHECK(with(13).result == ProbeResult::pass);
+    CHECK(with(14).result == ProbeResult::unknown);
 }
 
 TEST_CASE("grpc: the messages of the health service") {
