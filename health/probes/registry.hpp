@@ -15,6 +15,7 @@ namespace swerve::health {
 [[nodiscard]] ProbeType etcd_probe();
 [[nodiscard]] ProbeType exec_probe();
 [[nodiscard]] ProbeType file_probe();
+[[nodiscard]] ProbeType grpc_probe();
 [[nodiscard]] ProbeType http_probe();
 [[nodiscard]] ProbeType http_json_probe();
 [[nodiscard]] ProbeType icmp_probe();
@@ -24,7 +25,9 @@ namespace swerve::health {
 [[nodiscard]] ProbeType pressure_probe();
 [[nodiscard]] ProbeType process_probe();
 [[nodiscard]] ProbeType rabbitmq_probe();
+[[nodiscard]] ProbeType redis_probe();
 [[nodiscard]] ProbeType route_probe();
+[[nodiscard]] ProbeType sentinel_probe();
 [[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();
 [[nodiscard]] ProbeType tls_probe();

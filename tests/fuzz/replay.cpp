@@ -31,6 +31,10 @@ constexpr std::array targets{
     Target{"rabbitmq", fuzz::rabbitmq},
     Target{"etcd", fuzz::etcd},
     Target{"ceph", fuzz::ceph},
+    Target{"resp", fuzz::resp},
+    Target{"redis_replication", fuzz::redis_replication},
+    Target{"grpc_call", fuzz::grpc_call},
+    Target{"grpc_health", fuzz::grpc_health},
 };
 
 Bytes read(const std::filesystem::path& path) {

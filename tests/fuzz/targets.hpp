@@ -24,6 +24,10 @@ void ceph(ByteView input);
 void dns_message(ByteView input);
 void echo_message(ByteView input);
 void pressure(ByteView input);
+void resp(ByteView input);
+void redis_replication(ByteView input);
+void grpc_call(ByteView input);
+void grpc_health(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);
