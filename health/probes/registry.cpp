@@ -8,7 +8,7 @@ namespace swerve::health {
 std::span<const ProbeType> probe_types() {
     static const std::array types{
         address_probe(), exec_probe(),  file_probe(),    http_probe(), link_probe(),
-        process_probe(), route_probe(), systemd_probe(), tcp_probe(),
+        process_probe(), route_probe(), systemd_probe(), tcp_probe(),  wireguard_probe(),
     };
     return types;
 }

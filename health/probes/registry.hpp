@@ -14,5 +14,6 @@ namespace swerve::health {
 [[nodiscard]] ProbeType route_probe();
 [[nodiscard]] ProbeType systemd_probe();
 [[nodiscard]] ProbeType tcp_probe();
+[[nodiscard]] ProbeType wireguard_probe();
 
 }  // namespace swerve::health

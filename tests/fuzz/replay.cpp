@@ -25,6 +25,8 @@ constexpr std::array targets{
     Target{"update", fuzz::update},
     Target{"notification", fuzz::notification},
     Target{"route_refresh", fuzz::route_refresh},
+    Target{"wireguard_netlink", fuzz::wireguard_netlink},
+    Target{"wireguard_text", fuzz::wireguard_text},
 };
 
 Bytes read(const std::filesystem::path& path) {
