@@ -50,8 +50,8 @@ bool for_each_attribute(Octets attributes, Each each) {
         if (header.nla_len < NLA_HDRLEN || header.nla_len > attributes.size()) return false;
         const Octets value = attributes.first(header.nla_len).subspan(NLA_HDRLEN);
         if (!each(static_cast<int>(header.nla_type & NLA_TYPE_MASK), value)) return false;
-        attributes =
-            attributes.subspan(std::min(attributes.size(), std::size_t{NLA_ALIGN(header.nla_len)}));
+        attributes = attributes.subspan(
+            std::min(attributes.size(), static_cast<std::size_t>(NLA_ALIGN(header.nla_len))));
     }
     return true;
 }
