@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/genetlink.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -14,15 +16,18 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "health/probes/netlink.hpp"
 #include "health/probes/wireguard_source.hpp"
 #include "tests/probes/support.hpp"
 
@@ -349,6 +354,21 @@ TEST_CASE("wireguard: stand-ins that close, hang, lie and never end") {
           "unknown: SOCKET: the answer is not one of WireGuard");
     CHECK(with(says_so(std::string(4096, 'x'), 1'000'000)) ==
           "unknown: SOCKET: the answer has a line of more than 512 octets");
+}
+
+TEST_CASE("wireguard: generic netlink, asked of the one family that every kernel has") {
+    std::vector<std::string> names;
+    const auto each = [&names](std::span<const std::byte> attributes) {
+        const auto name = attribute(attributes, CTRL_ATTR_FAMILY_NAME);
+        REQUIRE_FALSE(name.empty());
+        names.emplace_back(static_cast<const char*>(static_cast<const void*>(name.data())));
+    };
+    CHECK(dump_family("nlctrl", CTRL_CMD_GETFAMILY, {}, each) == 0);
+    CHECK(std::ranges::find(names, "nlctrl") != names.end());
+    names.clear();
+    CHECK(dump_family("swerve-none", 0, {}, each) == ENOENT);
+    CHECK(dump_family("nlctrl", 99, {}, each) == EOPNOTSUPP);
+    CHECK(names.empty());
 }
 
 TEST_CASE("wireguard: values that make no probe") {
