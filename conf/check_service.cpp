@@ -114,25 +114,31 @@ using Places = std::map<Prefix, Place>;
 void check_addresses(const Draft& draft, const Service& service, const Origin& origin, Places& seen,
                      Faults& faults) {
     const Subject subject{origin, faults};
-    if (!service.addresses || !subject.sound_throughout("addresses.add")) return;
-    if (service.addresses->add.empty()) {
+    if (!service.addresses) return;
+    const std::vector<Prefix>& readable = service.addresses->add;
+    if (subject.sound_throughout("addresses.add") && readable.empty()) {
         return subject.fault({"addresses", "add"}, "has no members");
     }
     const bool owned_known = Subject(draft.root, faults).sound_throughout("owned");
-    const YamlNode& list = *origin.node->find("addresses")->find("add");
-    for (std::size_t i = 0; i < service.addresses->add.size(); ++i) {
-        const Prefix& address = service.addresses->add[i];
-        const Place place = list.items[i].place;
+    const YamlNode* list = origin.node->find("addresses")->find("add");
+    auto address = readable.begin();
+    for (std::size_t i = 0; list != nullptr && i < list->items.size() && address != readable.end();
+         ++i) {
         const std::string path = origin.path + ".addresses.add[" + std::to_string(i) + "]";
+        // What could not be read has been told, and is not among the readable.
+        if (!faults.sound(path)) continue;
+        const Place place = list->items[i].place;
         const bool is_owned = std::ranges::any_of(
-            draft.config.owned, [&](const Prefix& owned) { return owned.contains(address); });
+            draft.config.owned, [&](const Prefix& owned) { return owned.contains(*address); });
         if (owned_known && !is_owned) {
-            faults.add(place, path, quote(address.to_string()) + " lies outside owned");
+            faults.add(place, path, quote(address->to_string()) + " lies outside owned");
         }
-        const auto [first, is_new] = seen.emplace(address, place);
-        if (is_new) continue;
-        faults.add(place, path, quote(address.to_string()) + " is given twice",
-                   "the first one is at " + faults.where(first->second));
+        const auto [first, is_new] = seen.emplace(*address, place);
+        if (!is_new) {
+            faults.add(place, path, quote(address->to_string()) + " is given twice",
+                       "the first one is at " + faults.where(first->second));
+        }
+        ++address;
     }
 }
 

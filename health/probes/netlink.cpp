@@ -1,8 +1,10 @@
 #include "health/probes/netlink.hpp"
 
+#include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <net/if.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -85,11 +87,12 @@ void for_each_message(std::span<const std::byte> chunk, Each each) {
     }
 }
 
-std::vector<std::byte> question(std::uint16_t type, std::span<const std::byte> request) {
+std::vector<std::byte> question(std::uint16_t type, std::span<const std::byte> request,
+                                unsigned flags = NLM_F_DUMP) {
     ::nlmsghdr header{};
     header.nlmsg_len = static_cast<std::uint32_t>(NLMSG_HDRLEN + request.size());
     header.nlmsg_type = type;
-    header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
     std::vector<std::byte> out(header.nlmsg_len);
     std::memcpy(out.data(), &header, sizeof header);
     std::ranges::copy(request, out.begin() + NLMSG_HDRLEN);
@@ -116,6 +119,41 @@ void take(std::span<const std::byte> chunk, Progress& progress,
         }
     });
 }
+
+/// A socket on which each question is answered whole before the next: the kernel makes each chunk
+/// while we read, so that none is waited for.
+class Conversation {
+public:
+    explicit Conversation(int protocol) : socket_(open_socket(protocol)), chunk_(chunk_size) {
+        if (socket_ < 0) broken_ = errno;
+    }
+    ~Conversation() {
+        if (socket_ >= 0) ::close(socket_);
+        // WireGuard tells its private keys, too.
+        ::explicit_bzero(chunk_.data(), chunk_.size());
+    }
+    Conversation(const Conversation&) = delete;
+    Conversation& operator=(const Conversation&) = delete;
+
+    /// An errno, EINTR if the table changed in the midst.
+    [[nodiscard]] int ask(const std::vector<std::byte>& asked,
+                          const std::function<void(const NetlinkMessage&)>& each) {
+        if (broken_ != 0) return broken_;
+        if (::send(socket_, asked.data(), asked.size(), 0) < 0) return errno;
+        Progress progress;
+        while (!progress.done) {
+            const ::ssize_t count = receive(socket_, chunk_);
+            if (count < 0) return static_cast<int>(-count);
+            take(std::span{chunk_}.first(static_cast<std::size_t>(count)), progress, each);
+        }
+        return progress.error == 0 && progress.interrupted ? EINTR : progress.error;
+    }
+
+private:
+    int socket_;
+    int broken_ = 0;
+    std::vector<std::byte> chunk_;
+};
 
 /// One dump; the error is an errno, EINTR if the table changed in its midst.
 asio::awaitable<int> dump_once(const std::vector<std::byte>& asked,
@@ -183,27 +221,50 @@ asio::awaitable<Result<void, std::string>> dump(std::uint16_t type, std::vector<
 
 Result<void, std::string> dump_sockets(std::span<const std::byte> request,
                                        const std::function<void(const NetlinkMessage&)>& each) {
-    const auto cannot = [](int error) {
-        return fail("asking the kernel (inet_diag): " + system_text(error));
+    const int error =
+        Conversation(NETLINK_SOCK_DIAG).ask(question(SOCK_DIAG_BY_FAMILY, request), each);
+    if (error == 0 || error == EINTR) return {};
+    return fail("asking the kernel (inet_diag): " + system_text(error));
+}
+
+int dump_family(std::string_view family, std::uint8_t command,
+                std::span<const std::byte> attributes,
+                const std::function<void(std::span<const std::byte>)>& each) {
+    const auto headed = [](std::uint8_t what, std::span<const std::byte> behind) {
+        const ::genlmsghdr header{.cmd = what, .version = 1, .reserved = 0};
+        std::vector<std::byte> out(GENL_HDRLEN);
+        std::memcpy(out.data(), &header, sizeof header);
+        out.insert(out.end(), behind.begin(), behind.end());
+        return out;
     };
-    const int socket = open_socket(NETLINK_SOCK_DIAG);
-    if (socket < 0) return cannot(errno);
-    const struct Closer {
-        int socket;
-        ~Closer() { ::close(socket); }
-    } closer{socket};
-    const std::vector<std::byte> asked = question(SOCK_DIAG_BY_FAMILY, request);
-    if (::send(socket, asked.data(), asked.size(), 0) < 0) return cannot(errno);
-    Progress progress;
-    std::vector<std::byte> chunk(chunk_size);
-    // The kernel makes each chunk while we read, so that none is waited for.
-    while (!progress.done) {
-        const ::ssize_t count = receive(socket, chunk);
-        if (count < 0) return cannot(static_cast<int>(-count));
-        take(std::span{chunk}.first(static_cast<std::size_t>(count)), progress, each);
-    }
-    if (progress.error != 0) return cannot(progress.error);
-    return {};
+    std::string name{family};
+    name += '\0';
+    const auto wanted = to_attribute(CTRL_ATTR_FAMILY_NAME, std::as_bytes(std::span{name}));
+    Conversation kernel(NETLINK_GENERIC);
+    std::uint16_t id = 0;
+    // With an acknowledgement, so that the answer ends as that of a dump does.
+    int error = kernel.ask(question(GENL_ID_CTRL, headed(CTRL_CMD_GETFAMILY, wanted), NLM_F_ACK),
+                           [&id](const NetlinkMessage& message) {
+                               const auto value = attribute(message.attributes<::genlmsghdr>(),
+                                                            CTRL_ATTR_FAMILY_ID);
+                               if (value.size() == sizeof id)
+                                   std::memcpy(&id, value.data(), sizeof id);
+                           });
+    if (error == 0 && id == 0) error = EPROTO;
+    if (error != 0) return error;
+    return kernel.ask(question(id, headed(command, attributes)),
+                      [&](const NetlinkMessage& message) {
+                          if (message.type == id) each(message.attributes<::genlmsghdr>());
+                      });
+}
+
+std::vector<std::byte> to_attribute(std::uint16_t type, std::span<const std::byte> value) {
+    const ::nlattr header{.nla_len = static_cast<std::uint16_t>(NLA_HDRLEN + value.size()),
+                          .nla_type = type};
+    std::vector<std::byte> out(NLA_HDRLEN + NLA_ALIGN(value.size()));
+    std::memcpy(out.data(), &header, sizeof header);
+    std::ranges::copy(value, out.begin() + NLA_HDRLEN);
+    return out;
 }
 
 std::optional<Outcome> trouble_with(const std::string& interface) {

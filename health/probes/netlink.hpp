@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -70,6 +71,17 @@ boost::asio::awaitable<Result<void, std::string>> dump(
 /// what it selects should be few.
 [[nodiscard]] Result<void, std::string> dump_sockets(
     std::span<const std::byte> request, const std::function<void(const NetlinkMessage&)>& each);
+
+/// Asks all that a family of generic netlink has to say to `command` and hands on the attributes of
+/// each message; comes back at once. An errno, 0 for none: ENOENT if the kernel has no such family,
+/// EINTR if what was asked for changed in the midst. Nothing of the answers is left in memory.
+[[nodiscard]] int dump_family(std::string_view family, std::uint8_t command,
+                              std::span<const std::byte> attributes,
+                              const std::function<void(std::span<const std::byte>)>& each);
+
+/// One attribute with its padding.
+[[nodiscard]] std::vector<std::byte> to_attribute(std::uint16_t type,
+                                                  std::span<const std::byte> value);
 
 /// What is wrong with an interface: that it does not exist, is down, or is not running (no
 /// carrier). Nothing if it can be used.

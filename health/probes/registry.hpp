@@ -33,5 +33,6 @@ namespace swerve::health {
 [[nodiscard]] ProbeType tls_probe();
 [[nodiscard]] ProbeType udp_probe();
 [[nodiscard]] ProbeType vault_probe();
+[[nodiscard]] ProbeType wireguard_probe();
 
 }  // namespace swerve::health

@@ -35,6 +35,8 @@ constexpr std::array targets{
     Target{"redis_replication", fuzz::redis_replication},
     Target{"grpc_call", fuzz::grpc_call},
     Target{"grpc_health", fuzz::grpc_health},
+    Target{"wireguard_netlink", fuzz::wireguard_netlink},
+    Target{"wireguard_text", fuzz::wireguard_text},
 };
 
 Bytes read(const std::filesystem::path& path) {

@@ -28,6 +28,8 @@ void resp(ByteView input);
 void redis_replication(ByteView input);
 void grpc_call(ByteView input);
 void grpc_health(ByteView input);
+void wireguard_netlink(ByteView input);
+void wireguard_text(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);

@@ -110,5 +110,27 @@ class ChecksBench(unittest.TestCase):
             self.assertGreaterEqual(row["late_all_ms"], row["late_p99_ms"], row)
 
 
+class ProbesBench(unittest.TestCase):
+    """The bench itself sees to it that every check passes; kinds whose server is missing here are named with the reason."""
+
+    def test_one_run_of_everything(self):
+        record = record_of("probes", "--seconds", "1", "--kills", "2", "--rate", "100")
+        self.assertEqual(record["schema"], "swerve.bench.probes/1")
+        measured = {row["probe"] for row in record["costs"]}
+        self.assertFalse(measured & set(record["missing"]))
+        for probe in ("address", "exec", "file", "link", "process", "tcp"):
+            self.assertIn(probe, measured)
+        for row in record["costs"]:
+            self.assertGreater(row["attempts"], 50, row)
+            self.assertGreater(row["cost_us"], 0.0, row)
+            if row["probe"] in ("exec", "https"):
+                self.assertIsNotNone(row["apart"], row)
+        self.assertEqual([row["while"] for row in record["loop"]], ["nobody", "mixed probes"])
+        self.assertGreater(record["loop"][1]["attempts_s"], 50.0)
+        for row in record["loop"]:
+            self.assertGreaterEqual(row["main_worst_ms"], row["main_worst_at_start_ms"], row)
+            self.assertGreaterEqual(row["withdraw_max_ms"], row["withdraw_median_ms"], row)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
