@@ -7,8 +7,8 @@ namespace swerve::health {
 
 std::span<const ProbeType> probe_types() {
     static const std::array types{
-        address_probe(), exec_probe(),  file_probe(),    http_probe(), link_probe(),
-        process_probe(), route_probe(), systemd_probe(), tcp_probe(),
+        address_probe(),  exec_probe(),    file_probe(),  http_probe(),    link_probe(),
+        postgres_probe(), process_probe(), route_probe(), systemd_probe(), tcp_probe(),
     };
     return types;
 }

@@ -10,6 +10,7 @@ namespace swerve::health {
 [[nodiscard]] ProbeType file_probe();
 [[nodiscard]] ProbeType http_probe();
 [[nodiscard]] ProbeType link_probe();
+[[nodiscard]] ProbeType postgres_probe();
 [[nodiscard]] ProbeType process_probe();
 [[nodiscard]] ProbeType route_probe();
 [[nodiscard]] ProbeType systemd_probe();
