@@ -51,13 +51,20 @@ int bind_to(const Address& address) {
     return error;
 }
 
+/// After how much of what is left the server is asked to give up: a session that waits in COMMIT
+/// does not see that its client is gone, and each attempt would leave one more.
+std::uint32_t patience(TimePoint deadline) {
+    using namespace std::chrono_literals;
+    const Duration left = std::clamp<Duration>(deadline - BootClock::now(), 1ms, 1h);
+    return static_cast<std::uint32_t>(left * 3 / 4 / 1ms);
+}
+
 class PostgresProbe final : public Probe {
 public:
     explicit PostgresProbe(PostgresSettings settings)
         : settings_(std::move(settings)), name_(escape(settings_.name())) {}
 
     asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint deadline) override {
-        const TimePoint started = BootClock::now();
         // One conversation with the worker at a time; attempts of one check may overlap.
         const Turns::Turn turn = co_await Turns::take(own_turn_, deadline + std::chrono::hours{1});
         if (!turn) co_return unsure("the attempt before this one has not ended");
@@ -73,7 +80,7 @@ public:
         }
         // However this ends, a worker that has not said everything is of no more use.
         Talk talk(*this);
-        co_return co_await ask(context, talk, std::move(parameters), (deadline - started) * 3 / 4);
+        co_return co_await ask(context, talk, std::move(parameters), deadline);
     }
 
 private:
@@ -119,8 +126,9 @@ private:
     }
 
     asio::awaitable<Outcome> ask(const ProbeContext& context, Talk& talk, Parameters parameters,
-                                 Duration statement_timeout) {
-        PostgresRequest request{std::move(parameters), {postgres_question(statement_timeout)}};
+                                 TimePoint deadline) {
+        PostgresRequest request{
+            std::move(parameters), {std::string{postgres_question()}}, patience(deadline)};
         const auto answer = co_await exchange(context, talk, request, "asking how it stands");
         if (!answer) co_return answer.error();
         const auto facts = read_postgres_facts(*answer);
@@ -132,6 +140,7 @@ private:
         if (outcome.result != ProbeResult::pass || settings_.heartbeat.empty()) co_return outcome;
 
         request.statements = {postgres_heartbeat(settings_.heartbeat)};
+        request.cancel_after_ms = patience(deadline);
         const std::string doing = "waiting for the COMMIT of a row in " + settings_.heartbeat;
         const auto written = co_await exchange(context, talk, request, doing);
         if (!written) co_return written.error();
@@ -146,7 +155,8 @@ private:
     /// The rows of a request with one statement.
     asio::awaitable<Result<PostgresRows, Outcome>> exchange(const ProbeContext& context, Talk& talk,
                                                             const PostgresRequest& request,
-                                                            std::string doing) {
+                                                            const std::string& asked) {
+        std::string doing = asked;
         talk.is_over = false;
         auto frame = encode(request);
         if (!frame) co_return fail(unsure("the request is longer than 64 KiB"));
@@ -159,7 +169,7 @@ private:
                 co_return fail(unsure(std::move(why)));
             }
             if (auto* progress = std::get_if<PostgresProgress>(&*reply)) {
-                doing = escape(progress->doing);
+                doing = progress->doing.empty() ? asked : escape(progress->doing);
                 step(context, name_ + ": " + doing);
                 continue;
             }
@@ -211,7 +221,7 @@ ProbeType postgres_probe() {
     return {.name = "postgres",
             .help =
                 "Logs in to a PostgreSQL server (10 or later), over one connection that is kept "
-                "and renewed once a minute, and looks at its role and its part in replication. "
+                "and renewed every 15 s, and looks at its role and its part in replication. "
                 "libpq runs in a process of its own for each check, `swerve-postgres`, which is "
                 "killed at `timeout`. A wrong password, a missing database and a missing right are "
                 "`unknown`.",

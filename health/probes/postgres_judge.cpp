@@ -277,18 +277,14 @@ Outcome judge_state(std::string_view state, std::string said) {
         return unclear(said + "; create the table of the heartbeat with a column beat");
     }
     if (state == "57014") {
-        return failing("a statement did not end in three quarters of the timeout: " + said);
+        return failing("cancelled after three quarters of the timeout: " + said);
     }
     return is_one_of(state, service) ? failing(std::move(said)) : unclear(std::move(said));
 }
 
 }  // namespace
 
-std::string postgres_question(Duration statement_timeout) {
-    const auto ms =
-        std::chrono::duration_cast<std::chrono::milliseconds>(statement_timeout).count();
-    return fmt::format("SET statement_timeout = {}; {}", std::max<std::int64_t>(ms, 1), question);
-}
+std::string_view postgres_question() { return question; }
 
 Result<PostgresFacts, std::string> read_postgres_facts(const PostgresRows& answer) {
     if (answer.rows.size() != 1 || answer.rows[0].size() != column_count) {
@@ -376,8 +372,8 @@ std::string postgres_heartbeat(std::string_view table) {
 
 std::optional<Outcome> judge_postgres_heartbeat(const PostgresRows& answer,
                                                 std::string_view table) {
-    // The function's name is in no translation, as the words of the warning are. The statement's
-    // timeout ends the wait and not the transaction, which is committed here and nowhere else.
+    // The function's name is in no translation, as the words of the warning are. To cancel ends the
+    // wait and not the transaction, which is committed here and nowhere else.
     if (std::ranges::find(answer.warned_by, "SyncRepWaitForLSN") != answer.warned_by.end()) {
         return failing(
             fmt::format("the COMMIT of a row in {} waited in vain for a synchronous "

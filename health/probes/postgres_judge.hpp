@@ -49,8 +49,8 @@ struct PostgresFacts {
     std::optional<std::int64_t> bytes_behind;
 };
 
-/// One statement for all of it, with a limit of its own on how long the server tries.
-[[nodiscard]] std::string postgres_question(Duration statement_timeout);
+/// One statement for all of it.
+[[nodiscard]] std::string_view postgres_question();
 /// Why a row is no answer to it, in words.
 [[nodiscard]] Result<PostgresFacts, std::string> read_postgres_facts(const PostgresRows& answer);
 

@@ -21,6 +21,7 @@ public:
         writer_.u8(wire_version);
         writer_.u8(static_cast<std::uint8_t>(kind));
     }
+    void number(std::uint32_t value) { writer_.u32(value); }
     void flag(bool value) { writer_.u8(value ? 1 : 0); }
     void text(std::string_view value) {
         writer_.u32(static_cast<std::uint32_t>(value.size()));
@@ -56,6 +57,11 @@ public:
         const int value = octet();
         if (value > 1) fine_ = false;
         return value == 1;
+    }
+    [[nodiscard]] std::uint32_t number() {
+        const auto value = fine_ ? reader_.u32() : std::nullopt;
+        fine_ = fine_ && value;
+        return value.value_or(0);
     }
     [[nodiscard]] std::string text() {
         const auto length = fine_ ? reader_.u32() : std::nullopt;
@@ -127,6 +133,7 @@ std::optional<Bytes> encode(const PostgresRequest& request) {
     }
     frame.count(request.statements.size());
     for (const std::string& statement : request.statements) frame.text(statement);
+    frame.number(request.cancel_after_ms);
     return std::move(frame).done();
 }
 
@@ -171,6 +178,7 @@ std::optional<PostgresRequest> decode_postgres_request(ByteView octets) {
     }
     const std::size_t statements = body.count();
     for (std::size_t i = 0; i < statements; ++i) out.statements.push_back(body.text());
+    out.cancel_after_ms = body.number();
     if (!body.is_fine_and_over()) return std::nullopt;
     return out;
 }

@@ -27,13 +27,15 @@ inline constexpr std::size_t postgres_count_limit = 64;
 struct PostgresRequest {
     std::vector<std::pair<std::string, std::string>> parameters;  ///< as libpq names them
     std::vector<std::string> statements;
+    /// After which the server is asked to cancel what it does.
+    std::uint32_t cancel_after_ms = 0;
 
     friend bool operator==(const PostgresRequest&, const PostgresRequest&) = default;
 };
 
-/// Where a new connection stands, as a reason can go on with it: "in the TLS handshake".
+/// Where a new connection stands.
 struct PostgresProgress {
-    std::string doing;
+    std::string doing;  ///< "in the TLS handshake"; empty: it is ready, and the statement is sent
 
     friend bool operator==(const PostgresProgress&, const PostgresProgress&) = default;
 };

@@ -184,7 +184,7 @@ TEST_CASE("postgres: a stand-in that hangs is told by the step at which it does"
 TEST_CASE("postgres: a stand-in that talks without end is cut off") {
     Loop loop;
     const std::string setting = said('S', std::string{"a\0b\0", 4});
-    const std::string notice = said('N', std::string{"SNOTICE\0C00000\0Mnoise\0\0", 24});
+    const std::string notice = said('N', std::string{"SNOTICE\0C00000\0Mnoise\0\0", 23});
     CHECK(meet(loop, stand_in(let_in, setting, for_ever), 200ms).starts_with("fail: no answer"));
     CHECK(meet(loop, stand_in(ready, notice, for_ever), 300ms).starts_with("fail: no answer"));
     const std::string too_much = "fail: HERE: the answer is larger than what was asked";
@@ -330,7 +330,7 @@ TEST_CASE("postgres worker: ends with the thread that started it, and serves nob
         REQUIRE(loop.run_until([] {
             const auto workers = postgres_workers();
             const std::string proc = "/proc/" + std::to_string(workers.at(0));
-            return content_of(proc + "/limits").find("Max core file size        0 ") !=
+            return content_of(proc + "/limits").find("Max open files            32 ") !=
                    std::string::npos;
         }));
     }).join();

@@ -177,8 +177,8 @@ TEST_CASE("postgres: answers that no server gives are no facts") {
 }
 
 TEST_CASE("postgres wire: what is written is what is read, in pieces and with more behind it") {
-    const PostgresRequest request{{{"user", "swerve"}, {"password", std::string{"\0x", 2}}},
-                                  {"SELECT 1", ""}};
+    const PostgresRequest request{
+        {{"user", "swerve"}, {"password", std::string{"\0x", 2}}}, {"SELECT 1", ""}, 70'000};
     const std::vector<PostgresReply> replies{
         PostgresProgress{"connecting"}, PostgresRows{},
         PostgresRows{"UPDATE 1", {{"a", std::nullopt, ""}, {}}, {"SyncRepWaitForLSN"}},

@@ -70,7 +70,8 @@ Postgres::Postgres() {
     (void)sql(
         "CREATE ROLE swerve LOGIN PASSWORD 'geheim'; CREATE ROLE plain LOGIN PASSWORD 'geheim'; "
         "GRANT pg_monitor TO swerve; CREATE TABLE heartbeat (beat timestamptz); "
-        "INSERT INTO heartbeat VALUES (NULL); CREATE TABLE empty (beat timestamptz); "
+        "INSERT INTO heartbeat VALUES (NULL); CREATE TABLE empty (beat timestamptz); CREATE TABLE "
+        "locked (beat timestamptz); "
         "GRANT UPDATE ON heartbeat, empty TO swerve, plain; "
         "CREATE TABLE load (line text);");
 }

@@ -153,8 +153,9 @@ TEST_CASE("postgres: the heartbeat is written, and tells what keeps it from bein
           "pass: HERE is primary on timeline 1, no COMMIT hangs, heartbeat written");
     CHECK(primary.sql("SELECT now() - beat < interval '10 s' FROM heartbeat") == "t");
     CHECK(beat("empty") == "unknown: HERE: empty is empty; insert the one row of the heartbeat");
+    CHECK(beat("load").starts_with("unknown: HERE: column \"beat\" of relation \"load\""));
     CHECK(beat("absent").starts_with("unknown: HERE: relation \"absent\" does not exist"));
-    CHECK(beat("load").starts_with("unknown: HERE: permission denied for table load"));
+    CHECK(beat("locked").starts_with("unknown: HERE: permission denied for table locked"));
     (void)primary.sql("ALTER ROLE swerve SET default_transaction_read_only = on");
     CHECK(beat("heartbeat") ==
           "fail: HERE primary on timeline 1, but read-only: default_transaction_read_only is on");

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -17,7 +18,7 @@ using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
 
 /// How old a connection may get: what only new ones meet (too many of them, a password that was
 /// changed, a server that no longer listens) is seen this often.
-constexpr auto renew_after = std::chrono::seconds{60};
+constexpr auto renew_after = std::chrono::seconds{15};
 
 // No statement of the probe's gives more than one row of twenty short values.
 constexpr int row_limit = 4;
@@ -52,12 +53,14 @@ const char* doing(ConnStatusType status) {
     return "connecting";
 }
 
-/// Until the server has something to say, or hears; ends the process when the daemon is gone.
-void wait_for(int socket, short events) {
+/// Until the server has something to say, or hears; ends the process when the daemon is gone. False
+/// after `timeout_ms`, where that is not negative.
+bool wait_for(int socket, short events, int timeout_ms = -1) {
     std::array<::pollfd, 2> both{{{socket, events, 0}, {STDIN_FILENO, POLLRDHUP, 0}}};
-    while (::poll(both.data(), both.size(), -1) < 0 && errno == EINTR) {
-    }
+    const int count = ::poll(both.data(), both.size(), timeout_ms);
+    if (count < 0 && errno == EINTR) return true;
     if (both[1].revents != 0) std::exit(EXIT_SUCCESS);
+    return count != 0;
 }
 
 /// The rows of a result added to those before it. False: more than anybody asked for.
@@ -95,6 +98,8 @@ PostgresFailure too_much() {
 }
 
 void PostgresServer::answer(const PostgresRequest& request) {
+    cancel_at_ =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds{request.cancel_after_ms};
     bool is_kept = is_usable_for(request.parameters);
     if (!is_kept && !connect(request.parameters)) return;
     for (const std::string& statement : request.statements) {
@@ -149,7 +154,10 @@ bool PostgresServer::connect(const Parameters& parameters) {
     }
     connected_with_ = parameters;
     connected_at_ = std::chrono::steady_clock::now();
-    if (PQstatus(connection_.get()) == CONNECTION_OK) return true;
+    if (PQstatus(connection_.get()) == CONNECTION_OK) {
+        reply_(PostgresProgress{});
+        return true;
+    }
     reply_(PostgresFailure{true, PQconnectionNeedsPassword(connection_.get()) != 0, "",
                            cut(PQerrorMessage(connection_.get()))});
     connection_.reset();
@@ -178,6 +186,7 @@ bool PostgresServer::run(const std::string& statement, PostgresReply& reply) {
     PostgresRows rows;
     std::optional<PostgresFailure> failure;
     for (int count = 0;; ++count) {
+        wait_for_result();
         const Result result(PQgetResult(connection), &PQclear);
         if (!result) break;
         if (count == result_limit) return failed(too_much());
@@ -208,6 +217,29 @@ bool PostgresServer::run(const std::string& statement, PostgresReply& reply) {
     rows.warned_by = warned_by_;
     reply = std::move(rows);
     return true;
+}
+
+/// A statement that takes too long is cancelled, which for one that waits in COMMIT for a standby
+/// ends the wait with a warning: statement_timeout does not run there. Without it, the session
+/// would wait on after we are gone.
+void PostgresServer::wait_for_result() {
+    PGconn* const connection = connection_.get();
+    bool is_cancelled = false;
+    while (PQisBusy(connection) != 0) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+            cancel_at_ - std::chrono::steady_clock::now());
+        const int wait_ms = is_cancelled ? -1 : std::max(static_cast<int>(left.count()), 0);
+        if (wait_for(PQsocket(connection), POLLIN, wait_ms)) {
+            // What is wrong is told by the result.
+            if (PQconsumeInput(connection) != 1) return;
+            continue;
+        }
+        is_cancelled = true;
+        const std::unique_ptr<PGcancel, decltype(&PQfreeCancel)> cancel(PQgetCancel(connection),
+                                                                        &PQfreeCancel);
+        std::array<char, 256> ignored{};
+        (void)PQcancel(cancel.get(), ignored.data(), static_cast<int>(ignored.size()));
+    }
 }
 
 void PostgresServer::on_notice(void* self, const PGresult* notice) {

@@ -35,12 +35,14 @@ private:
     bool connect(const Parameters& parameters);
     void tell_progress(const char*& told);
     bool run(const std::string& statement, health::PostgresReply& reply);
+    void wait_for_result();
     static void on_notice(void* self, const PGresult* notice);
 
     std::function<void(const health::PostgresReply&)> reply_;
     std::unique_ptr<PGconn, Finish> connection_;
     Parameters connected_with_;
     std::chrono::steady_clock::time_point connected_at_;
+    std::chrono::steady_clock::time_point cancel_at_;
     std::vector<std::string> warned_by_;
 };
 
