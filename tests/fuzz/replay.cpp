@@ -25,6 +25,8 @@ constexpr std::array targets{
     Target{"update", fuzz::update},
     Target{"notification", fuzz::notification},
     Target{"route_refresh", fuzz::route_refresh},
+    Target{"postgres_request", fuzz::postgres_request},
+    Target{"postgres_reply", fuzz::postgres_reply},
 };
 
 Bytes read(const std::filesystem::path& path) {

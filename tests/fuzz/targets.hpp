@@ -15,6 +15,8 @@ void capability(ByteView input);
 void update(ByteView input);
 void notification(ByteView input);
 void route_refresh(ByteView input);
+void postgres_request(ByteView input);
+void postgres_reply(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);

@@ -128,6 +128,20 @@ void Postgres::stop() {
     process_.reset();
 }
 
+void Postgres::serve_tls(const std::string& certificate, const std::string& key) const {
+    for (const auto& [from, name] : {std::pair{certificate, "server.crt"}, {key, "server.key"}}) {
+        const std::string file = data() + "/" + name;
+        std::filesystem::copy_file(from, file, std::filesystem::copy_options::overwrite_existing);
+        REQUIRE(::chmod(file.c_str(), 0600) == 0);
+        if (::geteuid() != 0) continue;
+        const auto* user = ::getpwnam("postgres");
+        REQUIRE(::chown(file.c_str(), user->pw_uid, user->pw_gid) == 0);
+    }
+    (void)sql("ALTER SYSTEM SET ssl = on");
+    (void)sql("SELECT pg_reload_conf()");
+    CHECK(becomes_true("current_setting('ssl') = 'on'"));
+}
+
 std::unique_ptr<Child> Postgres::psql(const std::string& statement, const std::string& out) const {
     return std::make_unique<Child>(std::vector<std::string>{
         std::string{programs} + "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align",

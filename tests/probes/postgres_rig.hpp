@@ -30,6 +30,8 @@ public:
     void start();
     /// At once, as a crash would, but with its memory given back.
     void stop();
+    /// Takes sessions over TLS, too, with this certificate.
+    void serve_tls(const std::string& certificate, const std::string& key) const;
     void signal(int number) const { process_->signal(number); }
 
     /// What the statement gives, as psql shows it without frames; asked by the superuser.
