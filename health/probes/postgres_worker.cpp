@@ -11,6 +11,7 @@
 
 #include <array>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <cerrno>
@@ -131,9 +132,13 @@ void PostgresWorker::PutDown::operator()(PostgresWorker* worker) const {
     if (owner->reaped_) return;
     // Not reaped yet, so the number is still its own.
     ::kill(owner->pid_, SIGKILL);
-    error_code ignored;
-    owner->socket_.close(ignored);
-    bury(std::move(owner));
+    // A reload lets go of a probe on another thread than its loop's, which its descriptors belong
+    // to.
+    asio::dispatch(worker->exit_.get_executor(), [owner = std::move(owner)]() mutable {
+        error_code ignored;
+        owner->socket_.close(ignored);
+        bury(std::move(owner));
+    });
 }
 
 void PostgresWorker::bury(std::unique_ptr<PostgresWorker> worker) {

@@ -22,7 +22,7 @@ namespace swerve::health {
 
 class PostgresWorker {
 public:
-    /// Kills it; deletes it once it is reaped.
+    /// Kills it; deletes it once it is reaped. From any thread.
     struct PutDown {
         void operator()(PostgresWorker* worker) const;
     };

@@ -241,6 +241,7 @@ TEST_CASE("postgres: the worker sees nothing of the daemon, and leaves no core")
               std::string{"HOME=/nonexistent\0LANG=C.UTF-8\0", 31});
         CHECK(content_of(proc + "/limits").find("Max core file size        0 ") !=
               std::string::npos);
+        CHECK(content_of(proc + "/status").find("CapPrm:\t0000000000000000") != std::string::npos);
         std::size_t descriptors = 0;
         for (const auto& entry : std::filesystem::directory_iterator(proc + "/fd")) {
             const std::string to = std::filesystem::read_symlink(entry.path()).string();
@@ -275,6 +276,17 @@ TEST_CASE("postgres: an attempt that is cancelled takes its worker along") {
     REQUIRE(loop.run_until([] { return !postgres_workers().empty(); }));
     stop.emit(asio::cancellation_type::terminal);
     CHECK(loop.run_until([&] { return ended && postgres_workers().empty(); }));
+}
+
+TEST_CASE("postgres: a probe that another thread lets go of takes its worker along") {
+    Loop loop;
+    const TempDir dir;
+    const Server server(loop, says(""));
+    auto probe = make_probe("postgres", check(server, dir));
+    CHECK(loop.attempt(*probe).result == ProbeResult::fail);
+    CHECK(postgres_workers().size() == 1);
+    std::thread([&] { probe.reset(); }).join();
+    CHECK(loop.run_until([] { return postgres_workers().empty(); }));
 }
 
 TEST_CASE("postgres: a worker that dies is unknown, and the next attempt has another") {

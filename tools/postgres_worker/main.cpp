@@ -2,10 +2,12 @@
 // by the daemon alone, which gives it requests on its standard input, a socket, and kills it at the
 // deadline. So everything here may wait.
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -40,6 +42,11 @@ void confine_ourselves() {
     limit(RLIMIT_AS, ::rlim_t{256} << 20U);
 #endif
     ::prctl(PR_SET_DUMPABLE, 0);
+    // The daemon may have rights for port 179, or all of root's; libpq needs none.
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    ::__user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    const std::array<::__user_cap_data_struct, 2> no_rights{};
+    (void)::syscall(SYS_capset, &header, no_rights.data());
     (void)::signal(SIGPIPE, SIG_IGN);
 }
 
