@@ -3,6 +3,8 @@
 include(GNUInstallDirs)
 
 install(TARGETS swerved swervectl)
+# Where the daemon looks for it, from its own directory.
+install(TARGETS swerve_postgres DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/swerve)
 
 # Made when it is installed: only then is it known for sure to where.
 install(CODE "

@@ -22,6 +22,7 @@ namespace swerve::health {
 [[nodiscard]] ProbeType kubernetes_probe();
 [[nodiscard]] ProbeType link_probe();
 [[nodiscard]] ProbeType metric_probe();
+[[nodiscard]] ProbeType postgres_probe();
 [[nodiscard]] ProbeType pressure_probe();
 [[nodiscard]] ProbeType process_probe();
 [[nodiscard]] ProbeType rabbitmq_probe();

@@ -31,12 +31,17 @@ constexpr std::array targets{
     Target{"rabbitmq", fuzz::rabbitmq},
     Target{"etcd", fuzz::etcd},
     Target{"ceph", fuzz::ceph},
+    Target{"dns_message", fuzz::dns_message},
+    Target{"echo_message", fuzz::echo_message},
+    Target{"pressure", fuzz::pressure},
     Target{"resp", fuzz::resp},
     Target{"redis_replication", fuzz::redis_replication},
     Target{"grpc_call", fuzz::grpc_call},
     Target{"grpc_health", fuzz::grpc_health},
     Target{"wireguard_netlink", fuzz::wireguard_netlink},
     Target{"wireguard_text", fuzz::wireguard_text},
+    Target{"postgres_request", fuzz::postgres_request},
+    Target{"postgres_reply", fuzz::postgres_reply},
 };
 
 Bytes read(const std::filesystem::path& path) {

@@ -30,6 +30,8 @@ void grpc_call(ByteView input);
 void grpc_health(ByteView input);
 void wireguard_netlink(ByteView input);
 void wireguard_text(ByteView input);
+void postgres_request(ByteView input);
+void postgres_reply(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);
