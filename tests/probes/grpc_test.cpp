@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -10,6 +9,7 @@
 #include <memory>
 
 #include "health/probes/grpc_health.hpp"
+#include "tests/probes/freeze.hpp"
 #include "tests/probes/support.hpp"
 #include "tests/probes/web.hpp"
 
@@ -195,7 +195,7 @@ TEST_CASE("grpc: the health of etcd, in plain and over TLS") {
           ProbeResult::pass);
     CHECK(loop.attempt("grpc", at(secure.endpoint())).result != ProbeResult::pass);
 
-    plain.process().signal(SIGSTOP);
+    freeze(plain.process());
     outcome = loop.attempt("grpc", at(plain.endpoint()), 80ms);
     CHECK(outcome.result == ProbeResult::fail);
     CHECK(outcome.reason ==

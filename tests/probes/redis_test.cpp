@@ -1,5 +1,4 @@
 #include <doctest/doctest.h>
-#include <signal.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/socket_base.hpp>
@@ -7,6 +6,7 @@
 #include <boost/asio/write.hpp>
 #include <vector>
 
+#include "tests/probes/freeze.hpp"
 #include "tests/probes/redis_rig.hpp"
 #include "tests/probes/support.hpp"
 #include "tests/probes/web.hpp"
@@ -116,7 +116,7 @@ TEST_CASE("redis: a master and its replica, which loses it") {
     CHECK(outcome.result == ProbeResult::fail);
 
     // A master that hangs keeps the link up for a minute: only its silence tells.
-    master.process().signal(SIGSTOP);
+    freeze(master.process());
     CHECK(loop.attempt("redis", at(master.endpoint()), 80ms).reason ==
           "no answer within 80ms, waiting for the answer to PING from " +
               master.endpoint().to_string());
