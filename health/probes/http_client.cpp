@@ -386,4 +386,10 @@ Result<HttpServer, FieldFault> http_server(const FieldMap& values) {
     return out;
 }
 
+std::string http_caveat(const FieldMap& values) {
+    const auto server = http_server(values);
+    if (!server || !server->tls.insecure) return "";
+    return "the certificate is not verified, so any server passes for this one";
+}
+
 }  // namespace swerve::health

@@ -64,6 +64,9 @@ inline constexpr Field token_file_field{
 /// Checks url, host, tls and credentials among `values`.
 [[nodiscard]] Result<HttpServer, FieldFault> http_server(const FieldMap& values);
 
+/// ProbeType::caveat of a probe that takes the server's word for all it says.
+[[nodiscard]] std::string http_caveat(const FieldMap& values);
+
 struct HttpRequest {
     std::string method = "GET";
     std::string path = {};  ///< empty: the server's own

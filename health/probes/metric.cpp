@@ -163,12 +163,6 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
                                          match != nullptr && *match == "any");
 }
 
-std::string caveat(const FieldMap& values) {
-    const auto server = http_server(values);
-    if (!server || !server->tls.insecure) return "";
-    return "the certificate is not verified, so any server passes for this one";
-}
-
 std::string target(const FieldMap& values) {
     return *get<std::string>(values, "url") + " " + *get<std::string>(values, "name");
 }
@@ -184,7 +178,7 @@ ProbeType metric_probe() {
             .has_events = sees_no_events,
             .sees_hangs = always_sees_hangs,
             .make = make,
-            .caveat = caveat,
+            .caveat = http_caveat,
             .target = target};
 }
 

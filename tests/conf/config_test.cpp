@@ -254,5 +254,22 @@ TEST_CASE("print: quotes stand only where YAML needs them") {
     CHECK(has("      next_hop:\n        ipv6: \"2001:db8::1\"\n"));
 }
 
+TEST_CASE("print: decimal numbers load as they were") {
+    for (const std::string number : {"-0.25", "0", "3", "0.000000000000001", "999999999999999.5"}) {
+        const std::string probe = "tcp: {endpoint: \"10.0.0.1:80\"}";
+        std::string with_number = text;
+        with_number.replace(
+            with_number.find(probe), probe.size(),
+            "metric: {url: \"http://10.0.0.1/\", name: up, at_least: " + number + "}");
+        const auto loaded = load_text(with_number, "swerve.yaml");
+        REQUIRE(loaded);
+        const std::string page = print(**loaded);
+        CHECK(page.find("      at_least: " + number + "\n") != page.npos);
+        const auto again = load_text(page, "swerve.yaml");
+        REQUIRE(again);
+        CHECK(**again == **loaded);
+    }
+}
+
 }  // namespace
 }  // namespace swerve::conf

@@ -3,7 +3,6 @@
 #include "health/probes/json_answer.hpp"
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <string>
 
 #include "swerve/base/escape.hpp"
@@ -60,8 +59,6 @@ void json_answer(ByteView input) {
     demand(found == nullptr || !bad_json_pointer(pointer), "what finds something is a pointer");
     std::size_t budget = 200;
     walk(*document, *document, "", budget);
-    const auto again = parse_json(boost::json::serialize(*document));
-    demand(again.has_value(), "what is written reads back");
 }
 
 }  // namespace swerve::fuzz

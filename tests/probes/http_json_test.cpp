@@ -1,5 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/socket_base.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <tuple>
+
 #include "health/probes/json_answer.hpp"
 #include "health/probes/threshold.hpp"
 #include "tests/probes/pki.hpp"
@@ -8,6 +15,8 @@ using namespace swerve;
 using namespace swerve::health;
 using namespace swerve::health::testing;
 using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using asio::ip::tcp;
 
 namespace {
 
@@ -38,6 +47,33 @@ Outcome judged(const std::string& document, const std::string& pointer, const Fi
 FieldMap equals(std::string value) { return {{"equals", text(std::move(value))}}; }
 FieldMap at_least(double value) { return {{"at_least", {value}}}; }
 FieldMap at_most(double value) { return {{"at_most", {value}}}; }
+
+asio::awaitable<void> reset_after(tcp::socket socket, std::string answer) {
+    constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+    std::array<char, 4096> request{};
+    co_await socket.async_read_some(asio::buffer(request), as_result);
+    co_await asio::async_write(socket, asio::buffer(answer), as_result);
+    boost::system::error_code ignored;
+    socket.set_option(asio::socket_base::linger(true, 0), ignored);
+    socket.close(ignored);
+}
+
+/// Serves by sending `answer` and resetting.
+Server::Serve resets_after(std::string answer) {
+    return [=](tcp::socket socket) { return reset_after(std::move(socket), answer); };
+}
+
+asio::awaitable<void> say_for_ever(tcp::socket socket, std::string head, std::string piece) {
+    constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+    auto [error, count] = co_await asio::async_write(socket, asio::buffer(head), as_result);
+    while (!error) {
+        std::tie(error, count) = co_await asio::async_write(socket, asio::buffer(piece), as_result);
+    }
+}
+
+Server::Serve says_for_ever(std::string head, std::string piece) {
+    return [=](tcp::socket socket) { return say_for_ever(std::move(socket), head, piece); };
+}
 
 }  // namespace
 
@@ -186,6 +222,33 @@ TEST_CASE("http_json: statuses, refusals and servers that hang") {
                                 ", without the end of the document");
     Server cut(loop, says("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"state\""));
     CHECK(ask(cut, equals("up")).result == ProbeResult::fail);
+}
+
+TEST_CASE("http_json: servers that reset, redirect, compress and never end") {
+    Loop loop;
+    const auto ask = [&](Server::Serve serve) {
+        const Server server(loop, std::move(serve));
+        return loop.attempt("http_json", asking(url_of(server), "/state", equals("up")));
+    };
+    const std::string ok = "HTTP/1.1 200 OK\r\n";
+    Outcome outcome = ask(resets_after(ok + "Content-Length: 14\r\n\r\n{"));
+    CHECK(outcome.result == ProbeResult::fail);
+    CHECK(outcome.reason.starts_with("connection reset by "));
+    outcome = ask(says("HTTP/1.1 307 Go\r\nLocation: http://192.0.2.1/\x1b\r\n\r\n"));
+    CHECK(outcome.result == ProbeResult::fail);
+    outcome = ask(says("HTTP/1.1 307 Go\r\nLocation: http://192.0.2.1/\r\n\r\n"));
+    CHECK(outcome.reason ==
+          "HTTP 307 instead of 200, redirects to 'http://192.0.2.1/' are not followed");
+    outcome = ask(says(ok + "Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x01"));
+    CHECK(outcome.result == ProbeResult::unknown);
+    CHECK(outcome.reason == "HTTP 200, but no JSON: syntax error in '\\x1f\\x8b\\x08\\x01'");
+    for (const std::string framing : {"", "Transfer-Encoding: chunked\r\n"}) {
+        const std::string piece(1000, ' ');
+        outcome = ask(says_for_ever(ok + framing + "\r\n",
+                                    framing.empty() ? piece : "3e8\r\n" + piece + "\r\n"));
+        CHECK(outcome.result == ProbeResult::unknown);
+        CHECK(outcome.reason == "HTTP 200, but the document is longer than 64 KiB");
+    }
 }
 
 TEST_CASE("http_json: values that make no probe") {

@@ -68,7 +68,7 @@ frontend plain
     default_backend sites
 frontend secure
     bind 127.0.0.1:{tls} ssl crt {site} ca-file {ca} verify required
-    http-request return status 200 content-type text/plain string "hello %[ssl_c_s_dn(cn)]\n"
+    http-request return status 200 content-type text/plain lf-string "hello %[ssl_c_s_dn(cn)]\n"
 userlist users
     user swerve insecure-password s3cret
 backend sites
