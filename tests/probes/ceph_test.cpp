@@ -183,6 +183,7 @@ TEST_CASE("ceph: odd pages") {
           "unknown: the value of ceph_health_status cannot be read");
     CHECK(judged("ceph_health_status_of_mine 0\n").starts_with("unknown: no ceph_health_status"));
     CHECK(judged("ceph_health_status 0\nceph_health_status{a=\"b\"} 2\n") == "fail: HEALTH_ERR");
+    CHECK(judged("ceph_health_status{a=\"b\"} 2\nceph_health_status 0\n") == "fail: HEALTH_ERR");
     CHECK(judged("ceph_health_status 0\nceph_health_status 1\n", CephHealth::ok) ==
           "fail: HEALTH_WARN");
     std::string many = "ceph_health_status 1\n";

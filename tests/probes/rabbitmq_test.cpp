@@ -283,6 +283,9 @@ TEST_CASE("rabbitmq: answers about federation") {
           "fail: federation of virtual host '/': no link from 'b', no link from 'c'");
     CHECK(fault(R"([7,{},{"upstream":7},{"upstream":"a"}])", {"a"}) ==
           "fail: federation of virtual host '/': link from 'a' is without a status");
+    CHECK(fault("[]", {"a"})
+              .starts_with(
+                  "fail: federation of virtual host '/': no link from 'a' (nothing listed: "));
     CHECK(fault("{}", {"a"}) == "unknown: the list of federation links is an object of 0");
     CHECK(fault("[", {"a"}).starts_with("unknown: the list of federation links: "));
     CHECK(path_segment("/") == "%2F");
