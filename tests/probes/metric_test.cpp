@@ -85,6 +85,9 @@ TEST_CASE("metrics page: what cannot be read is counted") {
     }
     CHECK(found_on("up{a=\"" + std::string(17'000, 'x') + "\"} 1\nup 2\n") == "up=2 1 unreadable");
     CHECK(found_on("other{a=\"" + std::string(17'000, 'x') + "\"} 1\nup 2\n") == "up=2 ");
+    // Cut, its value would be another one.
+    CHECK(found_on("up" + std::string(16 * 1024 - 4, ' ') + "12\n") == "up=12 ");
+    CHECK(found_on("up" + std::string(16 * 1024 - 3, ' ') + "12\n") == "1 unreadable");
     // What follows the cut of a long line must not pass for a line of its own.
     CHECK(found_on("# " + std::string(16 * 1024 - 2, 'x') + "up 1\nup 2\n") == "up=2 ");
     std::string many = "up{";
