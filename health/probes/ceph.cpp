@@ -78,12 +78,6 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
                                        is_strict ? CephHealth::ok : CephHealth::warn);
 }
 
-std::string caveat(const FieldMap& values) {
-    const auto server = http_server(values);
-    if (!server || !server->tls.insecure) return "";
-    return "the certificate is not verified, so any server passes for this one";
-}
-
 std::string target(const FieldMap& values) { return *get<std::string>(values, "url"); }
 
 }  // namespace
@@ -97,7 +91,7 @@ ProbeType ceph_probe() {
             .has_events = sees_no_events,
             .sees_hangs = always_sees_hangs,
             .make = make,
-            .caveat = caveat,
+            .caveat = http_caveat,
             .target = target};
 }
 

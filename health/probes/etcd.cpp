@@ -64,12 +64,6 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
     return std::make_unique<EtcdProbe>(std::move(*server));
 }
 
-std::string caveat(const FieldMap& values) {
-    const auto server = http_server(values);
-    if (!server || !server->tls.insecure) return "";
-    return "the certificate is not verified, so any server passes for this one";
-}
-
 std::string target(const FieldMap& values) { return *get<std::string>(values, "url"); }
 
 }  // namespace
@@ -81,7 +75,7 @@ ProbeType etcd_probe() {
             .has_events = sees_no_events,
             .sees_hangs = always_sees_hangs,
             .make = make,
-            .caveat = caveat,
+            .caveat = http_caveat,
             .target = target};
 }
 

@@ -216,11 +216,14 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
 }
 
 std::string caveat(const FieldMap& values) {
-    if (get<FieldMap>(values, "federation") == nullptr) return "";
+    std::string out = http_caveat(values);
+    if (get<FieldMap>(values, "federation") == nullptr) return out;
     const auto questions = questions_of(values);
-    if (!questions || questions->size() == 1) return "";
-    return "federation depends on other sites, so an outage there fails this check of the node; "
-           "give it a check of its own, with alarms and virtual_hosts off";
+    if (!questions || questions->size() == 1) return out;
+    if (!out.empty()) out += "; ";
+    return out +
+           "federation depends on other sites, so an outage there fails this check of the "
+           "node: give it a check of its own, with alarms and virtual_hosts off";
 }
 
 std::string target(const FieldMap& values) { return *get<std::string>(values, "url"); }
