@@ -71,6 +71,7 @@ public:
     }
 
     asio::awaitable<Result<HttpAnswer, Outcome>> run(const Message& message) {
+        has_secret_ = message.find(http::field::authorization) != message.end();
         const auto [error, sent] = co_await http::async_write(stream_, message, as_result);
         if (error) co_return fail(went_wrong(error, "sending to " + name_));
         step(context_, "sent the request, " + std::to_string(sent) + " octets");
@@ -152,6 +153,7 @@ private:
                                                        : " closed in the middle of the header"));
         }
         if (is_http_fault(error)) {
+            if (has_secret_) return failed("not HTTP: " + error.message());
             const auto data = buffer_.cdata();
             const std::string_view begin{static_cast<const char*>(data.data()),
                                          std::min(data.size(), 32UZ)};
@@ -176,6 +178,7 @@ private:
     const HttpRequest& request_;
     Endpoint target_;
     std::string name_;
+    bool has_secret_ = false;  ///< which the server may repeat
     boost::beast::flat_buffer buffer_;
     std::unique_ptr<Parser> parser_;
 };
@@ -213,16 +216,28 @@ std::string base64(const std::string& text) {
 HttpClient::HttpClient(HttpServer server)
     : server_(std::move(server)), name_(server_.target.to_string()), tls_(server_.tls) {}
 
-Result<std::string, std::string> HttpClient::authorization() const {
+Result<HttpClient::Credentials, std::string> HttpClient::credentials() const {
     if (!server_.username.empty()) {
         auto password = read_secret(server_.password_file);
         if (!password) return fail("password_file " + password.error());
-        return "Basic " + base64(server_.username + ":" + *password);
+        const std::string both = base64(server_.username + ":" + *password);
+        return Credentials{"Basic " + both, {std::move(*password), both}};
     }
-    if (server_.token_file.empty()) return std::string{};
+    if (server_.token_file.empty()) return Credentials{};
     auto token = read_secret(server_.token_file);
     if (!token) return fail("token_file " + token.error());
-    return "Bearer " + *token;
+    return Credentials{"Bearer " + *token, {*token}};
+}
+
+void HttpClient::blot(const Credentials& credentials, HttpAnswer& answer) {
+    for (const std::string& secret : credentials.secrets) {
+        for (std::string* text : {&answer.body, &answer.location}) {
+            for (std::size_t at = text->find(secret); at != std::string::npos;
+                 at = text->find(secret, at)) {
+                text->replace(at, secret.size(), secret.size(), '*');
+            }
+        }
+    }
 }
 
 asio::awaitable<Result<HttpAnswer, Outcome>> HttpClient::exchange(const ProbeContext& context,
@@ -230,9 +245,9 @@ asio::awaitable<Result<HttpAnswer, Outcome>> HttpClient::exchange(const ProbeCon
     if (server_.is_tls) {
         if (auto fault = tls_.prepare()) co_return fail(unsure(std::move(*fault)));
     }
-    const auto credentials = authorization();
-    if (!credentials) co_return fail(unsure(credentials.error()));
-    const Message message = message_for(server_, request, *credentials);
+    const auto given = credentials();
+    if (!given) co_return fail(unsure(given.error()));
+    const Message message = message_for(server_, request, given->authorization);
     auto socket = co_await connect(context, server_.target);
     if (!socket) co_return fail(std::move(socket.error()));
     Result<HttpAnswer, Outcome> answer;
@@ -250,6 +265,7 @@ asio::awaitable<Result<HttpAnswer, Outcome>> HttpClient::exchange(const ProbeCon
         answer = co_await exchange.run(message);
     }
     close_quietly(*socket);
+    if (answer) blot(*given, *answer);
     co_return answer;
 }
 

@@ -104,8 +104,14 @@ public:
                                                                  HttpRequest request);
 
 private:
-    /// The header's value, empty without credentials; or why they cannot be read.
-    [[nodiscard]] Result<std::string, std::string> authorization() const;
+    struct Credentials {
+        std::string authorization;         ///< value of the header; empty: none are sent
+        std::vector<std::string> secrets;  ///< what must not come back in an answer
+    };
+    /// Or why they cannot be read.
+    [[nodiscard]] Result<Credentials, std::string> credentials() const;
+    /// A server may repeat what it was told, and reasons quote answers.
+    static void blot(const Credentials& credentials, HttpAnswer& answer);
 
     HttpServer server_;
     std::string name_;  ///< of the target, for reasons

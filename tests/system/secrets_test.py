@@ -43,10 +43,12 @@ checks:
   kubernetes: {{kubernetes: {{url: "{url}", token_file: {directory}/kubernetes.token}}, {timing}}}
   gone: {{http: {{url: "{url}/gone", token_file: {directory}/no-such.token}}, {timing}}}
   open: {{http: {{url: "{url}/open", token_file: {directory}/open.token}}, {timing}}}
+  away: {{http: {{url: "{url}/away", token_file: {directory}/web.token}}, {timing}}}
+  json: {{http_json: {{url: "{url}/json", username: swerve, password_file: {directory}/web.password, pointer: /a, equals: b}}, {timing}}}
   limits: {{exec: {{argv: [/bin/sh, -c, "echo core files of $(ulimit -Hc)"]}}, scope: local, effect: alarm, timeout: 1s}}
 """
 TIMING = "interval: 100ms, fast_interval: 50ms, timeout: 80ms, scope: shared, effect: alarm"
-NAMES = ("basic", "basic-wrong", "bearer", "consul", "kubernetes", "gone", "open")
+NAMES = ("basic", "basic-wrong", "bearer", "away", "json", "consul", "kubernetes", "gone", "open")
 WEBHOOK = """\
 webhooks:
   chat: {{url: "{url}/hook", on: [announce, withdraw, alarm], bearer_file: hook.token, attempts: 2, timeout: 1s}}
@@ -64,6 +66,8 @@ class Talkative(http.server.BaseHTTPRequestHandler):
             self.reply(200 if right else 401)
         elif self.path == "/basic-wrong":
             self.reply(401)
+        elif self.path == "/away":
+            self.reply(302)
         else:
             self.reply(500 if "readyz" in self.path else 200)
 
@@ -76,6 +80,7 @@ class Talkative(http.server.BaseHTTPRequestHandler):
         told = self.headers["Authorization"] or self.headers["X-Consul-Token"] or ""
         body = f"{told}\n{self.headers}".encode()  # reasons quote beginnings
         self.send_response(status, told)
+        self.send_header("Location", f"http://192.0.2.1/{told}")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
