@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -90,6 +91,16 @@ Postgres::~Postgres() {
 }
 
 void Postgres::start() {
+    // Somebody else may have taken the port since it was found free; then it ends at once.
+    const bool is_first = !was_started_;
+    for (int tries = 0; tries < 3 && !started(); ++tries) {
+        if (is_first) port_ = free_port();
+    }
+    was_started_ = true;
+    REQUIRE(process_ != nullptr);
+}
+
+bool Postgres::started() {
     process_ = std::make_unique<Child>(as_postgres({"postgres",
                                                     "-D",
                                                     data(),
@@ -118,7 +129,18 @@ void Postgres::start() {
     const TimePoint give_up = BootClock::now() + 20s;
     const std::vector<std::string> is_ready{std::string{programs} + "pg_isready", "--host",
                                             directory(), "--port", std::to_string(port_)};
-    while (run_program(is_ready) != 0) REQUIRE(BootClock::now() < give_up);
+    while (run_program(is_ready) != 0) {
+        ::siginfo_t info{};
+        const int error = ::waitid(P_PID, static_cast<::id_t>(process_->pid()), &info,
+                                   WEXITED | WNOHANG | WNOWAIT);
+        const bool has_ended = error != 0 || info.si_pid == process_->pid();
+        if (!has_ended && BootClock::now() < give_up) continue;
+        process_->signal(SIGQUIT);
+        process_->wait();
+        process_.reset();
+        return false;
+    }
+    return true;
 }
 
 void Postgres::stop() {

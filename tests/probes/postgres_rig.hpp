@@ -53,12 +53,14 @@ public:
 
 private:
     void prepare();
+    bool started();
     [[nodiscard]] std::string data() const { return dir_.file("data"); }
 
     TempDir dir_;
     std::uint16_t port_ = free_port();
     std::string name_ = "primary";
     std::unique_ptr<Child> process_;
+    bool was_started_ = false;
 };
 
 /// The primary that tests share, and its standby "near".
