@@ -12,6 +12,7 @@
 #include "daemon/actions/interface_address.hpp"
 #include "swerve/base/clock.hpp"
 #include "tests/support/fake_main_port.hpp"
+#include "tests/support/skipped.hpp"
 #include "tests/support/snapshot.hpp"
 
 using namespace swerve;
@@ -27,7 +28,7 @@ namespace {
 void in_namespace(const std::function<void()>& test) {
     std::thread{[&] {
         if (::unshare(CLONE_NEWNET) != 0) {
-            MESSAGE("skipped: no network namespace without root");
+            swerve::testing::skipped("no network namespace without root");
             return;
         }
         test();

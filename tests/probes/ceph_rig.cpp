@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include "tests/support/skipped.hpp"
 
 namespace swerve::health::testing {
 namespace {
@@ -42,7 +43,7 @@ std::string at(std::uint16_t port) { return "http://127.0.0.1:" + std::to_string
 bool Ceph::is_possible() {
     const bool is_there =
         run_program({"sh", "-c", "command -v ceph-mon && command -v ceph-mgr"}) == 0;
-    if (!is_there) MESSAGE("skipped: needs ceph-mon and ceph-mgr");
+    if (!is_there) swerve::testing::skipped("needs ceph-mon and ceph-mgr");
     return is_there;
 }
 

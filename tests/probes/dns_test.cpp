@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "tests/probes/udp_rig.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -108,7 +109,7 @@ private:
 
 bool no_nsd() {
     if (std::filesystem::exists("/usr/sbin/nsd")) return false;
-    MESSAGE("skipped: needs nsd");
+    swerve::testing::skipped("needs nsd");
     return true;
 }
 

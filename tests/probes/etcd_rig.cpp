@@ -1,6 +1,7 @@
 #include "tests/probes/etcd_rig.hpp"
 
 #include <doctest/doctest.h>
+#include "tests/support/skipped.hpp"
 
 namespace swerve::health::testing {
 namespace {
@@ -29,7 +30,7 @@ std::vector<std::string> command(const std::string& name, const TempDir& dir,
 
 bool EtcdCluster::is_possible() {
     const bool is_there = run_program({"sh", "-c", "command -v etcd"}) == 0;
-    if (!is_there) MESSAGE("skipped: needs etcd");
+    if (!is_there) swerve::testing::skipped("needs etcd");
     return is_there;
 }
 

@@ -19,6 +19,7 @@
 #include "health/probes/runtime.hpp"
 #include "swerve/base/clock.hpp"
 #include "tests/probes/support.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -453,7 +454,7 @@ TEST_CASE("exec: two attempts of one check never overlap") {
 
 TEST_CASE("exec: root runs no file that somebody else could have written") {
     if (::geteuid() != 0) {
-        MESSAGE("skipped: needs root");
+        swerve::testing::skipped("needs root");
         return;
     }
     Scripts scripts;

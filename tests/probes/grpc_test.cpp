@@ -12,6 +12,7 @@
 #include "tests/probes/freeze.hpp"
 #include "tests/probes/support.hpp"
 #include "tests/probes/web.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -68,7 +69,7 @@ public:
 
     static bool is_there() {
         const bool there = ::access("/usr/bin/etcd", X_OK) == 0;
-        if (!there) MESSAGE("skipped: needs etcd (package etcd-server)");
+        if (!there) swerve::testing::skipped("needs etcd (package etcd-server)");
         return there;
     }
 

@@ -15,6 +15,7 @@
 #include "health/probes/disk_space.hpp"
 #include "health/probes/pressure_file.hpp"
 #include "tests/probes/support.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -38,7 +39,7 @@ void with_own_mounts(const std::function<void()>& body) {
         allowed = ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
         if (allowed) body();
     }).join();
-    if (!allowed) MESSAGE("skipped: needs the right to make a mount namespace");
+    if (!allowed) swerve::testing::skipped("needs the right to make a mount namespace");
 }
 
 /// A file system of 16 MiB and 100 inodes in `dir`.

@@ -6,6 +6,7 @@
 #include "health/probes/http_client.hpp"
 #include "health/probes/secret.hpp"
 #include "tests/probes/pki.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -30,7 +31,7 @@ const Haproxy* haproxy() {
         pki().join("haproxy.pem", {"site.pem", "site.key"});
         return Haproxy::start(pki());
     }();
-    if (!running) MESSAGE("skipped: needs haproxy");
+    if (!running) swerve::testing::skipped("needs haproxy");
     return running.get();
 }
 

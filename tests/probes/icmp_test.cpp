@@ -11,6 +11,7 @@
 
 #include "health/probes/echo_message.hpp"
 #include "tests/probes/support.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -30,7 +31,8 @@ void set(const std::string& sysctl, std::string_view value) {
 
 /// Says so where the tests may not have a network of their own.
 void in_network(const std::function<void()>& body) {
-    if (!in_own_network(body)) MESSAGE("skipped: needs the right to make a network namespace");
+    if (!in_own_network(body))
+        swerve::testing::skipped("needs the right to make a network namespace");
 }
 
 /// Takes CAP_NET_RAW from this thread.

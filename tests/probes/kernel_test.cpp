@@ -19,6 +19,7 @@
 
 #include "health/probes/netlink.hpp"
 #include "tests/probes/watching.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -54,14 +55,14 @@ void add_d0() {
 /// In a network with d0, which is up.
 void with_d0(const std::function<void()>& body) {
     if (run_program({"sh", "-c", "command -v ip >/dev/null"}) != 0) {
-        MESSAGE("skipped: no ip (package iproute2)");
+        swerve::testing::skipped("no ip (package iproute2)");
         return;
     }
     const bool allowed = in_own_network([&] {
         add_d0();
         body();
     });
-    if (!allowed) MESSAGE("skipped: no right to make a network namespace");
+    if (!allowed) swerve::testing::skipped("no right to make a network namespace");
 }
 
 std::string attempt(Loop& loop, std::string_view type, const FieldMap& values) {

@@ -3,6 +3,7 @@
 #include "health/probes/metrics_page.hpp"
 #include "health/probes/threshold.hpp"
 #include "tests/probes/pki.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -170,7 +171,7 @@ TEST_CASE("metric: HAProxy's own page") {
     pki.join("haproxy.pem", {"site.pem", "site.key"});
     const auto haproxy = Haproxy::start(pki);
     if (!haproxy) {
-        MESSAGE("skipped: needs haproxy");
+        swerve::testing::skipped("needs haproxy");
         return;
     }
     Loop loop;

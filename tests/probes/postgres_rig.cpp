@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "swerve/base/clock.hpp"
+#include "tests/support/skipped.hpp"
 
 namespace swerve::health::testing {
 namespace {
@@ -40,7 +41,7 @@ std::string content_of(const std::string& file) {
 bool has_postgres() {
     const bool is_installed = ::access((std::string{programs} + "postgres").c_str(), X_OK) == 0;
     const bool has_user = ::geteuid() != 0 || ::getpwnam("postgres") != nullptr;
-    if (!is_installed || !has_user) MESSAGE("skipped: there is no PostgreSQL 15 to run");
+    if (!is_installed || !has_user) swerve::testing::skipped("there is no PostgreSQL 15 to run");
     return is_installed && has_user;
 }
 

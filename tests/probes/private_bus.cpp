@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
+#include "tests/support/skipped.hpp"
 
 namespace swerve::health::testing {
 
@@ -67,7 +68,7 @@ PrivateBus::~PrivateBus() { ::unsetenv("DBUS_SYSTEM_BUS_ADDRESS"); }
 
 bool PrivateBus::is_possible() {
     const bool is_there = run_program({"sh", "-c", "command -v dbus-daemon"}) == 0;
-    if (!is_there) MESSAGE("skipped: needs dbus-daemon");
+    if (!is_there) swerve::testing::skipped("needs dbus-daemon");
     return is_there;
 }
 

@@ -17,6 +17,7 @@
 
 #include "health/probes/runtime.hpp"
 #include "tests/probes/process_rig.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -148,7 +149,7 @@ TEST_CASE("process: a number that nobody had when the file was read, and somebod
     CHECK(app.attempt().result == ProbeResult::fail);
     const auto again = process_numbered(std::stoi(pid));
     if (!again) {
-        MESSAGE("skipped: needs the right to choose a process id");
+        swerve::testing::skipped("needs the right to choose a process id");
         return;
     }
     const Outcome found = app.attempt();

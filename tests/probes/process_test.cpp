@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "tests/probes/process_rig.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -125,7 +126,7 @@ TEST_CASE("process: the number used again is not the process, unless the file wa
     child.wait();
     const auto again = process_numbered(number);
     if (!again) {
-        MESSAGE("skipped: needs the right to choose a process id");
+        swerve::testing::skipped("needs the right to choose a process id");
         return;
     }
     Outcome outcome = app.attempt();

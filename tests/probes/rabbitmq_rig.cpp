@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "tests/support/skipped.hpp"
 
 namespace swerve::health::testing {
 namespace {
@@ -48,7 +49,7 @@ load_definitions = {dir}/definitions.json
 
 bool Rabbitmq::is_possible() {
     const bool is_there = ::access((std::string{bin} + "rabbitmq-server").c_str(), X_OK) == 0;
-    if (!is_there) MESSAGE("skipped: needs rabbitmq-server");
+    if (!is_there) swerve::testing::skipped("needs rabbitmq-server");
     return is_there;
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
+#include "tests/support/skipped.hpp"
 
 namespace swerve::health::testing {
 namespace {
@@ -14,7 +15,7 @@ constexpr const char* program = "/usr/bin/redis-server";
 
 bool has_redis() {
     const bool is_there = ::access(program, X_OK) == 0;
-    if (!is_there) MESSAGE("skipped: needs redis-server");
+    if (!is_there) swerve::testing::skipped("needs redis-server");
     return is_there;
 }
 

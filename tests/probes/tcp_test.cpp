@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "tests/probes/support.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -171,7 +172,7 @@ TEST_CASE("tcp: the anycast address comes and goes") {
         CHECK(loop.attempt("tcp", expecting(server, "ok"), 5s, context).result ==
               ProbeResult::pass);
     });
-    if (!allowed) MESSAGE("skipped: needs the right to make a network namespace");
+    if (!allowed) swerve::testing::skipped("needs the right to make a network namespace");
 }
 
 TEST_CASE("tcp: a socket that met itself is no server") {
@@ -187,7 +188,7 @@ TEST_CASE("tcp: a socket that met itself is no server") {
             }
         }
     });
-    if (!allowed) MESSAGE("skipped: needs the right to make a network namespace");
+    if (!allowed) swerve::testing::skipped("needs the right to make a network namespace");
 }
 
 TEST_CASE("tcp: values that make no probe") {

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "tests/probes/udp_rig.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -134,7 +135,7 @@ TEST_CASE("udp: no route, an unreachable host, and a socket that met itself") {
             }
         }
     });
-    if (!allowed) MESSAGE("skipped: needs the right to make a network namespace");
+    if (!allowed) swerve::testing::skipped("needs the right to make a network namespace");
 }
 
 TEST_CASE("udp: values that make no probe, and what is said of one") {

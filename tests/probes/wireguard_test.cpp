@@ -30,6 +30,7 @@
 #include "health/probes/netlink.hpp"
 #include "health/probes/wireguard_source.hpp"
 #include "tests/probes/support.hpp"
+#include "tests/support/skipped.hpp"
 
 using namespace swerve;
 using namespace swerve::health;
@@ -147,14 +148,14 @@ private:
 
 void with_tunnel(const std::function<void(Tunnel&)>& body) {
     if (const auto why = hindrance()) {
-        MESSAGE("skipped: " << *why << " (packages wireguard-go and wireguard-tools)");
+        swerve::testing::skipped(*why + " (packages wireguard-go and wireguard-tools)");
         return;
     }
     const bool allowed = in_own_network([&] {
         Tunnel tunnel;
         body(tunnel);
     });
-    if (!allowed) MESSAGE("skipped: no right to make a network namespace");
+    if (!allowed) swerve::testing::skipped("no right to make a network namespace");
 }
 
 FieldMap values_of(const std::string& interface, Duration age, Duration within) {
