@@ -2,7 +2,6 @@
 
 #include <openssl/ssl.h>
 
-#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ssl/error.hpp>
@@ -56,15 +55,6 @@ std::string caveat_of_insecure_tls(const FieldMap& values) {
     const auto settings = chosen_tls(values, "");
     if (!settings || !*settings || !(*settings)->insecure) return "";
     return "the certificate is not verified, so any server passes for this one";
-}
-
-bool is_server_name(std::string_view text) {
-    if (Address::parse(text)) return true;
-    const auto fits = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '-' || c == '.' || c == '_';
-    };
-    return !text.empty() && text.size() <= 253 && std::ranges::all_of(text, fits);
 }
 
 Connection::Connection(tcp::socket socket)

@@ -49,9 +49,6 @@ inline constexpr Field choosing_tls_field{
 /// For ProbeType::caveat.
 [[nodiscard]] std::string caveat_of_insecure_tls(const FieldMap& values);
 
-/// Whether a name or address can stand in a certificate and in TLS's server_name.
-[[nodiscard]] bool is_server_name(std::string_view text);
-
 class Connection {
 public:
     struct Received {

@@ -173,7 +173,8 @@ ProbeType metric_probe() {
     return {.name = "metric",
             .help =
                 "GETs a page of metrics in the text format of Prometheus and compares one of "
-                "them. Of several series all must pass. A series that is missing is `unknown`.",
+                "them; of several series all, unless `match` is any. A series that is missing is "
+                "`unknown`.",
             .fields = fields,
             .has_events = sees_no_events,
             .sees_hangs = always_sees_hangs,
