@@ -169,8 +169,8 @@ void read_meaning(const Section& section, Check& out) {
 void require_scope(const Section& section, const health::ProbeType& type) {
     if (!type.asks_scope || section.has("scope")) return;
     section.missing("scope",
-                    "nothing tells what an " + std::string{type.name} +
-                        " probe looks at; local: a failure means this site alone; shared: it may "
+                    "nothing tells what a probe of type " + std::string{type.name} +
+                        " looks at; local: a failure means this site alone; shared: it may "
                         "strike others at the same time");
 }
 
