@@ -140,19 +140,16 @@ void Session::follow(TimePoint now, const Packet& packet, Actions& out) {
 void Session::on(TimePoint now, const Retime& event, Actions& out) {
     if (event.timing == timing_) return;
     timing_ = event.timing;
-    const Duration tx = desired_tx_;
-    const Duration rx = required_rx_;
-    set_intervals();
     if (state_ != State::up) {
+        set_intervals();
         counted_tx_ = desired_tx_;
         counted_rx_ = required_rx_;
         return;
     }
-    if (desired_tx_ == tx && required_rx_ == rx) return;  // the multiplier alone asks no poll
-    counted_tx_ = std::min(counted_tx_, desired_tx_);
-    counted_rx_ = std::max(counted_rx_, required_rx_);
-    polling_ = true;
-    if (!is_silent()) send_and_rearm(now, out);
+    // A final names no poll: a second one waits for the end of the first, or the first's answer
+    // would be taken for its own.
+    if (polling_) return;
+    if (begin_poll() && !is_silent()) send_and_rearm(now, out);
 }
 
 void Session::on(TimePoint now, const Administer& event, Actions& out) {
@@ -232,10 +229,25 @@ void Session::set_intervals() {
     required_rx_ = timing_.min_rx;
 }
 
+/// Whether there is something to ask for; the multiplier alone asks no poll.
+bool Session::begin_poll() {
+    const Duration tx = desired_tx_;
+    const Duration rx = required_rx_;
+    set_intervals();
+    if (desired_tx_ == tx && required_rx_ == rx) return false;
+    counted_tx_ = std::min(counted_tx_, desired_tx_);
+    counted_rx_ = std::max(counted_rx_, required_rx_);
+    polling_ = true;
+    return true;
+}
+
+/// Begins the next one if the timing has changed meanwhile; RFC 5880 §6.5: with the packet due
+/// next.
 void Session::end_poll() {
     polling_ = false;
     counted_tx_ = desired_tx_;
     counted_rx_ = required_rx_;
+    begin_poll();
 }
 
 /// Whether nothing is sent but what is asked for.

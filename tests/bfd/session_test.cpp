@@ -256,6 +256,32 @@ TEST_CASE("bfd session: intervals change by a poll, the longer one counts until 
     CHECK(link.a().transitions.size() + link.b().transitions.size() == transitions);
 }
 
+TEST_CASE("bfd session: the answer to one poll is not taken for that to the next") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        Link link(fast, fast, {}, {}, seed);
+        link.come_up();
+        link.run(1s);
+        const std::size_t transitions = link.b().transitions.size();
+        std::size_t second_polls = 0;
+        link.lost = [&](std::size_t from) {
+            const Packet& packet = link.ends[from].sent.back().second;
+            return from == 0 && packet.desired_min_tx_us == 800'000 && ++second_polls <= 2;
+        };
+        link.handle(0, Retime{{400ms, 50ms, 3}});
+        link.handle(0, Retime{{800ms, 50ms, 3}});
+        link.run(100ms);
+        // The neighbor knows of 400 ms only, and gives up after three times as long.
+        CHECK(link.a().session.transmit_interval() == 400ms);
+        CHECK(link.b().session.detection_time() == 1200ms);
+        link.run(10s);
+        CHECK(second_polls > 2);
+        CHECK(link.b().transitions.size() == transitions);
+        CHECK(link.a().session.transmit_interval() == 800ms);
+        CHECK(link.b().session.detection_time() == 2400ms);
+        CHECK_FALSE(link.a().sent.back().second.poll);
+    }
+}
+
 TEST_CASE("bfd session: another multiplier is told without a poll, the same timing not at all") {
     Bench bench;
     bench.reach(State::up);

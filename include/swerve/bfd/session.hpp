@@ -110,6 +110,7 @@ private:
     void follow(TimePoint now, const Packet& packet, Actions& out);
     void enter(TimePoint now, State to, Diagnostic diagnostic, Cause cause, Actions& out);
     void set_intervals();
+    bool begin_poll();
     void end_poll();
     void send(bool is_answer, Actions& out);
     void send_and_rearm(TimePoint now, Actions& out);
