@@ -1,13 +1,19 @@
 """The benches run to their ends and their records are complete. Their figures are for people; none is asserted here."""
 
+import importlib.machinery
+import importlib.util
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools" / "bench"), str(ROOT / "tools" / "lab"), str(ROOT / "tests" / "support")]
+
+import probe_kinds  # noqa: E402
 
 
 def setUpModule():
@@ -114,22 +120,44 @@ class ProbesBench(unittest.TestCase):
     """The bench itself sees to it that every check passes; kinds whose server is missing here are named with the reason."""
 
     def test_one_run_of_everything(self):
-        record = record_of("probes", "--seconds", "1", "--kills", "2", "--rate", "100")
+        cheap = ("address", "clock", "disk", "exec", "file", "http", "link", "process", "tcp", "udp")
+        only = [word for probe in cheap for word in ("--only", probe)]
+        record = record_of("probes", "--seconds", "1", "--kills", "2", "--rate", "100", *only)
         self.assertEqual(record["schema"], "swerve.bench.probes/1")
         measured = {row["probe"] for row in record["costs"]}
         self.assertFalse(measured & set(record["missing"]))
-        for probe in ("address", "exec", "file", "link", "process", "tcp"):
-            self.assertIn(probe, measured)
+        self.assertEqual(measured | set(record["missing"]), set(cheap))
+        self.assertLessEqual(set(record["missing"]), {"http"})
         for row in record["costs"]:
             self.assertGreater(row["attempts"], 50, row)
             self.assertGreater(row["cost_us"], 0.0, row)
-            if row["probe"] in ("exec", "https"):
+            if row["probe"] == "exec":
                 self.assertIsNotNone(row["apart"], row)
         self.assertEqual([row["while"] for row in record["loop"]], ["nobody", "mixed probes"])
         self.assertGreater(record["loop"][1]["attempts_s"], 50.0)
         for row in record["loop"]:
             self.assertGreaterEqual(row["main_worst_ms"], row["main_worst_at_start_ms"], row)
             self.assertGreaterEqual(row["withdraw_max_ms"], row["withdraw_median_ms"], row)
+
+    def test_every_probe_is_measured_or_said_to_be_left_out(self):
+        page = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")  # written from the registry
+        probes = set(re.findall(r"^## `(\w+)`$", page, re.M))
+        self.assertIn("tcp", probes)
+        kinds = {kind.name for kind in probe_kinds.KINDS}
+        self.assertEqual(kinds - {"https"} | set(probe_kinds.LEFT_OUT), probes)
+        self.assertFalse(kinds & set(probe_kinds.LEFT_OUT))
+
+    def test_the_time_of_threads_that_ended_counts(self):
+        loader = importlib.machinery.SourceFileLoader("bench_probes", str(ROOT / "tools" / "bench" / "probes"))
+        bench = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+        loader.exec_module(bench)
+        burn = "import threading, time\ndef burn():\n  while time.thread_time() < 0.2: pass\n"
+        burn += "t = threading.Thread(target=burn); t.start(); t.join(); print(flush=True); input()"
+        command = [sys.executable, "-c", burn]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            self.assertGreater(bench.cpu_ns(process.pid), 200_000_000)
+            process.communicate(b"\n")
 
 
 if __name__ == "__main__":
