@@ -3,6 +3,7 @@ file of its own, whatever the servers they are sent to make of them; and its mem
 """
 
 import base64
+import contextlib
 import http.client
 import http.server
 import json
@@ -10,6 +11,8 @@ import os
 import pathlib
 import shutil
 import signal
+import socketserver
+import struct
 import subprocess
 import threading
 import unittest
@@ -22,16 +25,25 @@ from swervelab.world import World, binary, free_port
 
 NOBODY = 65534
 PASSWORD = "pa55-of-basic-s33cr3t"
+QUEUE_PASSWORD = "pa55-of-rabbitmq-s33cr3t"
+HOOK_PATH = "/p4th-of-a-webhook-s33cr3t"
 SECRETS = {
     "web.password": PASSWORD,
+    "rabbitmq.password": QUEUE_PASSWORD,
+    "redis.password": "pa55-of-redis-s33cr3t",
+    "sentinel.password": "pa55-of-sentinel-s33cr3t",
+    "postgres.password": "pa55-of-postgres-s33cr3t",
+    "metric.token": "t0ken-of-metric-s33cr3t",
     "web.token": "t0ken-of-bearer-s33cr3t",
     "consul.token": "t0ken-of-consul-s33cr3t",
     "kubernetes.token": "t0ken-of-kubernetes-s33cr3t",
     "neighbor.key": "k3y-of-tcp-md5-s33cr3t",
     "hook.token": "t0ken-of-webhook-s33cr3t",
 }
-# As they stand in a header, too.
-FORBIDDEN = [*SECRETS.values(), base64.b64encode(f"swerve:{PASSWORD}".encode()).decode().rstrip("="), "s33cr3t"]
+# As they stand in a header, too, and cut short.
+BASIC = [base64.b64encode(f"swerve:{word}".encode()).decode().rstrip("=") for word in (PASSWORD, QUEUE_PASSWORD)]
+FORBIDDEN = [*SECRETS.values(), HOOK_PATH, *BASIC, *(word[:20] for word in BASIC)]
+FORBIDDEN += ["pa55-of", "t0ken-of", "k3y-of", "p4th-of", "s33cr3t"]
 
 CHECKS = """\
 checks:
@@ -45,21 +57,34 @@ checks:
   open: {{http: {{url: "{url}/open", token_file: {directory}/open.token}}, {timing}}}
   away: {{http: {{url: "{url}/away", token_file: {directory}/web.token}}, {timing}}}
   json: {{http_json: {{url: "{url}/json", username: swerve, password_file: {directory}/web.password, pointer: /a, equals: b}}, {timing}}}
+  rabbitmq: {{rabbitmq: {{url: "{url}", username: swerve, password_file: {directory}/rabbitmq.password}}, {timing}}}
+  metric: {{metric: {{url: "{url}/metrics", name: up, at_least: 1, token_file: {directory}/metric.token}}, {timing}}}
+  redis: {{redis: {{endpoint: "{redis}", username: swerve, password_file: {directory}/redis.password}}, {timing}}}
+  sentinel: {{sentinel: {{endpoint: "{redis}", master: cache, password_file: {directory}/sentinel.password}}, {timing}}}
+  postgres: {{postgres: {{endpoint: "{postgres}", username: swerve, password_file: {directory}/postgres.password}}, {slow}}}
   limits: {{exec: {{argv: [/bin/sh, -c, "echo core files of $(ulimit -Hc)"]}}, scope: local, effect: alarm, timeout: 1s}}
 """
 TIMING = "interval: 100ms, fast_interval: 50ms, timeout: 80ms, scope: shared, effect: alarm"
+SLOW = "interval: 1s, timeout: 900ms, scope: shared, effect: alarm"
 NAMES = ("basic", "basic-wrong", "bearer", "away", "json", "consul", "kubernetes", "gone", "open")
+NAMES += ("rabbitmq", "metric", "redis", "sentinel", "postgres")
 WEBHOOK = """\
 webhooks:
   chat: {{url: "{url}/hook", on: [announce, withdraw, alarm], bearer_file: hook.token, attempts: 2, timeout: 1s}}
+  pager: {{url_file: hook.url, on: [announce, withdraw, alarm], attempts: 2, timeout: 1s}}
 """
+
+
+def around(text: str, secret: str) -> str:
+    at = text.index(secret)
+    return text[max(0, at - 100) : at + 60]
 
 
 class Talkative(http.server.BaseHTTPRequestHandler):
     """Lets in who knows the password, and otherwise repeats the request to whoever made it."""
 
     def do_GET(self):
-        self.server.heads.append(str(self.headers))
+        self.server.heard.append(str(self.headers))
         if self.path == "/basic":
             given = self.headers["Authorization"].split()[1]
             right = base64.b64decode(given).decode() == f"swerve:{PASSWORD}"
@@ -73,11 +98,11 @@ class Talkative(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.heads.append(str(self.headers))
+        self.server.heard.append(f"{self.path}\n{self.headers}")
         self.reply(403)
 
     def reply(self, status: int):
-        told = self.headers["Authorization"] or self.headers["X-Consul-Token"] or ""
+        told = self.headers["Authorization"] or self.headers["X-Consul-Token"] or self.path
         body = f"{told}\n{self.headers}".encode()  # reasons quote beginnings
         self.send_response(status, told)
         self.send_header("Location", f"http://192.0.2.1/{told}")
@@ -89,22 +114,73 @@ class Talkative(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class TalkativeRedis(socketserver.BaseRequestHandler):
+    """Repeats all it has heard of a connection as an error."""
+
+    def handle(self):
+        heard = b""
+        with contextlib.suppress(OSError):
+            while piece := self.request.recv(4096):
+                heard += piece
+                self.server.heard.append(piece.decode("latin-1"))
+                self.request.sendall(b"-ERR you said " + repr(heard).encode() + b"\r\n")
+
+
+class TalkativePostgres(socketserver.StreamRequestHandler):
+    """Asks for the password in the clear, and repeats it in every field of its error."""
+
+    def handle(self):
+        while struct.unpack("!I", self.body())[0] in (80877103, 80877104):
+            self.wfile.write(b"N")  # neither TLS nor GSSAPI
+        self.wfile.write(b"R" + struct.pack("!II", 8, 3))
+        if self.rfile.read(1) != b"p":
+            return
+        password = self.body(whole=True).rstrip(b"\0")
+        self.server.heard.append(password.decode("latin-1"))
+        fields = [b"SFATAL", b"VFATAL", b"C28P01", *(kind + b"you said " + password for kind in (b"M", b"D", b"H"))]
+        error = b"\0".join(fields) + b"\0\0"
+        self.wfile.write(b"E" + struct.pack("!I", 4 + len(error)) + error)
+
+    def body(self, whole: bool = False) -> bytes:
+        """Of a message, behind its length: all, or the first four octets."""
+        length = self.rfile.read(4)
+        if len(length) < 4:
+            return bytes(4)
+        body = self.rfile.read(struct.unpack("!I", length)[0] - 4)
+        return body if whole else body[:4]
+
+
 class Secrets(unittest.TestCase):
     def setUp(self):
         self.world = World("secrets")
         self.addCleanup(self.world.close)
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Talkative)
-        self.server.heads = []
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.addCleanup(self.server.server_close)
-        self.addCleanup(self.server.shutdown)
+        self.server = self.serve(http.server.ThreadingHTTPServer, Talkative)
+        self.redis = self.serve(socketserver.ThreadingTCPServer, TalkativeRedis)
+        self.postgres = self.serve(socketserver.ThreadingTCPServer, TalkativePostgres)
         self.directory = pathlib.Path(self.world.directory)
         for name, secret in SECRETS.items():
             self.write(name, secret, 0o640)
+        self.write("hook.url", self.url(self.server) + HOOK_PATH, 0o640)
         self.write("open.token", "t0ken-that-all-can-read-s33cr3t", 0o644)
         self.bgp = ("127.0.0.9", free_port("127.0.0.9"))
         self.http_port = free_port("127.0.0.1")
         self.daemon = self.world.daemon("swerved", self.yaml())
+
+    def serve(self, kind: type, handler: type) -> socketserver.TCPServer:
+        server = kind(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        server.heard = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server
+
+    @staticmethod
+    def at(server: socketserver.TCPServer) -> str:
+        return f"127.0.0.1:{server.server_address[1]}"
+
+    def url(self, server: socketserver.TCPServer) -> str:
+        return "http://" + self.at(server)
 
     def write(self, name: str, secret: str, mode: int):
         file = self.directory / name
@@ -112,12 +188,14 @@ class Secrets(unittest.TestCase):
         file.chmod(mode)
 
     def yaml(self) -> str:
-        url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        url = self.url(self.server)
+        words = {"directory": self.directory, "url": url, "timing": TIMING, "slow": SLOW}
+        words |= {"redis": self.at(self.redis), "postgres": self.at(self.postgres)}
         out = YAML.format(
             directory=self.directory, http_port=self.http_port, bgp_port=self.bgp[1], prefix=PREFIX, good=GOOD, bad=BAD
         )
         begin, end = out.index("checks:"), out.index("services:")
-        out = out[:begin] + CHECKS.format(directory=self.directory, url=url, timing=TIMING) + out[end:]
+        out = out[:begin] + CHECKS.format(**words) + out[end:]
         out = out.replace("bad: {", "bad: {password_file: neighbor.key, ")
         return out + WEBHOOK.format(url=url)
 
@@ -180,11 +258,13 @@ class Secrets(unittest.TestCase):
         self.assertNotEqual(self.reload_with("username: swerve", "username: swerve, nonsense: 1").returncode, 0)
         self.write("neighbor.key", "k3y-that-is-new-s33cr3t", 0o640)
         self.assertEqual(self.reload_with("effect: alarm", "effect: gate").returncode, 0)
-        heads = lambda: "".join(self.server.heads)
+        heard = lambda: "".join([*self.server.heard, *self.redis.heard, *self.postgres.heard])
         # So that the search is for what was there to be found.
-        for name in ("web.token", "consul.token", "kubernetes.token", "hook.token"):
-            wait_until(lambda: SECRETS[name] in heads(), 20.0, f"{name} was sent")
-        self.assertIn(FORBIDDEN[-2], heads())
+        in_the_clear = [name for name in SECRETS if name not in ("web.password", "rabbitmq.password", "neighbor.key")]
+        for name, text in {**{name: SECRETS[name] for name in in_the_clear}, "hook.url": HOOK_PATH}.items():
+            wait_until(lambda: text in heard(), 20.0, f"{name} was sent")
+        for text in BASIC:
+            self.assertIn(text, heard())
         answers = self.all_answers()
         self.assertIn("password_file", answers["show config"])
         self.assertIn("bearer", answers["show checks"])
@@ -202,9 +282,8 @@ class Secrets(unittest.TestCase):
         self.assertTrue(state)
         places = {"the log": log, "the state": state.decode("latin-1"), "/proc/PID/cmdline": command_line.decode(),
                   "/proc/PID/environ": environment.decode(), **answers}  # fmt: skip
-        for place, text in places.items():
-            for secret in FORBIDDEN:
-                self.assertNotIn(secret, text, place)
+        told = [(place, around(text, secret)) for place, text in places.items() for secret in FORBIDDEN if secret in text]
+        self.assertFalse(told, f"{len(told)} in {sorted({place for place, _ in told})}")
 
     def reload_with(self, old: str, new: str) -> subprocess.CompletedProcess:
         text = pathlib.Path(self.daemon.config).read_text(encoding="utf-8")
