@@ -82,11 +82,6 @@ std::string span_text(std::int64_t seconds) {
     return count(60, "minute");
 }
 
-Outcome against(std::string reason, bool is_clock_set) {
-    if (is_clock_set) return failed(std::move(reason));
-    return unsure(reason + std::string{clock_hint});
-}
-
 }  // namespace
 
 std::string CertificateFacts::title() const { return quoted(name) + " by " + quoted(issuer); }
@@ -112,7 +107,8 @@ Outcome judge_days(const CertificateFacts& first_to_end, std::int64_t days_left,
     std::string reason = "certificate " + first_to_end.title() + " ends in " + span_text(left) +
                          " (" + first_to_end.ends + ")";
     if (left >= days_left * day_s) return passed(std::move(reason));
-    return against(reason + ", less than " + std::to_string(days_left) + " days", is_clock_set);
+    return against_dates(reason + ", less than " + std::to_string(days_left) + " days",
+                         is_clock_set);
 }
 
 Outcome judge_dates(const CertificateFacts& refused, const std::string& target, bool is_clock_set) {
@@ -124,7 +120,12 @@ Outcome judge_dates(const CertificateFacts& refused, const std::string& target, 
     } else {
         reason += " ended " + span_text(-refused.until_end_s) + " ago (" + refused.ends + ")";
     }
-    return against(std::move(reason), is_clock_set);
+    return against_dates(std::move(reason), is_clock_set);
+}
+
+Outcome against_dates(std::string reason, bool is_clock_set) {
+    if (is_clock_set) return failed(std::move(reason));
+    return unsure(reason + std::string{clock_hint});
 }
 
 bool is_wall_clock_set() {

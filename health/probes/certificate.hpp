@@ -35,6 +35,10 @@ struct CertificateFacts {
 [[nodiscard]] Outcome judge_dates(const CertificateFacts& refused, const std::string& target,
                                   bool is_clock_set);
 
+/// What speaks against a certificate by its dates: fail, or unknown where the wall clock, which
+/// they are compared with, is not to be trusted.
+[[nodiscard]] Outcome against_dates(std::string reason, bool is_clock_set);
+
 /// Whether the kernel takes its wall clock for one that is kept in step (adjtimex(2)).
 [[nodiscard]] bool is_wall_clock_set();
 

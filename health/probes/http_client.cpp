@@ -19,6 +19,7 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <memory>
+#include <type_traits>
 
 #include "health/probes/runtime.hpp"
 #include "health/probes/secret.hpp"
@@ -140,7 +141,9 @@ private:
     }
 
     [[nodiscard]] Outcome went_wrong(const error_code& error, std::string doing) const {
-        if (auto refused = refused_certificate(error, target_)) return *refused;
+        if constexpr (std::is_same_v<Stream, TlsStream>) {
+            if (auto refused = refused_certificate(error, target_, stream_)) return *refused;
+        }
         return from_error(error, std::move(doing), target_);
     }
 

@@ -9,8 +9,12 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
+#include "health/probes/certificate.hpp"
 #include "health/probes/secret.hpp"
 #include "swerve/base/escape.hpp"
 
@@ -18,6 +22,7 @@ namespace swerve::health {
 namespace {
 
 namespace asio = boost::asio;
+namespace fs = std::filesystem;
 namespace ssl = boost::asio::ssl;
 using asio::ip::tcp;
 using boost::system::error_code;
@@ -33,6 +38,28 @@ X509_STORE* system_store() {
         return made;
     }();
     return store;
+}
+
+/// Whether the system has any, at the places where OpenSSL looks for them.
+bool has_system_authorities() {
+    const auto place = [](const char* variable, const char* otherwise) {
+        const char* const chosen = std::getenv(variable);
+        return std::string{chosen == nullptr ? otherwise : chosen};
+    };
+    std::error_code ignored;
+    if (fs::exists(place(X509_get_default_cert_file_env(), X509_get_default_cert_file()),
+                   ignored)) {
+        return true;
+    }
+    // A list with colons between, as PATH is.
+    std::string dirs = place(X509_get_default_cert_dir_env(), X509_get_default_cert_dir());
+    dirs += ':';
+    for (std::size_t from = 0, end = 0; (end = dirs.find(':', from)) != std::string::npos;
+         from = end + 1) {
+        const std::string dir = dirs.substr(from, end - from);
+        if (fs::is_directory(dir, ignored) && !fs::is_empty(dir, ignored)) return true;
+    }
+    return false;
 }
 
 /// The place in a session where it stands that the server asked for a certificate.
@@ -76,7 +103,8 @@ bool is_server_name(std::string_view text) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '-' || c == '.' || c == '_';
     };
-    return !text.empty() && text.size() <= 253 && std::ranges::all_of(text, fits);
+    return !text.empty() && text.size() <= 253 && std::ranges::all_of(text, fits) &&
+           !text.starts_with('.') && !text.ends_with('.') && !text.contains("..");
 }
 
 Result<TlsSettings, FieldFault> tls_settings(const FieldMap& values, std::string server_name) {
@@ -110,13 +138,16 @@ std::optional<std::string> TlsClient::prepare() {
                                      stamp_of(settings_.certificate_file),
                                      stamp_of(settings_.key_file)};
     if (tls_ && now == stamps_) return std::nullopt;
-    // Taken before the files are read: one that changes meanwhile is read again.
-    stamps_ = now;
-    tls_.reset();
     auto made = std::make_unique<ssl::context>(ssl::context::tls_client);
     SSL_CTX_set_min_proto_version(made->native_handle(), TLS1_2_VERSION);
     made->set_verify_mode(settings_.insecure ? ssl::verify_none : ssl::verify_peer);
-    if (auto fault = load(*made)) return fault;
+    if (auto fault = load(*made)) {
+        // To be read again; what another attempt has prepared stays, it may be connecting.
+        stamps_.clear();
+        return fault;
+    }
+    // Taken before the files were read: one that has changed meanwhile is read again.
+    stamps_ = now;
     tls_ = std::move(made);
     return std::nullopt;
 }
@@ -132,6 +163,10 @@ std::optional<std::string> TlsClient::load(ssl::context& tls) {
                    " is no list of PEM certificates: " + escape(error.message());
         }
     } else if (!settings_.insecure) {
+        // Asked first: the store is filled but once.
+        if (!has_system_authorities()) {
+            return "no authorities on this system: install ca-certificates or set tls.ca_file";
+        }
         SSL_CTX_set1_cert_store(tls.native_handle(), system_store());
     }
     if (settings_.certificate_file.empty()) {
@@ -166,7 +201,9 @@ TlsStream TlsClient::stream(tcp::socket& socket, std::string_view alpn) {
         const auto octets = address->octets();
         X509_VERIFY_PARAM_set1_ip(rules, octets.data(), octets.size());
     } else {
-        X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        // RFC 9525 §2: the subject's common name is no name of a server.
+        X509_VERIFY_PARAM_set_hostflags(
+            rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
         X509_VERIFY_PARAM_set1_host(rules, settings_.server_name.c_str(), 0);
         // RFC 6066 §3: a name goes into server_name, an address must not.
         SSL_ctrl(handle, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
@@ -184,50 +221,53 @@ asio::awaitable<std::optional<Outcome>> TlsClient::handshake(const ProbeContext&
                                                              const Endpoint& target) {
     SSL* const handle = stream.native_handle();
     const auto [error] = co_await stream.async_handshake(ssl::stream_base::client, as_result);
-    if (error) {
-        // With TLS 1.2 a server that gets none says no more than that the handshake failed.
-        const bool was_asked = SSL_get_ex_data(handle, asked_index()) != nullptr;
-        const auto code = static_cast<unsigned long>(static_cast<unsigned>(error.value()));
-        if (was_asked && error.category() == asio::error::get_ssl_category() &&
-            ERR_GET_REASON(code) == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE) {
-            co_return asks_for_certificate(target);
-        }
-        co_return handshake_failed(error, SSL_get_verify_result(handle), target);
-    }
+    if (error) co_return handshake_failed(error, stream, target);
     step(context, std::string{"TLS handshake done: "} + SSL_get_version(handle) + ", " +
                       SSL_get_cipher_name(handle));
     co_return std::nullopt;
 }
 
-Outcome TlsClient::handshake_failed(const error_code& error, long verified,
+Outcome TlsClient::handshake_failed(const error_code& error, TlsStream& stream,
                                     const Endpoint& target) const {
     const std::string name = target.to_string();
+    const long verified = SSL_get_verify_result(stream.native_handle());
     if (verified != X509_V_OK && !settings_.insecure) {
         std::string reason = "certificate of " + name + " refused: ";
         reason += X509_verify_cert_error_string(verified);
         const bool wrong_name =
             verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH;
-        if (wrong_name) reason += ", it is not for " + quoted(settings_.server_name);
+        if (wrong_name) reason += ", it is not for " + health::quoted(settings_.server_name);
+        if (verified == X509_V_ERR_CERT_HAS_EXPIRED || verified == X509_V_ERR_CERT_NOT_YET_VALID) {
+            return against_dates(std::move(reason), is_wall_clock_set());
+        }
         return failed(std::move(reason));
     }
     if (error == asio::error::eof || error == ssl::error::stream_truncated) {
         return failed(name + " closed during the TLS handshake");
     }
-    if (auto refused = refused_certificate(error, target)) return *refused;
+    if (auto refused = refused_certificate(error, target, stream)) return *refused;
     if (error.category() == asio::error::get_ssl_category()) {
         return failed("TLS handshake with " + name + " failed: " + escape(error.message()));
     }
     return from_error(error, "in the TLS handshake with " + name, target);
 }
 
-std::optional<Outcome> refused_certificate(const error_code& error, const Endpoint& target) {
+std::optional<Outcome> refused_certificate(const error_code& error, const Endpoint& target,
+                                           TlsStream& stream) {
     if (error.category() != asio::error::get_ssl_category()) return std::nullopt;
     const auto code = static_cast<unsigned long>(static_cast<unsigned>(error.value()));
     if (ERR_GET_LIB(code) != ERR_LIB_SSL) return std::nullopt;
+    SSL* const handle = stream.native_handle();
+    const bool is_shown = SSL_get_certificate(handle) != nullptr;
+    const bool was_asked = SSL_get_ex_data(handle, asked_index()) != nullptr;
     // RFC 8446 §6.2: the alerts that a server sends over the certificate of its client.
     switch (ERR_GET_REASON(code)) {
         case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
             return asks_for_certificate(target);
+        case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+            // With TLS 1.2 a server that gets none says no more than that.
+            if (was_asked) return asks_for_certificate(target);
+            return std::nullopt;
         case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
         case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
         case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
@@ -235,6 +275,8 @@ std::optional<Outcome> refused_certificate(const error_code& error, const Endpoi
         case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
         case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
         case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+            if (was_asked) return asks_for_certificate(target);
+            if (!is_shown) return std::nullopt;
             return unsure(target.to_string() +
                           " refuses our certificate: " + escape(error.message()));
         default:

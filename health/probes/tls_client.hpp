@@ -66,7 +66,9 @@ public:
     ~TlsClient();
 
     [[nodiscard]] const TlsSettings& settings() const { return settings_; }
-    /// Reads the files on first use, again when one of them changed. What is wrong with them.
+    /// Reads the files on first use, again when one of them changed. What is wrong with them;
+    /// streams of before, and those that another attempt is about to make, go on with what was read
+    /// last.
     [[nodiscard]] std::optional<std::string> prepare();
     /// A stream over a connected socket that outlives it; prepare() must have succeeded. `alpn` is
     /// a list of protocols as RFC 7301 §3.1 has it on the wire, or empty.
@@ -80,18 +82,19 @@ public:
 
 private:
     [[nodiscard]] std::optional<std::string> load(boost::asio::ssl::context& tls);
-    [[nodiscard]] Outcome handshake_failed(const boost::system::error_code& error, long verified,
-                                           const Endpoint& target) const;
+    [[nodiscard]] Outcome handshake_failed(const boost::system::error_code& error,
+                                           TlsStream& stream, const Endpoint& target) const;
 
     TlsSettings settings_;
     std::unique_ptr<boost::asio::ssl::context> tls_;
     std::vector<FileStamp> stamps_;  ///< of the files that tls_ was made from
 };
 
-/// What an operation on a stream after the handshake says of TLS: that the server refuses our
-/// certificate, or wants one (with TLS 1.3 it says so only then), which is unknown. Nothing for
-/// every other error.
+/// What an operation on a stream says of TLS, if it failed over a certificate of ours: that the
+/// server refuses ours, or wants one (with TLS 1.3 it says so only after the handshake), which is
+/// unknown. Nothing for every other error, and for an alert over a certificate that we neither
+/// showed nor were asked for: that is the server's own trouble.
 [[nodiscard]] std::optional<Outcome> refused_certificate(const boost::system::error_code& error,
-                                                         const Endpoint& target);
+                                                         const Endpoint& target, TlsStream& stream);
 
 }  // namespace swerve::health

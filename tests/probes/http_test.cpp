@@ -6,6 +6,7 @@
 #include <boost/asio/write.hpp>
 #include <filesystem>
 
+#include "health/probes/certificate.hpp"
 #include "tests/probes/support.hpp"
 #include "tests/probes/web.hpp"
 
@@ -260,8 +261,9 @@ TEST_CASE("https: certificates that prove nothing") {
           "certificate of " + at + " refused: unable to get local issuer certificate");
 
     outcome = loop.attempt("http", trusting(nginx().expired_url("/"), ca));
-    CHECK(outcome.result == ProbeResult::fail);
-    CHECK(outcome.reason.ends_with("refused: certificate has expired"));
+    // What the clock says against a certificate counts only where the clock does.
+    CHECK(outcome.result == (is_wall_clock_set() ? ProbeResult::fail : ProbeResult::unknown));
+    CHECK(outcome.reason.contains("refused: certificate has expired"));
 
     CHECK(loop.attempt("http", insecurely(nginx().expired_url("/"))).result == ProbeResult::pass);
 }
@@ -334,7 +336,8 @@ TEST_CASE("http: URLs that make no probe") {
 TEST_CASE("http: other values that make no probe") {
     FieldMap values = with_url("https://198.51.100.1/");
     for (const std::string bad :
-         {"", "a b", "a\r\nX: y", "::1", "me@portal.example", "portal.example/x", "a:b:c"}) {
+         {"", "a b", "a\r\nX: y", "::1", "me@portal.example", "portal.example/x", "a:b:c",
+          "portal.example.", ".portal.example", "portal..example"}) {
         values["host"] = text(bad);
         CHECK(fault_of("http", values).starts_with("host: "));
     }

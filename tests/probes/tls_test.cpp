@@ -1,7 +1,12 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
 #include "health/probes/certificate.hpp"
+#include "health/probes/tls_client.hpp"
 #include "tests/probes/pki.hpp"
 
 using namespace swerve;
@@ -121,6 +126,67 @@ TEST_CASE("tls: names that are not on the certificate") {
     CHECK(loop.attempt("tls", values).result == ProbeResult::pass);
     values["server_name"] = text("127.0.0.2");
     CHECK(loop.attempt("tls", values).reason.contains("IP address mismatch"));
+}
+
+TEST_CASE("tls: the common name of a subject is no name of a server") {
+    Loop loop;
+    pki().issue({.file = "nameless", .common_name = "portal.example", .signer = "ca"});
+    const auto server =
+        s_server({"-cert", pki().file("nameless.pem"), "-key", pki().file("nameless.key")});
+    const Outcome outcome = loop.attempt("tls", asking(server->endpoint()));
+    CHECK(outcome.result == ProbeResult::fail);
+    CHECK(outcome.reason.contains("hostname mismatch"));
+}
+
+TEST_CASE("tls: an alert over a certificate that nobody asked for is the server's trouble") {
+    Loop loop;
+    // A fatal alert, bad_certificate, in the place of a server's hello.
+    Server alarmed(loop, says(std::string("\x15\x03\x03\x00\x02\x02\x2a", 7)));
+    const Outcome outcome = loop.attempt("tls", asking(alarmed.endpoint()));
+    CHECK(outcome.result == ProbeResult::fail);
+    CHECK(outcome.reason.starts_with("TLS handshake with "));
+}
+
+TEST_CASE("tls: files that break leave alone what another attempt has prepared") {
+    Loop loop;
+    const TempDir dir;
+    std::filesystem::copy_file(pki().file("ca.pem"), dir.file("ca.pem"));
+    TlsClient client({.server_name = "portal.example",
+                      .ca_file = dir.file("ca.pem"),
+                      .certificate_file = {},
+                      .key_file = {}});
+    CHECK_FALSE(client.prepare());
+    dir.write("ca.pem", "nonsense");
+    CHECK(client.prepare().has_value());
+    CHECK(client.prepare().has_value());
+    boost::asio::ip::tcp::socket socket(loop.io);
+    CHECK(client.stream(socket).native_handle() != nullptr);
+    std::filesystem::copy_file(pki().file("ca.pem"), dir.file("ca.pem"),
+                               std::filesystem::copy_options::overwrite_existing);
+    CHECK_FALSE(client.prepare());
+}
+
+TEST_CASE("tls: a system without authorities") {
+    const TempDir dir;
+    const auto kept = [](const char* name) {
+        const char* const value = std::getenv(name);
+        return value == nullptr ? std::optional<std::string>{} : std::string{value};
+    };
+    const auto set = [](const char* name, const std::optional<std::string>& value) {
+        value ? ::setenv(name, value->c_str(), 1) : ::unsetenv(name);
+    };
+    const auto file = kept("SSL_CERT_FILE");
+    const auto dirs = kept("SSL_CERT_DIR");
+    set("SSL_CERT_FILE", dir.file("none"));
+    set("SSL_CERT_DIR", dir.file(".") + ":" + dir.file("none"));
+    TlsClient client(
+        {.server_name = "portal.example", .ca_file = {}, .certificate_file = {}, .key_file = {}});
+    CHECK(client.prepare() ==
+          "no authorities on this system: install ca-certificates or set tls.ca_file");
+    dir.write("a.0", "");
+    CHECK_FALSE(client.prepare());
+    set("SSL_CERT_FILE", file);
+    set("SSL_CERT_DIR", dirs);
 }
 
 TEST_CASE("tls: expired and not yet valid") {
