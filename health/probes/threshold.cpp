@@ -3,7 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <limits>
+#include <cstdlib>
 #include <system_error>
 
 namespace swerve::health {
@@ -48,10 +48,9 @@ std::optional<double> number_in(std::string_view text) {
         return std::nullopt;
     }
     if (error == std::errc{}) return value;
-    // Beyond what a double holds: it does not say on which side, so the exponent's sign does.
-    if (text.contains("e-") || text.contains("E-")) return 0.0;
-    const double infinity = std::numeric_limits<double>::infinity();
-    return text.starts_with('-') ? -infinity : infinity;
+    // Beyond what a double holds. from_chars() does not say on which side; strtod() does, and reads
+    // what has been found to be a number.
+    return std::strtod(std::string{text}.c_str(), nullptr);
 }
 
 }  // namespace swerve::health

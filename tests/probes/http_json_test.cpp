@@ -140,6 +140,11 @@ TEST_CASE("threshold: numbers as servers write them") {
     CHECK(number_text(*number_in("1e999")) == "inf");
     CHECK(number_text(*number_in("-1e999")) == "-inf");
     CHECK(number_in("1e-999") == 0.0);
+    // Long before, or behind, the point: the exponent alone says nothing.
+    const std::string zeros(400, '0');
+    CHECK(number_in("0." + zeros + "1") == 0.0);
+    CHECK(number_text(*number_in("1" + zeros + "e-5")) == "inf");
+    CHECK(number_text(*number_in("-1" + zeros + "e-5")) == "-inf");
     CHECK(*number_in("NaN") != *number_in("NaN"));
     for (const std::string_view text : {"", "+", "+-1", "++1", "1x", " 1", "0x10", "1,5", "one"}) {
         CAPTURE(text);
