@@ -94,6 +94,13 @@ std::optional<Outcome> contradiction(const HttpAnswer& answer) {
     return std::nullopt;
 }
 
+/// Whether Vault itself wrote the body. Proxies know 501 and 503, too.
+bool is_of_vault(const HttpAnswer& answer) {
+    const auto document = parse_json(answer.body);
+    const auto* sealed = document ? json_at(*document, "/sealed") : nullptr;
+    return sealed != nullptr && sealed->is_bool();
+}
+
 Outcome VaultProbe::judge(const HttpAnswer& answer) const {
     const auto* const found = std::ranges::find(statuses, answer.status, &Status::code);
     if (found == statuses.end()) return refused(answer, false);
@@ -105,6 +112,10 @@ Outcome VaultProbe::judge(const HttpAnswer& answer) const {
         key = "performance_standby_ok";
     }
     if (!key.empty()) return failed(said + ", and `" + std::string{key} + "` is not set");
+    if ((answer.status == 501 || answer.status == 503) && !is_of_vault(answer)) {
+        return failed("HTTP " + std::to_string(answer.status) +
+                      ", but not in Vault's words: does a proxy in front find no node?");
+    }
     if (found->node == Node::useless) return failed(said);
     if (auto other = contradiction(answer)) return std::move(*other);
     return passed(said);

@@ -78,6 +78,21 @@ TEST_CASE("vault: who answers 200 or 429 must be Vault") {
     CHECK(loop.attempt("vault", values).result == ProbeResult::unknown);
 }
 
+TEST_CASE("vault: a proxy that finds no node is not a node that is sealed") {
+    Loop loop;
+    ApiStandIn server(loop);
+    const FieldMap values{{"url", text(server.url())}};
+    for (const std::string body : {"<html>no server</html>", "", R"({"sealed":"yes"})"}) {
+        server.answer("/v1/sys/health", 503, body);
+        const Outcome outcome = loop.attempt("vault", values);
+        CHECK(outcome.result == ProbeResult::fail);
+        CHECK(outcome.reason ==
+              "HTTP 503, but not in Vault's words: does a proxy in front find no node?");
+    }
+    server.answer("/v1/sys/health", 501, "");
+    CHECK(loop.attempt("vault", values).reason.starts_with("HTTP 501, but not in Vault's words"));
+}
+
 TEST_CASE("vault: the path is the probe's, behind that of a proxy") {
     Loop loop;
     ApiStandIn vault(loop);
