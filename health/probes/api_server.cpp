@@ -42,9 +42,9 @@ Outcome refused(const HttpAnswer& answer, bool secret) {
     static constexpr std::array<std::int64_t, 1> expected{200};
     // Where a redirect leads to may repeat the secret as well.
     if (secret) {
-        return wrong_status({.status = answer.status, .location = {}, .body = {}}, expected);
+        return wrong_status({.status = answer.status, .location = {}, .body = {}}, expected, true);
     }
-    Outcome out = wrong_status(answer, expected);
+    Outcome out = wrong_status(answer, expected, true);
     const std::string_view body = answer.body;
     const std::string_view line = body.substr(0, body.find_first_of("\r\n"));
     if (!line.empty()) out.reason += ", it says " + quoted(line);

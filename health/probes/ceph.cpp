@@ -49,7 +49,7 @@ public:
         if (!answer) co_return std::move(answer.error());
         if (answer->status != 200) {
             static constexpr std::array<std::int64_t, 1> good{200};
-            Outcome outcome = wrong_status(*answer, good);
+            Outcome outcome = wrong_status(*answer, good, true);
             // A standby manager may be told to answer with an error, and one that has no fresh
             // figures says 503.
             outcome.result = ProbeResult::unknown;

@@ -48,32 +48,32 @@ struct Wanted {
     std::size_t passing = 1;
 };
 
-class ConsulProbe final : public Probe {
+class ConsulProbe final : public HttpClientProbe {
 public:
     ConsulProbe(HttpServer server, std::string token_file, Wanted wanted)
-        : client_(std::move(server)),
+        : HttpClientProbe(std::move(server)),
           token_file_(std::move(token_file)),
           wanted_(std::move(wanted)) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override;
+    asio::awaitable<Outcome> ask(const ProbeContext& context) override;
 
 private:
-    asio::awaitable<Result<boost::json::value, Outcome>> ask(const ProbeContext& context,
-                                                             std::string path);
+    asio::awaitable<Result<boost::json::value, Outcome>> get_json(const ProbeContext& context,
+                                                                  std::string path);
 
-    HttpClient client_;
     std::string token_file_;
     Wanted wanted_;
 };
 
-asio::awaitable<Result<boost::json::value, Outcome>> ConsulProbe::ask(const ProbeContext& context,
-                                                                      std::string path) {
+asio::awaitable<Result<boost::json::value, Outcome>> ConsulProbe::get_json(
+    const ProbeContext& context, std::string path) {
     HttpRequest request;
     request.path = api_path(client_.server(), path);
     request.limit = instances_limit;
     if (!token_file_.empty()) {
         auto token = read_secret(token_file_);
         if (!token) co_return fail(unsure("token_file " + token.error()));
+        request.secrets.push_back(*token);
         request.headers.emplace_back("X-Consul-Token", std::move(*token));
     }
     const auto answer = co_await client_.exchange(context, std::move(request));
@@ -82,19 +82,23 @@ asio::awaitable<Result<boost::json::value, Outcome>> ConsulProbe::ask(const Prob
     co_return json_answer(*answer, "Consul", !token_file_.empty());
 }
 
-asio::awaitable<Outcome> ConsulProbe::run(const ProbeContext& context, TimePoint /*deadline*/) {
-    const auto leader = co_await ask(context, std::string{leader_path});
+asio::awaitable<Outcome> ConsulProbe::ask(const ProbeContext& context) {
+    const auto leader = co_await get_json(context, std::string{leader_path});
     if (!leader) co_return leader.error();
     if (!leader->is_string()) {
         co_return unsure("no answer of Consul: the leader is " + json_text(*leader));
     }
     if (leader->get_string().empty()) co_return failed("the cluster has no leader");
+    // An address with its port, as every Consul says it.
+    if (leader->get_string().find(':') == boost::json::string::npos) {
+        co_return unsure("no answer of Consul: the leader is " + json_text(*leader));
+    }
     const std::string led = "leader " + json_text(*leader);
     step(context, led);
     if (wanted_.service.empty()) co_return passed(led);
 
     const auto instances =
-        co_await ask(context, "/v1/health/service/" + wanted_.service + "?passing");
+        co_await get_json(context, "/v1/health/service/" + wanted_.service + "?passing");
     if (!instances) co_return instances.error();
     if (!instances->is_array()) {
         co_return unsure("no answer of Consul: the instances are " + json_text(*instances));

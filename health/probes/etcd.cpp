@@ -39,7 +39,7 @@ public:
         if (answer->status == 404) co_return unsure("HTTP 404: no /health of etcd here");
         if (answer->status != 200 && answer->status != 503) {
             static constexpr std::array<std::int64_t, 1> good{200};
-            co_return wrong_status(*answer, good);
+            co_return wrong_status(*answer, good, true);
         }
         if (answer->cut) co_return unsure("the answer to /health is longer than 64 KiB");
         auto fault = etcd_fault(answer->status, answer->body);

@@ -50,12 +50,12 @@ struct Expected {
     }
 };
 
-class HttpProbe final : public Probe {
+class HttpProbe final : public HttpClientProbe {
 public:
     HttpProbe(HttpServer server, Expected expected)
-        : client_(std::move(server)), expected_(std::move(expected)) {}
+        : HttpClientProbe(std::move(server)), expected_(std::move(expected)) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
+    asio::awaitable<Outcome> ask(const ProbeContext& context) override {
         bool found = false;
         std::size_t seen = 0;
         HttpRequest request;
@@ -78,10 +78,7 @@ public:
 private:
     [[nodiscard]] Outcome judge(const HttpAnswer& answer, bool found) const {
         if (!expected_.has(answer.status)) {
-            Outcome outcome = wrong_status(answer, expected_.statuses);
-            // Who shows no credentials expects to be let in: as clients of the site do.
-            if (!has_credentials()) outcome.result = ProbeResult::fail;
-            return outcome;
+            return wrong_status(answer, expected_.statuses, client_.server().has_credentials());
         }
         const std::string status = "HTTP " + std::to_string(answer.status);
         if (expected_.body.empty()) return passed(status);
@@ -92,13 +89,6 @@ private:
                       quoted(expected_.body));
     }
 
-    [[nodiscard]] bool has_credentials() const {
-        const HttpServer& server = client_.server();
-        return !server.username.empty() || !server.token_file.empty() ||
-               !server.tls.certificate_file.empty();
-    }
-
-    HttpClient client_;
     Expected expected_;
 };
 

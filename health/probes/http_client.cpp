@@ -61,18 +61,18 @@ template <class Stream>
 class Exchange {
 public:
     Exchange(const ProbeContext& context, Stream& stream, const HttpRequest& request,
-             const Endpoint& target)
+             const Endpoint& target, bool has_secret)
         : context_(context),
           stream_(stream),
           request_(request),
           target_(target),
           name_(target.to_string()),
+          has_secret_(has_secret),
           buffer_(answer_limit) {
         buffer_.reserve(4096);
     }
 
     asio::awaitable<Result<HttpAnswer, Outcome>> run(const Message& message) {
-        has_secret_ = message.find(http::field::authorization) != message.end();
         const auto [error, sent] = co_await http::async_write(stream_, message, as_result);
         if (error) co_return fail(went_wrong(error, "sending to " + name_));
         step(context_, "sent the request, " + std::to_string(sent) + " octets");
@@ -181,7 +181,7 @@ private:
     const HttpRequest& request_;
     Endpoint target_;
     std::string name_;
-    bool has_secret_ = false;  ///< which the server may repeat
+    bool has_secret_;  ///< which the server may repeat, cut anywhere
     boost::beast::flat_buffer buffer_;
     std::unique_ptr<Parser> parser_;
 };
@@ -214,6 +214,24 @@ std::string base64(const std::string& text) {
     return out;
 }
 
+/// All that must not be told, and how a text in quotation marks repeats it.
+std::vector<std::string> told_secrets(std::vector<std::string> secrets,
+                                      std::vector<std::string> more) {
+    for (std::string& each : more) secrets.push_back(std::move(each));
+    const std::size_t count = secrets.size();
+    for (std::size_t i = 0; i < count; ++i) {
+        std::string escaped;
+        for (const char each : secrets[i]) {
+            if (each == '"' || each == '\\') escaped += '\\';
+            escaped += each;
+        }
+        if (escaped != secrets[i]) secrets.push_back(std::move(escaped));
+    }
+    // The longer first: one may be the beginning of another.
+    std::ranges::sort(secrets, std::ranges::greater{}, &std::string::size);
+    return secrets;
+}
+
 }  // namespace
 
 HttpClient::HttpClient(HttpServer server)
@@ -232,13 +250,22 @@ Result<HttpClient::Credentials, std::string> HttpClient::credentials() const {
     return Credentials{"Bearer " + *token, {*token}};
 }
 
-void HttpClient::blot(const Credentials& credentials, HttpAnswer& answer) {
-    for (const std::string& secret : credentials.secrets) {
-        for (std::string* text : {&answer.body, &answer.location}) {
-            for (std::size_t at = text->find(secret); at != std::string::npos;
-                 at = text->find(secret, at)) {
-                text->replace(at, secret.size(), secret.size(), '*');
-            }
+void HttpClient::blot(std::string& text) const {
+    static constexpr std::string_view ellipsis = "…";
+    const auto star = [&text](std::size_t at, std::size_t count) {
+        text.replace(at, count, count, '*');
+    };
+    for (const std::string& secret : secrets_) {
+        for (std::size_t at = text.find(secret); at != std::string::npos;
+             at = text.find(secret, at + secret.size())) {
+            star(at, secret.size());
+        }
+        // Where escape() cut a text, the secret may have begun.
+        for (std::size_t at = text.find(ellipsis); at != std::string::npos;
+             at = text.find(ellipsis, at + ellipsis.size())) {
+            std::size_t begun = std::min(secret.size() - 1, at);
+            while (text.compare(at - begun, begun, secret, 0, begun) != 0) --begun;
+            star(at - begun, begun);
         }
     }
 }
@@ -248,8 +275,9 @@ asio::awaitable<Result<HttpAnswer, Outcome>> HttpClient::exchange(const ProbeCon
     if (server_.is_tls) {
         if (auto fault = tls_.prepare()) co_return fail(unsure(std::move(*fault)));
     }
-    const auto given = credentials();
+    auto given = credentials();
     if (!given) co_return fail(unsure(given.error()));
+    secrets_ = told_secrets(std::move(given->secrets), std::move(request.secrets));
     const Message message = message_for(server_, request, given->authorization);
     auto socket = co_await connect(context, server_.target);
     if (!socket) co_return fail(std::move(socket.error()));
@@ -260,25 +288,39 @@ asio::awaitable<Result<HttpAnswer, Outcome>> HttpClient::exchange(const ProbeCon
         if (refused) {
             answer = fail(std::move(*refused));
         } else {
-            Exchange exchange(context, stream, request, server_.target);
+            Exchange exchange(context, stream, request, server_.target, !secrets_.empty());
             answer = co_await exchange.run(message);
         }
     } else {
-        Exchange exchange(context, *socket, request, server_.target);
+        Exchange exchange(context, *socket, request, server_.target, !secrets_.empty());
         answer = co_await exchange.run(message);
     }
     close_quietly(*socket);
-    if (answer) blot(*given, *answer);
     co_return answer;
 }
 
-Outcome wrong_status(const HttpAnswer& answer, std::span<const std::int64_t> expected) {
+asio::awaitable<Outcome> HttpClientProbe::run(const ProbeContext& context, TimePoint /*deadline*/) {
+    ProbeContext blotting{.owned = context.owned, .step = {}};
+    if (context.step) {
+        blotting.step = [this, &context](std::string text) {
+            client_.blot(text);
+            context.step(std::move(text));
+        };
+    }
+    Outcome outcome = co_await ask(blotting);
+    client_.blot(outcome.reason);
+    co_return outcome;
+}
+
+Outcome wrong_status(const HttpAnswer& answer, std::span<const std::int64_t> expected,
+                     bool has_credentials) {
     std::string reason = "HTTP " + std::to_string(answer.status) + " instead of ";
     for (std::size_t i = 0; i < expected.size(); ++i) {
         reason += (i == 0 ? "" : " or ") + std::to_string(expected[i]);
     }
     if (answer.status == 401 || answer.status == 403) {
-        return unsure(reason + ", the server wants other credentials");
+        reason += ", the server wants other credentials";
+        return has_credentials ? unsure(std::move(reason)) : failed(std::move(reason));
     }
     if (answer.status / 100 == 3 && !answer.location.empty()) {
         reason += ", redirects to " + quoted(answer.location) + " are not followed";

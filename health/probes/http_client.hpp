@@ -30,6 +30,11 @@ struct HttpServer {
     std::string username;       ///< with `password_file`: basic authentication (RFC 7617)
     std::string password_file;  ///< read at every attempt
     std::string token_file;     ///< a bearer token (RFC 6750), likewise
+
+    /// Whether anything says who asks: only then does a refusal say nothing of the service.
+    [[nodiscard]] bool has_credentials() const {
+        return !username.empty() || !token_file.empty() || !tls.certificate_file.empty();
+    }
 };
 
 /// What a probe that speaks HTTP lists among its fields: url, host and tls, the last three only if
@@ -83,6 +88,8 @@ struct HttpRequest {
     std::string awaited = {};
     /// Called once with the status code before the body is read; false: without its body.
     std::function<bool(unsigned)> wants_body = {};
+    /// What stands in `headers` and must not come back in a reason, beside the credentials.
+    std::vector<std::string> secrets = {};
 };
 
 struct HttpAnswer {
@@ -102,25 +109,43 @@ public:
     /// each exchange.
     boost::asio::awaitable<Result<HttpAnswer, Outcome>> exchange(const ProbeContext& context,
                                                                  HttpRequest request);
+    /// Makes stars of what the last exchange sent in confidence: a server may repeat it, and
+    /// reasons quote answers. For sentences alone: what is judged stays as it came.
+    void blot(std::string& text) const;
 
 private:
     struct Credentials {
         std::string authorization;         ///< value of the header; empty: none are sent
-        std::vector<std::string> secrets;  ///< what must not come back in an answer
+        std::vector<std::string> secrets;  ///< what must not come back in a reason
     };
     /// Or why they cannot be read.
     [[nodiscard]] Result<Credentials, std::string> credentials() const;
-    /// A server may repeat what it was told, and reasons quote answers.
-    static void blot(const Credentials& credentials, HttpAnswer& answer);
 
     HttpServer server_;
     std::string name_;  ///< of the target, for reasons
     TlsClient tls_;
+    std::vector<std::string> secrets_;  ///< of the last exchange
 };
 
-/// "HTTP 503 instead of 200 or 429", with the redirect that is not followed. For 401 and 403 of a
-/// server that asks for credentials: unknown, for it says nothing of the service.
-[[nodiscard]] Outcome wrong_status(const HttpAnswer& answer,
-                                   std::span<const std::int64_t> expected);
+/// A probe of one server that may be given secrets. Whatever it says, as a reason or a step, is
+/// blotted on its way out.
+class HttpClientProbe : public Probe {
+public:
+    explicit HttpClientProbe(HttpServer server) : client_(std::move(server)) {}
+
+    boost::asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint deadline) final;
+
+protected:
+    /// One attempt, as run().
+    virtual boost::asio::awaitable<Outcome> ask(const ProbeContext& context) = 0;
+
+    HttpClient client_;
+};
+
+/// "HTTP 503 instead of 200 or 429", with the redirect that is not followed. 401 and 403 are
+/// unknown for whom was given credentials, which may be the wrong ones, and say nothing of the
+/// service; who has none expects to be let in, as clients of the site do.
+[[nodiscard]] Outcome wrong_status(const HttpAnswer& answer, std::span<const std::int64_t> expected,
+                                   bool has_credentials);
 
 }  // namespace swerve::health

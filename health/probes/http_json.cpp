@@ -51,21 +51,23 @@ struct Expected {
     std::vector<std::int64_t> statuses{200};
 };
 
-class HttpJsonProbe final : public Probe {
+class HttpJsonProbe final : public HttpClientProbe {
 public:
     HttpJsonProbe(HttpServer server, Expected expected)
-        : client_(std::move(server)),
+        : HttpClientProbe(std::move(server)),
           expected_(std::move(expected)),
           place_(expected_.pointer.empty() ? "the document" : escape(expected_.pointer, 80)) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
+    asio::awaitable<Outcome> ask(const ProbeContext& context) override {
         HttpRequest request;
         request.headers = {{"Accept", "application/json"}};
         request.wants_body = [this](unsigned status) { return is_expected(status); };
         request.awaited = ", without the end of the document";
         const auto answer = co_await client_.exchange(context, std::move(request));
         if (!answer) co_return answer.error();
-        if (!is_expected(answer->status)) co_return wrong_status(*answer, expected_.statuses);
+        if (!is_expected(answer->status)) {
+            co_return wrong_status(*answer, expected_.statuses, client_.server().has_credentials());
+        }
         Outcome outcome = judge(*answer);
         outcome.reason = "HTTP " + std::to_string(answer->status) + ", " + outcome.reason;
         co_return outcome;
@@ -107,7 +109,6 @@ private:
         return failed(is + expected_.bounds.missed(*number));
     }
 
-    HttpClient client_;
     Expected expected_;
     std::string place_;  ///< of the value, for reasons
 };

@@ -66,15 +66,15 @@ struct Tally {
     }
 };
 
-class MetricProbe final : public Probe {
+class MetricProbe final : public HttpClientProbe {
 public:
     MetricProbe(HttpServer server, SeriesSelector selector, Threshold bounds, bool any)
-        : client_(std::move(server)),
+        : HttpClientProbe(std::move(server)),
           selector_(std::move(selector)),
           bounds_(bounds),
           is_any_enough_(any) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
+    asio::awaitable<Outcome> ask(const ProbeContext& context) override {
         Tally tally;
         MetricsPage page(selector_, [this, &tally](std::string_view series, double value) {
             tally.take(bounds_, series, value);
@@ -87,7 +87,9 @@ public:
         request.awaited = ", without the end of the page";
         const auto answer = co_await client_.exchange(context, std::move(request));
         if (!answer) co_return answer.error();
-        if (answer->status != 200) co_return wrong_status(*answer, expected_statuses);
+        if (answer->status != 200) {
+            co_return wrong_status(*answer, expected_statuses, client_.server().has_credentials());
+        }
         if (!answer->cut) page.end();
         co_return judge(tally, page, answer->cut);
     }
@@ -121,7 +123,6 @@ private:
         return escape(selector_.name + (labels.empty() ? "" : "{" + labels + "}"), series_shown);
     }
 
-    HttpClient client_;
     SeriesSelector selector_;
     Threshold bounds_;
     bool is_any_enough_;

@@ -79,12 +79,12 @@ struct Question {
     std::vector<std::string> upstreams;  ///< empty: the question is a health check
 };
 
-class RabbitmqProbe final : public Probe {
+class RabbitmqProbe final : public HttpClientProbe {
 public:
     RabbitmqProbe(HttpServer server, std::vector<Question> questions)
-        : client_(std::move(server)), questions_(std::move(questions)) {}
+        : HttpClientProbe(std::move(server)), questions_(std::move(questions)) {}
 
-    asio::awaitable<Outcome> run(const ProbeContext& context, TimePoint /*deadline*/) override {
+    asio::awaitable<Outcome> ask(const ProbeContext& context) override {
         std::string all;
         for (const Question& question : questions_) {
             HttpRequest request;
@@ -107,7 +107,6 @@ private:
     static std::optional<Outcome> judge(const Question& question, const HttpAnswer& answer);
     static Outcome unexpected(const Question& question, const HttpAnswer& answer);
 
-    HttpClient client_;
     std::vector<Question> questions_;
 };
 
@@ -129,7 +128,7 @@ Outcome RabbitmqProbe::unexpected(const Question& question, const HttpAnswer& an
                       ", or the plugin rabbitmq_federation_management is not enabled");
     }
     static constexpr std::array<std::int64_t, 1> good{200};
-    Outcome outcome = wrong_status(answer, good);
+    Outcome outcome = wrong_status(answer, good, true);
     if (answer.status == 401 || answer.status == 403) {
         if (const std::string why = rabbitmq_refusal(answer.body); !why.empty()) {
             outcome.reason += ", RabbitMQ says " + why;

@@ -6,15 +6,12 @@ namespace swerve::health {
 
 Readyz parse_readyz(std::string_view text) {
     Readyz out;
-    // Without "verbose" a server that is ready says this alone.
-    if (text == "ok" || text == "ok\n") {
-        out.is_readyz = true;
-        return out;
-    }
     while (!text.empty()) {
         const std::size_t end = std::min(text.find('\n'), text.size());
         const std::string_view line = text.substr(0, end);
         text.remove_prefix(std::min(end + 1, text.size()));
+        // "readyz check passed", and of older servers "healthz check passed".
+        out.is_closed = line.ends_with("z check passed") && text.empty();
         if (line.starts_with("[+]")) ++out.passed;
         if (!line.starts_with("[-]")) continue;
         ++out.failed;

@@ -11,6 +11,7 @@ namespace swerve::health {
 
 struct Readyz {
     bool is_readyz = false;  ///< false: nothing in it looks like the answer of an API server
+    bool is_closed = false;  ///< its last line says that the check is passed
     std::size_t passed = 0;
     std::size_t failed = 0;
     std::vector<std::string> failed_names;  ///< the first of them, as they were sent

@@ -43,6 +43,10 @@ TEST_CASE("consul: a leader, on a stand-in") {
     outcome = loop.attempt("consul", values);
     CHECK(outcome.result == ProbeResult::unknown);
     CHECK(outcome.reason == "no answer of Consul: the leader is an array of 1");
+    consul.answer("/v1/status/leader", 200, R"("ok")");
+    outcome = loop.attempt("consul", values);
+    CHECK(outcome.result == ProbeResult::unknown);
+    CHECK(outcome.reason == "no answer of Consul: the leader is ok");
 }
 
 TEST_CASE("consul: the passing instances of a service, n - 1 and n") {
@@ -92,6 +96,15 @@ TEST_CASE("consul: the token goes into its header and into no reason") {
         CHECK(outcome.result == (status == 500 ? ProbeResult::fail : ProbeResult::unknown));
         CHECK((outcome.reason + said).find("s33cr3t") == std::string::npos);
     }
+    consul.answer("/v1/status/leader", 200, R"("b1gs33cr3t-token:8300")");
+    std::string told;
+    const ProbeContext context{.owned = {}, .step = [&](std::string step) { told += step; }};
+    CHECK(loop.attempt("consul", values, std::chrono::seconds{5}, context).reason ==
+          "leader ****************:8300");
+    CHECK(told.ends_with("leader ****************:8300"));
+    Server babbling(loop, says("b1gs33cr3t-token\r\n\r\n"));
+    values["url"] = text("http://" + babbling.endpoint().to_string());
+    CHECK(loop.attempt("consul", values).reason == "not HTTP: bad version");
     Server redirecting(loop, says("HTTP/1.1 302 Found\r\nLocation: /?token=b1gs33cr3t-token\r\n"
                                   "Content-Length: 0\r\n\r\n"));
     values["url"] = text("http://" + redirecting.endpoint().to_string());

@@ -143,6 +143,70 @@ TEST_CASE("http: a secret is in no reason, step or target") {
     CHECK(said.contains("sent the request"));
 }
 
+TEST_CASE("http: what a server repeats of a secret is in no reason") {
+    Loop loop;
+    const TempDir dir;
+    const auto reason = [&](std::string_view probe, const std::string& token,
+                            const std::string& answer, FieldMap values) {
+        Server echoing(loop, says("HTTP/1.1 " + answer));
+        values["url"] = text("http://" + echoing.endpoint().to_string() + "/");
+        values["token_file"] = text(secret(dir, token + "\n"));
+        return loop.attempt(probe, values).reason;
+    };
+    const FieldMap state{{"pointer", text("/state")}, {"equals", text("up")}};
+    const FieldMap metric{{"name", text("up")}, {"at_least", {1.0}}};
+    const std::string ok = "200 OK\r\n\r\n";
+    CHECK(reason("http_json", "s3cret", ok + R"({"state":"no s3cret!"})", state) ==
+          "HTTP 200, /state is 'no ******!' instead of 'up'");
+    // As the parser reads it, not as it was sent.
+    CHECK(reason("http_json", "s3cret", ok + R"({"state":"s3c\u0072et"})", state) ==
+          "HTTP 200, /state is '******' instead of 'up'");
+    CHECK(reason("http_json", "s3cret", ok + "no s3cret", state).ends_with("in 'no ******'"));
+    // Reasons quote 80 octets.
+    CHECK(reason("http_json", "s3cret", ok + "{\"state\":\"" + std::string(76, '.') + "s3cret\"}",
+                 state) ==
+          "HTTP 200, /state is '" + std::string(76, '.') + "****…' instead of 'up'");
+    CHECK(reason("metric", "s3cret", ok + "up{who=\"s3cret\"} 0\n", metric) ==
+          "up{who=\"******\"} is 0, less than 1");
+    CHECK(reason("metric", "s3\"\\ret", ok + R"(up{who="s3\"\\ret"} 0)" + "\n", metric) ==
+          "up{who=\"*********\"} is 0, less than 1");
+    CHECK(reason("http", "s3cret", "302 Go\r\nLocation: /?t=s3cret\r\n\r\n", {}) ==
+          "HTTP 302 instead of 200, redirects to '/?t=******' are not followed");
+    // A secret that is made of stars is blotted, too, and but once.
+    CHECK(reason("http_json", "*", ok + R"({"state":"a*b"})", state) ==
+          "HTTP 200, /state is 'a*b' instead of 'up'");
+}
+
+TEST_CASE("http: a secret does not change what is judged") {
+    Loop loop;
+    const TempDir dir;
+    FieldMap values{{"username", text("swerve")}, {"password_file", text(secret(dir, "ok\n"))}};
+    Server server(loop, says("HTTP/1.1 200 OK\r\n\r\n{\"status\":\"ok\"}"));
+    values["url"] = text("http://" + server.endpoint().to_string());
+    CHECK(loop.attempt("rabbitmq", values).result == ProbeResult::pass);
+    values["pointer"] = text("/status");
+    values["equals"] = text("ok");
+    const Outcome outcome = loop.attempt("http_json", values);
+    CHECK(outcome.result == ProbeResult::pass);
+    CHECK(outcome.reason == "HTTP 200, /status is '**'");
+}
+
+TEST_CASE("http_json, metric: a refusal is unknown only for whom was given credentials") {
+    Loop loop;
+    const TempDir dir;
+    for (const std::string probe : {"http_json", "metric"}) {
+        for (const std::string status : {"401", "403"}) {
+            Server refusing(loop, says("HTTP/1.1 " + status + " No\r\nContent-Length: 0\r\n\r\n"));
+            FieldMap values = with_url("http://" + refusing.endpoint().to_string());
+            values[probe == "metric" ? "name" : "pointer"] = text(probe == "metric" ? "up" : "/up");
+            values["at_least"] = {1.0};
+            CHECK(loop.attempt(probe, values).result == ProbeResult::fail);
+            values["token_file"] = text(secret(dir, "t0ken\n"));
+            CHECK(loop.attempt(probe, values).result == ProbeResult::unknown);
+        }
+    }
+}
+
 TEST_CASE("http: HAProxy answers, denies and stands before a dead backend") {
     if (haproxy() == nullptr) return;
     Loop loop;

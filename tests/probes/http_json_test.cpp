@@ -217,7 +217,7 @@ TEST_CASE("http_json: statuses, refusals and servers that hang") {
     more["status"] = {std::vector<std::int64_t>{200, 503}};
     CHECK(ask(down, more).reason == "HTTP 503, /state is 'up'");
     Server refusing(loop, says("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"));
-    CHECK(ask(refusing, equals("up")).result == ProbeResult::unknown);
+    CHECK(ask(refusing, equals("up")).result == ProbeResult::fail);
 
     Server halfway(loop, says_and_stays("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"state\""));
     const Outcome outcome = ask(halfway, equals("up"), 80ms);

@@ -23,14 +23,16 @@ constexpr std::string_view not_ready =
 TEST_CASE("readyz: what an API server says") {
     Readyz readyz = parse_readyz(ready);
     CHECK(readyz.is_readyz);
+    CHECK(readyz.is_closed);
     CHECK(readyz.passed == 4);
     CHECK(readyz.failed == 0);
     readyz = parse_readyz(not_ready);
+    CHECK_FALSE(readyz.is_closed);
     CHECK(readyz.passed == 2);
     CHECK(readyz.failed == 2);
     CHECK(readyz.failed_names ==
           std::vector<std::string>{"etcd", "poststarthook/rbac/bootstrap-roles"});
-    CHECK(parse_readyz("ok").is_readyz);
+    CHECK_FALSE(parse_readyz("ok").is_readyz);
     CHECK_FALSE(parse_readyz("okay").is_readyz);
     CHECK_FALSE(parse_readyz("").is_readyz);
     CHECK_FALSE(parse_readyz("<html>[-]etcd</html>").is_readyz);
@@ -59,8 +61,6 @@ TEST_CASE("kubernetes: ready, and which checks fail, on a stand-in") {
     server.answer("/readyz?verbose", 500, many);
     CHECK(loop.attempt("kubernetes", values).reason ==
           "not ready: hook-0, hook-1, hook-2, hook-3, hook-4 and 2 more failed (HTTP 500)");
-    server.answer("/readyz?verbose", 200, "ok");
-    CHECK(loop.attempt("kubernetes", values).reason == "ready");
 }
 
 TEST_CASE("kubernetes: what is no answer of an API server") {
@@ -69,6 +69,19 @@ TEST_CASE("kubernetes: what is no answer of an API server") {
     const FieldMap values{{"url", text(server.url("/readyz"))}};
     server.answer("/readyz?verbose", 200, "<html>welcome</html>");
     CHECK(loop.attempt("kubernetes", values).result == ProbeResult::unknown);
+    // Any server says ok; and a text may have lost its end.
+    for (const std::string& foreign :
+         {std::string{"ok"}, std::string{"[+]ping ok\n"}, std::string{"readyz check passed\n"},
+          std::string{"[+]ping ok\nreadyz check passed\n<html>\n"}}) {
+        CAPTURE(foreign);
+        server.answer("/readyz?verbose", 200, foreign);
+        CHECK(loop.attempt("kubernetes", values).result == ProbeResult::unknown);
+    }
+    std::string endless = "readyz check passed\n";
+    while (endless.size() <= 64UZ * 1024) endless.insert(0, "[+]ping ok\n");
+    server.answer("/readyz?verbose", 200, endless);
+    CHECK(loop.attempt("kubernetes", values).reason ==
+          "HTTP 200, but the answer is longer than 64 KiB");
     for (const unsigned status : {401U, 403U}) {
         server.answer("/readyz?verbose", status, R"({"kind":"Status","reason":"Forbidden"})");
         CHECK(loop.attempt("kubernetes", values).result == ProbeResult::unknown);
