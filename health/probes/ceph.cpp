@@ -46,21 +46,34 @@ public:
         request.take = [&page](std::string_view piece) { page.feed(piece); };
         request.awaited = ", without the end of the page";
         auto answer = co_await client_.exchange(context, std::move(request));
-        if (!answer) co_return std::move(answer.error());
+        if (!answer) {
+            // What it said before it broke off stands.
+            if (Outcome seen = page.judge(worst_, true); seen.result == ProbeResult::fail) {
+                co_return seen;
+            }
+            if (answer.error().result == ProbeResult::fail) {
+                co_return says_nothing(std::move(answer.error()));
+            }
+            co_return std::move(answer.error());
+        }
         if (answer->status != 200) {
             static constexpr std::array<std::int64_t, 1> good{200};
-            Outcome outcome = wrong_status(*answer, good, true);
             // A standby manager may be told to answer with an error, and one that has no fresh
             // figures says 503.
-            outcome.result = ProbeResult::unknown;
-            outcome.reason += ": the manager says nothing of the cluster";
-            co_return outcome;
+            co_return says_nothing(wrong_status(*answer, good, true));
         }
         if (!answer->cut) page.end();
         co_return page.judge(worst_, answer->cut);
     }
 
 private:
+    /// The cluster serves on without its manager.
+    static Outcome says_nothing(Outcome outcome) {
+        outcome.result = ProbeResult::unknown;
+        outcome.reason += ": the manager says nothing of the cluster";
+        return outcome;
+    }
+
     HttpClient client_;
     CephHealth worst_;
 };

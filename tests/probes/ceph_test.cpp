@@ -152,16 +152,22 @@ TEST_CASE("ceph: a standby manager says nothing of the cluster") {
 TEST_CASE("ceph: a manager that is gone, or hangs, or does not end") {
     Loop loop;
     const std::string nowhere = "http://127.0.0.1:" + std::to_string(free_port());
-    CHECK(loop.attempt("ceph", asking(nowhere)).result == ProbeResult::fail);
+    Outcome outcome = loop.attempt("ceph", asking(nowhere));
+    CHECK(outcome.result == ProbeResult::unknown);
+    CHECK(outcome.reason.starts_with("connection refused"));
+    CHECK(outcome.reason.ends_with(": the manager says nothing of the cluster"));
+    CHECK(told("").result == ProbeResult::unknown);
+    CHECK(told("SSH-2.0-OpenSSH_9.2\r\n").result == ProbeResult::unknown);
 
     Server silent(loop, says_and_stays("HTTP/1.1 200 OK\r\n\r\n" + page("0.0")));
-    Outcome outcome =
-        loop.attempt("ceph", asking("http://" + silent.endpoint().to_string()), 100ms);
+    outcome = loop.attempt("ceph", asking("http://" + silent.endpoint().to_string()), 100ms);
     CHECK(outcome.result == ProbeResult::fail);
     CHECK(outcome.reason.starts_with("no answer within 100ms, "));
 
     outcome = told("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + page("2"));
-    CHECK(outcome.result == ProbeResult::fail);  // closed early
+    CHECK(outcome.reason == "HEALTH_ERR");  // closed early, but said
+    outcome = told("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + page("0"));
+    CHECK(outcome.result == ProbeResult::unknown);
 
     std::string huge = "HTTP/1.1 200 OK\r\n\r\n" + std::string(4UZ * 1024 * 1024, '\n');
     CHECK(told(huge + page("2")).reason == "no ceph_health_status in the first 4 MiB of the page");
