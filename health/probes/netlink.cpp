@@ -87,12 +87,11 @@ void for_each_message(std::span<const std::byte> chunk, Each each) {
     }
 }
 
-std::vector<std::byte> question(std::uint16_t type, std::span<const std::byte> request,
-                                unsigned flags = NLM_F_DUMP) {
+std::vector<std::byte> question(std::uint16_t type, std::span<const std::byte> request) {
     ::nlmsghdr header{};
     header.nlmsg_len = static_cast<std::uint32_t>(NLMSG_HDRLEN + request.size());
     header.nlmsg_type = type;
-    header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_DUMP);
     std::vector<std::byte> out(header.nlmsg_len);
     std::memcpy(out.data(), &header, sizeof header);
     std::ranges::copy(request, out.begin() + NLMSG_HDRLEN);
@@ -154,6 +153,12 @@ private:
     int broken_ = 0;
     std::vector<std::byte> chunk_;
 };
+
+/// Whether an attribute says this text, which the kernel ends with a zero.
+bool is_text(std::span<const std::byte> value, std::string_view text) {
+    return value.size() == text.size() + 1 && value.back() == std::byte{0} &&
+           std::memcmp(value.data(), text.data(), text.size()) == 0;
+}
 
 /// One dump; the error is an errno, EINTR if the table changed in its midst.
 asio::awaitable<int> dump_once(const std::vector<std::byte>& asked,
@@ -237,21 +242,20 @@ int dump_family(std::string_view family, std::uint8_t command,
         out.insert(out.end(), behind.begin(), behind.end());
         return out;
     };
-    std::string name{family};
-    name += '\0';
-    const auto wanted = to_attribute(CTRL_ATTR_FAMILY_NAME, std::as_bytes(std::span{name}));
     Conversation kernel(NETLINK_GENERIC);
     std::uint16_t id = 0;
-    // With an acknowledgement, so that the answer ends as that of a dump does.
-    int error = kernel.ask(question(GENL_ID_CTRL, headed(CTRL_CMD_GETFAMILY, wanted), NLM_F_ACK),
-                           [&id](const NetlinkMessage& message) {
-                               const auto value = attribute(message.attributes<::genlmsghdr>(),
-                                                            CTRL_ATTR_FAMILY_ID);
-                               if (value.size() == sizeof id)
-                                   std::memcpy(&id, value.data(), sizeof id);
-                           });
-    if (error == 0 && id == 0) error = EPROTO;
+    // All are asked for: of one that is asked for by name and not there, the kernel runs modprobe,
+    // and waits for it.
+    const int error = kernel.ask(question(GENL_ID_CTRL, headed(CTRL_CMD_GETFAMILY, {})),
+                                 [&](const NetlinkMessage& message) {
+                                     const auto said = message.attributes<::genlmsghdr>();
+                                     const auto value = attribute(said, CTRL_ATTR_FAMILY_ID);
+                                     if (value.size() == sizeof id &&
+                                         is_text(attribute(said, CTRL_ATTR_FAMILY_NAME), family))
+                                         std::memcpy(&id, value.data(), sizeof id);
+                                 });
     if (error != 0) return error;
+    if (id == 0) return ENOENT;
     return kernel.ask(question(id, headed(command, attributes)),
                       [&](const NetlinkMessage& message) {
                           if (message.type == id) each(message.attributes<::genlmsghdr>());

@@ -74,7 +74,8 @@ boost::asio::awaitable<Result<void, std::string>> dump(
 
 /// Asks all that a family of generic netlink has to say to `command` and hands on the attributes of
 /// each message; comes back at once. An errno, 0 for none: ENOENT if the kernel has no such family,
-/// EINTR if what was asked for changed in the midst. Nothing of the answers is left in memory.
+/// EINTR if what was asked for changed in the midst. No module is loaded for it, and nothing of the
+/// answers is left in memory.
 [[nodiscard]] int dump_family(std::string_view family, std::uint8_t command,
                               std::span<const std::byte> attributes,
                               const std::function<void(std::span<const std::byte>)>& each);
