@@ -81,11 +81,6 @@ Outcome cannot_connect(const boost::system::error_code& error, const std::string
         return failed("the userspace WireGuard of " + escape(interface) +
                       " is gone: nobody listens at " + escape(socket));
     }
-    // EAGAIN: whoever listens takes nobody in.
-    if (error == asio::error::try_again || error == asio::error::would_block) {
-        return failed("the userspace WireGuard of " + escape(interface) +
-                      " hangs: " + escape(socket) + " is full of those it did not answer");
-    }
     return unsure("connecting to " + escape(socket) + ": " + error.message());
 }
 
@@ -93,6 +88,10 @@ Outcome cannot_connect(const boost::system::error_code& error, const std::string
 Outcome broken_off(const boost::system::error_code& error, const std::string& socket) {
     if (error == asio::error::operation_aborted) {
         return unsure("waiting for the answer of " + escape(socket));
+    }
+    // Asio takes EAGAIN of connect(), whoever listens takes nobody in, for a connection under way.
+    if (error == asio::error::not_connected) {
+        return failed(escape(socket) + " hangs: it is full of those it did not answer");
     }
     if (error == asio::error::connection_reset || error == asio::error::broken_pipe) {
         return failed(escape(socket) + " closed before its answer was whole");
@@ -118,10 +117,10 @@ asio::awaitable<Result<WireguardDevice, Outcome>> ask_userspace_wireguard(
     const stream_protocol::endpoint endpoint(socket);
     auto [refused] = co_await connection.async_connect(endpoint, as_result);
     if (refused) co_return fail(cannot_connect(refused, socket, interface, denied));
-    step(context, "connected to " + escape(socket));
     const std::string_view question = "get=1\n\n";
     auto [unsent, sent] = co_await asio::async_write(connection, asio::buffer(question), as_result);
     if (unsent) co_return fail(broken_off(unsent, socket));
+    step(context, "connected to " + escape(socket));
     const auto piece = std::make_unique<Piece>();
     WireguardTextReader reader;
     boost::system::error_code error;

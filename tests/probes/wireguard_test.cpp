@@ -340,6 +340,24 @@ TEST_CASE("wireguard: a socket that nobody answers, or that is not to be had") {
     CHECK(ask(loop, std::string(200, 'x')).starts_with("unknown: "));
 }
 
+TEST_CASE("wireguard: a socket whose queue is full belongs to one that hangs") {
+    Loop loop;
+    const TempDir directory;
+    const std::string path = directory.file("full.sock");
+    stream_protocol::acceptor hanging(loop.io);
+    hanging.open();
+    hanging.bind(stream_protocol::endpoint(path));
+    hanging.listen(0);
+    stream_protocol::socket first(loop.io);
+    first.connect(stream_protocol::endpoint(path));
+    const std::string hangs = "fail: SOCKET hangs: it is full of those it did not answer";
+    CHECK(ask(loop, path) == hangs);
+    // Somebody has to listen there for that, so it is not the kernel that was to be asked.
+    CHECK(ask(loop, path, true) == hangs);
+    hanging.accept();
+    CHECK(ask(loop, path) == "fail: no answer within 300ms, waiting for the answer of SOCKET");
+}
+
 TEST_CASE("wireguard: stand-ins that close, hang, lie and never end") {
     Loop loop;
     const auto with = [&loop](SocketStandIn::Serve serve) {
