@@ -84,7 +84,8 @@ Result<PingSocket, Outcome> open_socket(const asio::any_io_executor& executor, F
     }
     if (made < 0 && (errno == EACCES || errno == EPERM)) {
         return fail(unsure("no right to send ICMP: add group " + std::to_string(::getegid()) +
-                           " to the sysctl net.ipv4.ping_group_range, or give CAP_NET_RAW"));
+                           " to the sysctl net.ipv4.ping_group_range, or give CAP_NET_RAW "
+                           "(AmbientCapabilities= and CapabilityBoundingSet= of its unit)"));
     }
     if (made < 0) return fail(from_error(last_error(), "opening a socket for ICMP", target));
     if (raw) hear_replies_only(made, family);

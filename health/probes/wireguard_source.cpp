@@ -36,9 +36,9 @@ constexpr int most_dumps = 3;
 constexpr std::size_t piece_size = 16UZ * 1024;
 
 Outcome not_allowed(const std::string& interface) {
-    return unsure(
-        "the state of " + escape(interface) +
-        " may not be read: give swerved CAP_NET_ADMIN (AmbientCapabilities= of its unit)");
+    return unsure("the state of " + escape(interface) +
+                  " may not be read: give swerved CAP_NET_ADMIN (AmbientCapabilities= and "
+                  "CapabilityBoundingSet= of its unit)");
 }
 
 struct KernelAnswer {

@@ -121,7 +121,7 @@ TEST_CASE("icmp: without a right to send any it is unknown, and says what to do"
             CHECK(outcome.result == ProbeResult::unknown);
             CHECK(outcome.reason ==
                   "no right to send ICMP: add group 0 to the sysctl net.ipv4.ping_group_range, or "
-                  "give CAP_NET_RAW");
+                  "give CAP_NET_RAW (AmbientCapabilities= and CapabilityBoundingSet= of its unit)");
         }
         set("ipv4/ping_group_range", "0 0");
         CHECK(loop.attempt("icmp", address("127.0.0.1")).result == ProbeResult::pass);

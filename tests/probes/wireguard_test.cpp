@@ -328,7 +328,7 @@ TEST_CASE("wireguard: a socket that nobody answers, or that is not to be had") {
     CHECK(ask(loop, path).starts_with("unknown: wg0 is no interface of WireGuard"));
     CHECK(ask(loop, path, true) ==
           "unknown: the state of wg0 may not be read: give swerved CAP_NET_ADMIN "
-          "(AmbientCapabilities= of its unit)");
+          "(AmbientCapabilities= and CapabilityBoundingSet= of its unit)");
     {
         const stream_protocol::acceptor stale(loop.io, stream_protocol::endpoint(path));
         // It listens, and nobody accepts.
