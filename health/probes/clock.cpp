@@ -25,7 +25,9 @@ constexpr Field fields[] = {
      .help = "Whether a time service must keep the clock in step, as the kernel knows from it."},
     {.name = "max_error",
      .kind = FieldKind::duration,
-     .help = "By how much the clock may be wrong at most, as the time service estimates."},
+     .help =
+         "By how much the clock may be wrong at most, as the time service estimates; it grows by "
+         "0.5 ms each second since that last set the clock: 2s at least."},
     {.name = "max_step",
      .kind = FieldKind::duration,
      .fallback = "1s",

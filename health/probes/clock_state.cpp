@@ -23,7 +23,7 @@ std::string ClockJudge::look(const ClockReading& reading) {
 
     if (wanted_.synchronised && !reading.synchronised) {
         return "the kernel says that the clock is not synchronised: is a time service running, "
-               "and does it reach its servers?";
+               "and does it reach its servers (chrony: is rtcsync on)?";
     }
     if (wanted_.max_error && reading.largest_error > *wanted_.max_error) {
         return "the clock may be wrong by " + rounded(reading.largest_error) + ", more than " +
