@@ -5,13 +5,18 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
+#include <exception>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,7 +54,8 @@ constexpr Field fields[] = {
     {.name = "path",
      .kind = FieldKind::absolute_path,
      .required = true,
-     .help = "Where the file system is mounted, or any file or directory in it."},
+     .help = "Where the file system is mounted, or any file or directory in it; where nothing is "
+             "mounted, the file system around it is looked at."},
     {.name = "free",
      .kind = FieldKind::string,
      .help = "How much must be free at least, in KiB, MiB, GiB or TiB, as 1GiB."},
@@ -86,6 +92,10 @@ struct Look {
     struct ::statvfs found{};
 };
 
+/// Threads that look; probes that were given up at a reload leave theirs behind, too.
+std::atomic<int> looking = 0;
+constexpr int most_looking = 16;
+
 /// In a thread of its own: of a file system whose server is gone, statvfs() may never come back.
 void look_aside(const std::shared_ptr<Look>& look) {
     std::thread([look] {
@@ -93,7 +103,9 @@ void look_aside(const std::shared_ptr<Look>& look) {
         look->done = true;
         const std::uint64_t one = 1;
         [[maybe_unused]] const ssize_t written = ::write(look->ready, &one, sizeof one);
+        --looking;
     }).detach();
+    ++looking;
 }
 
 DiskSpace space_in(const struct ::statvfs& found) {
@@ -116,15 +128,18 @@ public:
             co_return failed("the file system of " + name_ +
                              " has not answered since an earlier attempt");
         }
+        if (!co_await gets_a_thread()) co_return unsure("16 looks at file systems hang already");
         look_ = std::make_shared<Look>(path_);
         asio::posix::stream_descriptor ready(co_await asio::this_coro::executor);
         // The descriptor of ours is closed with the attempt, the thread's with the thread.
         const int copy = look_->ready < 0 ? -1 : ::fcntl(look_->ready, F_DUPFD_CLOEXEC, 0);
-        if (copy < 0) {
+        boost::system::error_code refused;
+        if (copy >= 0) ready.assign(copy, refused);
+        if (copy < 0 || refused) {
+            if (copy >= 0) ::close(copy);
             look_.reset();
             co_return unsure("no descriptor left for looking at " + name_);
         }
-        ready.assign(copy);
         if (auto trouble = start()) co_return std::move(*trouble);
         const auto [error] =
             co_await ready.async_wait(asio::posix::descriptor_base::wait_read, as_result);
@@ -142,10 +157,21 @@ public:
     }
 
 private:
+    /// Looks that do not hang are over within the pauses, however many begin at once.
+    static asio::awaitable<bool> gets_a_thread() {
+        asio::steady_timer pause(co_await asio::this_coro::executor);
+        for (int i = 0; i < 5 && looking >= most_looking; ++i) {
+            pause.expires_after(std::chrono::milliseconds{5});
+            const auto [error] = co_await pause.async_wait(as_result);
+            if (error) co_return false;
+        }
+        co_return looking < most_looking;
+    }
+
     std::optional<Outcome> start() {
         try {
             look_aside(look_);
-        } catch (const std::system_error& error) {
+        } catch (const std::exception& error) {
             look_.reset();
             return unsure("no thread for looking at " + name_ + ": " + escape(error.what()));
         }
@@ -155,8 +181,10 @@ private:
     [[nodiscard]] Outcome no_answer(int error) const {
         std::string reason = name_ + ": " + std::generic_category().message(error);
         // The file system is there and broken; otherwise it is a wrong path or a missing right.
-        const bool broken = error == EIO || error == ESTALE || error == ENOTCONN ||
-                            error == ECONNABORTED || error == EUCLEAN;
+        constexpr int of_broken[] = {EIO,        ESTALE,    ENOTCONN,     ECONNABORTED,
+                                     ECONNRESET, ETIMEDOUT, EHOSTUNREACH, EHOSTDOWN,
+                                     EUCLEAN,    ENXIO,     ENODEV};
+        const bool broken = std::ranges::find(of_broken, error) != std::end(of_broken);
         return broken ? failed(std::move(reason)) : unsure(std::move(reason));
     }
 

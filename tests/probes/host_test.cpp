@@ -2,12 +2,19 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/timex.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <fstream>
 #include <thread>
 
@@ -42,10 +49,60 @@ void with_own_mounts(const std::function<void()>& body) {
     if (!allowed) swerve::testing::skipped("needs the right to make a mount namespace");
 }
 
+/// Runs `body` in a thread of whose calls, and of those of the threads it makes, those of `number`
+/// fail: of a second argument `second` or, with no `mask`, of any.
+void with_failing(long number, int error, unsigned mask, unsigned second,
+                  const std::function<void()>& body) {
+    const auto step = [](unsigned code, unsigned value, unsigned if_not = 0) {
+        return ::sock_filter{static_cast<std::uint16_t>(code), 0, static_cast<std::uint8_t>(if_not),
+                             value};
+    };
+    bool allowed = false;
+    std::thread([&] {
+        ::sock_filter steps[] = {
+            step(BPF_LD | BPF_W | BPF_ABS, offsetof(::seccomp_data, nr)),
+            step(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 4),
+            step(BPF_LD | BPF_W | BPF_ABS, offsetof(::seccomp_data, args[1])),
+            step(BPF_ALU | BPF_AND | BPF_K, mask),
+            step(BPF_JMP | BPF_JEQ | BPF_K, second, 1),
+            step(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+            step(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        const ::sock_fprog program{.len = std::size(steps), .filter = steps};
+        allowed = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                  ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+        if (allowed) body();
+    }).join();
+    if (!allowed) swerve::testing::skipped("needs a kernel with seccomp");
+}
+
 /// A file system of 16 MiB and 100 inodes in `dir`.
 void mount_small(const TempDir& dir) {
     const std::string at = dir.file("");
     REQUIRE(::mount("none", at.c_str(), "tmpfs", 0, "size=16m,nr_inodes=100") == 0);
+}
+
+/// A file system in user space whose server, the descriptor, never reads a request; negative if
+/// there can be none.
+int mount_hanging(const TempDir& dir) {
+    int server = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    if (server < 0) {
+        // Containers have it of the kernel and not in /dev.
+        const TempDir nodes;
+        const std::string node = nodes.file("fuse");
+        ::mount("none", nodes.file("").c_str(), "tmpfs", 0, nullptr);
+        ::mknod(node.c_str(), S_IFCHR | 0600, ::makedev(10, 229));
+        server = ::open(node.c_str(), O_RDWR | O_CLOEXEC);
+        ::umount2(nodes.file("").c_str(), MNT_DETACH);
+    }
+    const std::string options =
+        "fd=" + std::to_string(server) + ",rootmode=40000,user_id=0,group_id=0";
+    if (server >= 0 && ::mount("none", dir.file("").c_str(), "fuse", 0, options.c_str()) == 0) {
+        return server;
+    }
+    if (server >= 0) ::close(server);
+    swerve::testing::skipped("needs /dev/fuse and the right to mount");
+    return -1;
 }
 
 void fill(const std::string& file, std::size_t mebibytes) {
@@ -108,18 +165,40 @@ TEST_CASE("disk: a path that is not there is unknown") {
     CHECK(attempt(loop, *probe) == "unknown: " + dir.file("none") + ": No such file or directory");
 }
 
+TEST_CASE("disk: a file system that is broken fails, and what cannot be asked is unknown") {
+    Loop loop;
+    const auto probe = make_probe("disk", {{"path", text("/")}, {"free_percent", number(1)}});
+    const auto with = [&](int error) {
+        std::string found;
+        with_failing(SYS_statfs, error, 0, 0, [&] { found = attempt(loop, *probe); });
+        return found;
+    };
+    for (const int broken : {EIO, ESTALE, ENOTCONN, ECONNABORTED, ECONNRESET, ETIMEDOUT,
+                             EHOSTUNREACH, EHOSTDOWN, EUCLEAN, ENXIO, ENODEV}) {
+        CHECK(with(broken) == "fail: /: " + std::generic_category().message(broken));
+    }
+    for (const int other : {EACCES, ENOENT, ENOTDIR, ELOOP, ENOSYS, ENOMEM}) {
+        CHECK(with(other) == "unknown: /: " + std::generic_category().message(other));
+    }
+}
+
+TEST_CASE("disk: an attempt that gets no descriptor is unknown, and leaves nothing behind") {
+    Loop loop;
+    const auto probe = make_probe("disk", {{"path", text("/")}, {"inodes_percent", number(1)}});
+    const std::string before = attempt(loop, *probe);
+    CHECK_FALSE(before.starts_with("unknown"));
+    std::string found;
+    with_failing(SYS_epoll_ctl, ENOSPC, ~0U, EPOLL_CTL_ADD, [&] { found = attempt(loop, *probe); });
+    CHECK(found == "unknown: no descriptor left for looking at /");
+    CHECK(attempt(loop, *probe) == before);
+}
+
 TEST_CASE("disk: a file system that never answers fails, and takes one thread however often") {
     with_own_mounts([] {
-        // A file system in user space whose server never reads a request.
-        const int server = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
         const TempDir dir;
+        const int server = mount_hanging(dir);
+        if (server < 0) return;
         const std::string name = dir.file("");
-        const std::string options =
-            "fd=" + std::to_string(server) + ",rootmode=40000,user_id=0,group_id=0";
-        if (server < 0 || ::mount("none", name.c_str(), "fuse", 0, options.c_str()) != 0) {
-            MESSAGE("skipped: needs /dev/fuse and the right to mount");
-            return;
-        }
         Loop loop;
         const auto probe = make_probe("disk", {{"path", text(name)}, {"free_percent", number(1)}});
         CHECK(attempt(loop, *probe, 80ms) ==
@@ -132,6 +211,32 @@ TEST_CASE("disk: a file system that never answers fails, and takes one thread ho
         CHECK(loop.run_until([&] {
             found = attempt(loop, *probe);
             return !found.contains("earlier attempt");
+        }));
+        CHECK(found.starts_with("fail: " + name + ": "));
+        ::umount2(name.c_str(), MNT_DETACH);
+    });
+}
+
+TEST_CASE("disk: no more than 16 looks hang, whoever began them") {
+    with_own_mounts([] {
+        const TempDir dir;
+        const int server = mount_hanging(dir);
+        if (server < 0) return;
+        const std::string name = dir.file("");
+        Loop loop;
+        const auto look = [&](Duration timeout) {
+            // As after a reload: nobody knows any more of the attempts before.
+            const auto probe =
+                make_probe("disk", {{"path", text(name)}, {"free_percent", number(1)}});
+            return attempt(loop, *probe, timeout);
+        };
+        for (int i = 0; i < 16; ++i) CHECK(look(20ms).starts_with("fail: no answer within 20ms"));
+        CHECK(look(5s) == "unknown: 16 looks at file systems hang already");
+        ::close(server);
+        std::string found;
+        CHECK(loop.run_until([&] {
+            found = look(5s);
+            return !found.contains("hang already");
         }));
         CHECK(found.starts_with("fail: " + name + ": "));
         ::umount2(name.c_str(), MNT_DETACH);
