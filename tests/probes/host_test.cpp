@@ -300,7 +300,7 @@ TEST_CASE("pressure: two thresholds, and what cannot be read") {
         Loop loop;
         // A stand-in for the kernel's files.
         if (::mount("none", "/proc/pressure", "tmpfs", 0, nullptr) != 0) {
-            MESSAGE("skipped: needs /proc/pressure");
+            swerve::testing::skipped("needs /proc/pressure");
             return;
         }
         const auto probe = make_probe("pressure", {{"resource", text("io")},
