@@ -51,6 +51,22 @@ int bind_to(const Address& address) {
     return error;
 }
 
+/// A server may repeat what it was sent, and it may ask for the password in the clear.
+void blot(std::string& text, const std::string& secret) {
+    static constexpr std::string_view blotted = "***";
+    if (secret.empty()) return;
+    for (std::size_t at = 0; (at = text.find(secret, at)) != std::string::npos;) {
+        text.replace(at, secret.size(), blotted);
+        at += blotted.size();
+    }
+}
+
+/// More steps no connection has; each is handed on, and the worker may be in a server's hands.
+constexpr std::size_t progress_limit = 32;
+constexpr std::size_t doing_limit = 80;
+/// Processes of one check that are there at once.
+constexpr long workers_limit = 3;
+
 /// After how much of what is left the server is asked to give up: a session that waits in COMMIT
 /// does not see that its client is gone, and each attempt would leave one more.
 std::uint32_t patience(TimePoint deadline) {
@@ -70,10 +86,12 @@ public:
         if (!turn) co_return unsure("the attempt before this one has not ended");
         if (auto fault = locality_fault(context)) co_return std::move(*fault);
         auto parameters = settings_.parameters();
+        secret_.clear();
         if (!settings_.password_file.empty()) {
             auto password = read_secret(settings_.password_file);
             if (!password) co_return unsure("password_file " + password.error());
-            parameters.emplace_back("password", std::move(*password));
+            secret_ = *std::move(password);
+            parameters.emplace_back("password", secret_);
         }
         if (auto fault = start_worker(context, co_await asio::this_coro::executor)) {
             co_return std::move(*fault);
@@ -118,7 +136,11 @@ private:
         if (worker_) return std::nullopt;
         const auto file = find_postgres_worker();
         if (!file) return unsure(file.error());
-        auto started = PostgresWorker::start(executor, *file);
+        // One that is stuck in the kernel does not end when it is killed.
+        if (living_.use_count() > workers_limit) {
+            return unsure("earlier swerve-postgres processes were killed and have not ended yet");
+        }
+        auto started = PostgresWorker::start(executor, *file, living_);
         if (!started) return unsure(escape(*file) + " could not be started: " + started.error());
         worker_ = std::move(*started);
         step(context, "started " + escape(*file));
@@ -134,8 +156,16 @@ private:
         const auto facts = read_postgres_facts(*answer);
         if (!facts) co_return unsure(name_ + ": " + facts.error());
         Outcome outcome = judge_postgres(settings_.wants, *facts, waiting_);
-        outcome.reason =
-            name_ + (outcome.result == ProbeResult::pass ? " is " : " ") + outcome.reason;
+        // The values are judged as they are. These two are quoted where they are to blame.
+        const bool repeats = !secret_.empty() && (facts->standby_names.contains(secret_) ||
+                                                  facts->receiver.contains(secret_));
+        if (outcome.result != ProbeResult::pass && repeats) {
+            outcome.reason = "is not as demanded, and its answer repeats the password";
+        }
+        const std::string_view link = outcome.result == ProbeResult::pass   ? " is "
+                                      : outcome.result == ProbeResult::fail ? " "
+                                                                            : ": ";
+        outcome.reason = name_ + std::string{link} + outcome.reason;
         step(context, outcome.reason);
         if (outcome.result != ProbeResult::pass || settings_.heartbeat.empty()) co_return outcome;
 
@@ -161,7 +191,7 @@ private:
         auto frame = encode(request);
         if (!frame) co_return fail(unsure("the request is longer than 64 KiB"));
         (void)co_await worker_->send(std::move(*frame));
-        for (;;) {
+        for (std::size_t steps = 0;;) {
             auto reply = co_await worker_->receive();
             if (!reply) {
                 std::string why = reply.error().empty() ? name_ + ": " + doing
@@ -169,19 +199,30 @@ private:
                 co_return fail(unsure(std::move(why)));
             }
             if (auto* progress = std::get_if<PostgresProgress>(&*reply)) {
-                doing = progress->doing.empty() ? asked : escape(progress->doing);
+                if (++steps > progress_limit) {
+                    co_return fail(unsure("swerve-postgres tells of more steps than there are"));
+                }
+                doing = progress->doing.empty() ? asked : escape(progress->doing, doing_limit);
                 step(context, name_ + ": " + doing);
                 continue;
             }
             talk.is_over = true;
-            if (auto* rows = std::get_if<PostgresRows>(&*reply)) co_return std::move(*rows);
-            co_return fail(judge_postgres_failure(std::get<PostgresFailure>(*reply), name_));
+            if (auto* rows = std::get_if<PostgresRows>(&*reply)) {
+                blot(rows->command, secret_);
+                co_return std::move(*rows);
+            }
+            auto& failure = std::get<PostgresFailure>(*reply);
+            blot(failure.message, secret_);
+            co_return fail(judge_postgres_failure(failure, name_));
         }
     }
 
     PostgresSettings settings_;
-    std::string name_;  ///< of the server, for reasons
+    std::string name_;    ///< of the server, for reasons
+    std::string secret_;  ///< of the attempt that runs; empty: none
     PostgresWorker::Running worker_;
+    /// Held by each worker until it is reaped.
+    std::shared_ptr<const char> living_ = std::make_shared<const char>('\0');
     std::shared_ptr<Turns> own_turn_ = std::make_shared<Turns>(1);
     std::set<PostgresWaiter> waiting_;  ///< at the attempt before
 };
@@ -195,15 +236,19 @@ Result<std::unique_ptr<Probe>, FieldFault> make(const FieldMap& values) {
 std::string caveat(const FieldMap& values) {
     const auto settings = postgres_settings(values);
     if (!settings) return "";
-    if (settings->wants.role == PostgresRole::any) {
-        return "any role passes, so a standby does for a primary";
-    }
     const bool leaves_host = settings->endpoint && !settings->endpoint->address.is_loopback();
     if (leaves_host && settings->tls_mode != "verify-full") {
         return "whoever answers at that address passes for this server, and can ask for the "
                "password in the clear";
     }
-    if (settings->wants.role == PostgresRole::primary && settings->heartbeat.empty()) {
+    const PostgresWants& wants = settings->wants;
+    if (wants.role == PostgresRole::any) {
+        return "any role passes, so a standby does for a primary";
+    }
+    if (wants.role == PostgresRole::standby && !wants.max_lag && !wants.max_lag_bytes) {
+        return "nothing is asked of its lag, so a standby cut off from its primary passes";
+    }
+    if (wants.role == PostgresRole::primary && settings->heartbeat.empty()) {
         return "nothing is written: that it could be is concluded from what other sessions wait "
                "for";
     }

@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 /// A sender says something at half of wal_sender_timeout, 30 s by default, also when nothing is
 /// written.
 constexpr std::int64_t message_age_limit_ms = 45'000;
+/// What an idle primary may be ahead with, for it still writes of its own accord.
+constexpr std::int64_t idle_bytes = std::int64_t{1} << 20;
 constexpr std::size_t waiter_limit = 32;
 constexpr std::size_t text_limit = 160;
 
@@ -267,9 +269,10 @@ bool is_one_of(std::string_view state, std::span<const std::string_view> classes
 
 /// Of an error with an SQLSTATE: what a person can do about it, where that is not plain.
 Outcome judge_state(std::string_view state, std::string said) {
-    // Connections broken, no resources, shutting down or starting, the server's own faults.
-    static constexpr std::array<std::string_view, 9> service{"08", "25006", "40", "53", "55006",
-                                                             "57", "58",    "F0", "XX"};
+    // Connections broken, no resources, limits reached, shutting down or starting, the server's own
+    // faults.
+    static constexpr std::array<std::string_view, 10> service{"08",    "25006", "40", "53", "54",
+                                                              "55006", "57",    "58", "F0", "XX"};
     // Whom the operator lets in, and what was configured: no word about the service.
     if (state == "08P01") return unclear(std::move(said));
     if (state == "42501") return unclear(said + "; grant the check's user what it needs");
@@ -326,9 +329,11 @@ std::int64_t demanded_standbys(std::string_view names) {
 }
 
 std::optional<Duration> postgres_lag(const PostgresFacts& facts) {
-    // On an idle pair the age of the last transaction grows though nothing is missing.
-    if (facts.received_is_replayed && facts.receiver == "streaming" && facts.message_age_ms &&
-        *facts.message_age_ms <= message_age_limit_ms) {
+    // On an idle pair the age of the last transaction grows though nothing is missing. All that was
+    // received may be far from all that there is.
+    const bool is_near = facts.bytes_behind.value_or(0) <= idle_bytes;
+    if (is_near && facts.received_is_replayed && facts.receiver == "streaming" &&
+        facts.message_age_ms && *facts.message_age_ms <= message_age_limit_ms) {
         return Duration{0};
     }
     if (!facts.replay_age_ms) return std::nullopt;
@@ -405,11 +410,18 @@ Outcome judge_postgres_failure(const PostgresFailure& failure, const std::string
     }
     if (failure.asks_password) return unclear(target + " asks for a password; set password_file");
     // libpq's own words, which it does not translate for us.
-    static constexpr std::array<std::string_view, 8> ours{
-        "root certificate file", "could not read",
-        "could not load",        "Permission denied",
-        "out of memory",         "Too many open files",
-        "Cannot assign",         "invalid connection option"};
+    static constexpr std::array<std::string_view, 12> ours{"could not create socket",
+                                                           "not supported",
+                                                           "mechanisms are supported",
+                                                           "GSSAPI",
+                                                           "root certificate file",
+                                                           "could not read",
+                                                           "could not load",
+                                                           "Permission denied",
+                                                           "out of memory",
+                                                           "Too many open files",
+                                                           "Cannot assign",
+                                                           "invalid connection option"};
     const bool is_ours =
         failure.connecting && std::ranges::any_of(ours, [&](std::string_view word) {
             return message.find(word) != std::string_view::npos;

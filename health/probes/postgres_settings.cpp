@@ -4,13 +4,14 @@
 #include <limits>
 
 #include "health/probes/runtime.hpp"
+#include "health/probes/tls_client.hpp"
 
 namespace swerve::health {
 namespace {
 
 constexpr std::size_t name_limit = 63;  ///< of PostgreSQL's identifiers
 
-constexpr Field tls_members[] = {
+constexpr Field postgres_tls_members[] = {
     {.name = "mode",
      .kind = FieldKind::string,
      .fallback = "disable",
@@ -57,7 +58,7 @@ constexpr Field fields[] = {
     {.name = "tls",
      .kind = FieldKind::group,
      .help = "Whether and how the connection is encrypted.",
-     .members = tls_members},
+     .members = postgres_tls_members},
     {.name = "role",
      .kind = FieldKind::string,
      .fallback = "any",
@@ -112,6 +113,11 @@ Fault read_target(const FieldMap& values, PostgresSettings& out) {
     out.port = port == nullptr ? 5432 : *port;
     if (directory != nullptr) {
         out.directory = *directory;
+        // libpq takes it for a list.
+        if (out.directory.contains(',')) {
+            return wrong("socket_directory", "has a comma in it, as no list may be given",
+                         "name one directory without commas");
+        }
         return std::nullopt;
     }
     if (const auto unusable = unusable_target(endpoint->address)) {
@@ -158,6 +164,10 @@ Fault read_tls(const FieldMap& values, PostgresSettings& out) {
     }
     if (!verifies && !out.server_name.empty()) {
         return wrong("tls.server_name", "is used by mode verify-full alone", "set tls.mode");
+    }
+    if (!out.server_name.empty() && !is_server_name(out.server_name)) {
+        return wrong("tls.server_name", quoted(out.server_name) + " is not a name of a server",
+                     "write it as db.example");
     }
     if (out.tls_mode != "disable" && !out.endpoint) {
         return wrong("tls.mode", "cannot be had over a socket of this host", "leave tls out");

@@ -89,7 +89,8 @@ Result<std::string, std::string> find_postgres_worker() {
 }
 
 Result<PostgresWorker::Running, std::string> PostgresWorker::start(
-    const asio::any_io_executor& executor, const std::string& file) {
+    const asio::any_io_executor& executor, const std::string& file,
+    std::shared_ptr<const void> token) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
         return fail(message(errno));
@@ -107,7 +108,9 @@ Result<PostgresWorker::Running, std::string> PostgresWorker::start(
     Socket socket(executor);
     if (!lack) exit.assign(pidfd, lack);
     if (!lack) socket.assign(asio::local::stream_protocol(), ends[0], lack);
-    if (!lack) return Running(new PostgresWorker(pid, std::move(exit), std::move(socket)));
+    if (!lack)
+        return Running(
+            new PostgresWorker(pid, std::move(exit), std::move(socket), std::move(token)));
     if (!exit.is_open() && pidfd >= 0) ::close(pidfd);
     if (!socket.is_open()) ::close(ends[0]);
     // It has only just begun, so this takes no time.
@@ -117,8 +120,9 @@ Result<PostgresWorker::Running, std::string> PostgresWorker::start(
     return fail(lack.message());
 }
 
-PostgresWorker::PostgresWorker(::pid_t pid, Descriptor exit, Socket socket)
-    : pid_(pid), exit_(std::move(exit)), socket_(std::move(socket)) {}
+PostgresWorker::PostgresWorker(::pid_t pid, Descriptor exit, Socket socket,
+                               std::shared_ptr<const void> token)
+    : pid_(pid), exit_(std::move(exit)), socket_(std::move(socket)), token_(std::move(token)) {}
 
 PostgresWorker::~PostgresWorker() {
     if (reaped_) return;
@@ -203,6 +207,10 @@ asio::awaitable<std::string> PostgresWorker::how_it_ended() {
     // What the dynamic linker ends with.
     if (info.si_code == CLD_EXITED && info.si_status == 127) {
         co_return "cannot run here; is the package libpq5 installed?";
+    }
+    // What it ends with when it is asked what it does not understand.
+    if (info.si_code == CLD_EXITED && info.si_status == 3) {
+        co_return "is of another version than this daemon; restart it";
     }
     co_return (info.si_code == CLD_EXITED ? "ended with exit code " : "was ended by signal ") +
         std::to_string(info.si_status);

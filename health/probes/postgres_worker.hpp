@@ -29,9 +29,11 @@ public:
     using Running = std::unique_ptr<PostgresWorker, PutDown>;
 
     /// With a socket as its input and nothing else of what is open here. It ends with the thread
-    /// that started it. The error says why it could not be started.
+    /// that started it, and `token` is held until it is reaped. The error says why it could not be
+    /// started.
     [[nodiscard]] static Result<Running, std::string> start(
-        const boost::asio::any_io_executor& executor, const std::string& file);
+        const boost::asio::any_io_executor& executor, const std::string& file,
+        std::shared_ptr<const void> token = nullptr);
 
     /// Sends a frame and wipes it. False: the worker takes none any more, receive() says why.
     [[nodiscard]] boost::asio::awaitable<bool> send(Bytes frame);
@@ -46,7 +48,7 @@ private:
     using Socket = boost::asio::local::stream_protocol::socket;
     using Descriptor = boost::asio::posix::stream_descriptor;
 
-    PostgresWorker(::pid_t pid, Descriptor exit, Socket socket);
+    PostgresWorker(::pid_t pid, Descriptor exit, Socket socket, std::shared_ptr<const void> token);
     boost::asio::awaitable<std::string> how_it_ended();
     static void bury(std::unique_ptr<PostgresWorker> worker);
     [[nodiscard]] bool has_ended() const;
@@ -56,6 +58,7 @@ private:
     Descriptor exit_;  ///< the pidfd: readable once the worker has ended
     Socket socket_;
     Bytes received_;
+    std::shared_ptr<const void> token_;
     bool reaped_ = false;
 };
 

@@ -53,6 +53,9 @@ TEST_CASE("postgres: keys that contradict each other are refused by name") {
     for (const char* name : {"", "a.b.c", "x; drop table y", "a\"b", "1a", ".a", "a.", "A"}) {
         CHECK(heartbeat(name).starts_with("heartbeat.table: "));
     }
+    CHECK(fault_of("postgres",
+                   {{"socket_directory", text("/run/a,/run/b")}, {"username", text("swerve")}})
+              .starts_with("socket_directory: has a comma in it"));
     const auto tls = [&](FieldMap group) { return fault({{"tls", {std::move(group)}}}); };
     CHECK(tls({{"mode", text("prefer")}}) == "tls.mode: 'prefer' is no mode");
     CHECK(tls({{"mode", text("verify-full")}}) ==
@@ -60,11 +63,33 @@ TEST_CASE("postgres: keys that contradict each other are refused by name") {
     CHECK(tls({{"mode", text("require")}, {"ca_file", text("/x")}}) ==
           "tls.ca_file: is used by mode verify-full alone");
     CHECK(tls({{"mode", text("verify-full")}, {"ca_file", text("/x")}}) == "none");
+    const auto named = [&](const char* name) {
+        return tls(
+            {{"mode", text("verify-full")}, {"ca_file", text("/x")}, {"server_name", text(name)}});
+    };
+    CHECK(named("db.example") == "none");
+    CHECK(named("db1,db2") == "tls.server_name: 'db1,db2' is not a name of a server");
+}
+
+TEST_CASE("postgres: of two things to say of a check the graver is said") {
+    const ProbeType& type = *find_probe_type("postgres");
+    const auto caveat = [&](const char* address, FieldMap more) {
+        more.insert({{"endpoint", {Endpoint{*Address::parse(address), 5432}}},
+                     {"username", text("swerve")}});
+        return type.caveat(more);
+    };
+    CHECK(caveat("192.0.2.1", {}).starts_with("whoever answers at that address passes"));
+    CHECK(caveat("127.0.0.1", {}).starts_with("any role passes"));
+    CHECK(caveat("127.0.0.1", {{"role", text("standby")}}) ==
+          "nothing is asked of its lag, so a standby cut off from its primary passes");
+    CHECK(caveat("127.0.0.1", {{"role", text("standby")}, {"max_lag", {Duration{1s}}}}).empty());
+    CHECK(caveat("127.0.0.1", {{"role", text("standby")}, {"max_lag_bytes", {std::int64_t{1}}}})
+              .empty());
 }
 
 TEST_CASE("postgres: SQLSTATE says whose fault it is") {
-    for (const char* state : {"57P01", "57P02", "57P03", "53300", "53100", "25006", "40001",
-                              "58030", "XX000", "08006", "57014"}) {
+    for (const char* state : {"57P01", "57P02", "57P03", "53300", "53100", "54000", "25006",
+                              "40001", "58030", "XX000", "08006", "57014"}) {
         CHECK(of_state(state).starts_with("fail: "));
     }
     for (const char* state :
@@ -84,6 +109,12 @@ TEST_CASE("postgres: of a verbose message the SQLSTATE and the sentence are take
     CHECK(judged({true, false, "", ""}) == "fail: HERE: ");
     CHECK(judged({true, true, "", "fe_sendauth: no password supplied"}) ==
           "unknown: HERE asks for a password; set password_file");
+    for (const char* ours : {"could not create socket: Address family not supported by protocol",
+                             "authentication method 13 not supported",
+                             "none of the server's SASL authentication mechanisms are supported",
+                             "GSSAPI continuation error: no credentials"}) {
+        CHECK(judged({true, false, "", ours}) == std::string{"unknown: HERE: "} + ours);
+    }
     CHECK(judged({true, false, "", "root certificate file \"/x\" does not exist\nmore"}) ==
           "unknown: HERE: root certificate file \"/x\" does not exist");
 }
@@ -114,6 +145,13 @@ TEST_CASE("postgres: an idle standby that hears its primary is not behind, up to
     PostgresFacts facts = *read_postgres_facts(idle_standby());
     CHECK(facts.in_recovery);
     CHECK(facts.timeline == 7);
+    CHECK(postgres_lag(facts) == 0s);
+    facts.bytes_behind = 1048576;
+    CHECK(postgres_lag(facts) == 0s);
+    // What was received is replayed, and the primary is far ahead of it.
+    facts.bytes_behind = 1048577;
+    CHECK(postgres_lag(facts) == 63'550ms);
+    facts.bytes_behind.reset();
     CHECK(postgres_lag(facts) == 0s);
     facts.message_age_ms = 45'000;
     CHECK(postgres_lag(facts) == 0s);
