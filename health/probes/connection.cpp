@@ -2,6 +2,7 @@
 
 #include <openssl/ssl.h>
 
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ssl/error.hpp>
@@ -98,10 +99,25 @@ asio::awaitable<error_code> Connection::write(std::string_view octets) {
     const auto buffer = asio::buffer(octets.data(), octets.size());
     if (stream_) {
         std::tie(error, count) = co_await asio::async_write(*stream_, buffer, as_result);
+        if (error == asio::error::connection_reset || error == asio::error::broken_pipe) {
+            // With TLS 1.3 the alert that says why may lie there unread.
+            std::array<char, 1> rest{};
+            const auto [why, more] =
+                co_await stream_->async_read_some(asio::buffer(rest), as_result);
+            if (why.category() == asio::error::get_ssl_category()) error = why;
+        }
     } else {
         std::tie(error, count) = co_await asio::async_write(*socket_, buffer, as_result);
     }
     co_return error;
+}
+
+Outcome Connection::outcome_of(const error_code& error, const std::string& doing,
+                               const Endpoint& target) const {
+    if (stream_) {
+        if (auto refused = refused_certificate(error, target, *stream_)) return *std::move(refused);
+    }
+    return from_error(error, doing, target);
 }
 
 std::string Connection::protocol() const {

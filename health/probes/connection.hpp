@@ -63,6 +63,10 @@ public:
 
     boost::asio::awaitable<Received> read(std::span<char> into);
     boost::asio::awaitable<boost::system::error_code> write(std::string_view octets);
+    /// What an error of reading or writing means: of TLS, that the server refuses our certificate
+    /// or wants one; else what from_error() says, for which `doing` is.
+    [[nodiscard]] Outcome outcome_of(const boost::system::error_code& error,
+                                     const std::string& doing, const Endpoint& target) const;
     /// What TLS has agreed on of `alpn`; empty if nothing.
     [[nodiscard]] std::string protocol() const;
     void close();

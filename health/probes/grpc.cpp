@@ -87,13 +87,15 @@ private:
             const std::string output = call.output();
             if (call.is_over()) break;
             if (!output.empty()) refused = co_await connection.write(output);
-            if (refused) co_return from_error(refused, "sending to " + name_, settings_.target);
+            if (refused) {
+                co_return connection.outcome_of(refused, "sending to " + name_, settings_.target);
+            }
             const auto received = co_await connection.read(piece);
             if (received.error && is_end_of_connection(received.error)) co_return ended(call);
             if (received.error) {
-                co_return from_error(received.error,
-                                     "waiting for grpc.health.v1 of " + name_ + received_of(call),
-                                     settings_.target);
+                co_return connection.outcome_of(
+                    received.error, "waiting for grpc.health.v1 of " + name_ + received_of(call),
+                    settings_.target);
             }
             step(context, "received " + std::to_string(received.count) + " octets");
             call.take({piece.data(), received.count});

@@ -38,7 +38,9 @@ constexpr Field fields[] = {
      .kind = FieldKind::duration,
      .fallback = "15s",
      .help = "How long a replica may have heard nothing from its master; a master without writes "
-             "speaks every 10 s (repl-ping-replica-period). Not asked where `link` is any."},
+             "speaks every 10 s (repl-ping-replica-period). Not asked where `link` is any. Of a "
+             "master's replicas: how long one may have acknowledged nothing to count among "
+             "`replicas`; it does so every second."},
     {.name = "max_lag",
      .kind = FieldKind::integer,
      .help = "Octets that a replica may have received and not applied yet (asked of the replica; "
@@ -48,7 +50,8 @@ constexpr Field fields[] = {
     {.name = "replicas",
      .kind = FieldKind::integer,
      .fallback = "0",
-     .help = "How many replicas of a master must be online, and within `max_lag`.",
+     .help =
+         "How many replicas of a master must be online, and within `max_silence` and `max_lag`.",
      .least = 0,
      .most = RedisReplication::replica_limit},
     server_name_field,
@@ -64,6 +67,16 @@ struct Demands {
     std::optional<std::int64_t> max_lag;
     std::int64_t replicas = 0;
 };
+
+/// By how many octets. A lying server cannot make it overflow, nor less by what it has.
+std::int64_t behind(std::int64_t newest, std::int64_t has) {
+    return std::max<std::int64_t>(0, newest) - std::max<std::int64_t>(0, has);
+}
+
+/// Whether these seconds are beyond it; without multiplying, which could overflow.
+bool is_longer(std::int64_t seconds, Duration than) {
+    return seconds > std::chrono::duration_cast<std::chrono::seconds>(than).count();
+}
 
 std::string seconds_text(std::int64_t seconds) { return std::to_string(seconds) + "s"; }
 
@@ -95,8 +108,10 @@ private:
     [[nodiscard]] Outcome judge_master(const RedisReplication& found) const {
         if (demands_.role == Role::replica) return failed(client_.name() + " is a master");
         const auto counts = [&](const RedisReplication::Replica& replica) {
-            return replica.is_online &&
-                   (!demands_.max_lag || found.offset - replica.offset <= *demands_.max_lag);
+            // A replica that hangs stays online for repl-timeout, a minute.
+            return replica.is_online && replica.silent_seconds >= 0 &&
+                   !is_longer(replica.silent_seconds, demands_.max_silence) &&
+                   (!demands_.max_lag || behind(found.offset, replica.offset) <= *demands_.max_lag);
         };
         const auto good = std::ranges::count_if(found.replicas, counts);
         const std::string replicas = std::to_string(good) + " replicas in reach" +
@@ -117,9 +132,9 @@ private:
         if (!found.received || !found.applied) {
             return unsure(what + " does not say what it has received: max_lag needs Redis 7.0");
         }
-        const std::int64_t lag = std::max<std::int64_t>(0, *found.received - *found.applied);
-        const std::string behind = what + ", " + std::to_string(lag) + " octets not applied";
-        return lag > *demands_.max_lag ? failed(behind) : passed(behind);
+        const std::int64_t lag = std::max<std::int64_t>(0, behind(*found.received, *found.applied));
+        const std::string reason = what + ", " + std::to_string(lag) + " octets not applied";
+        return lag > *demands_.max_lag ? failed(reason) : passed(reason);
     }
 
     [[nodiscard]] std::optional<std::string> link_fault(const RedisReplication& found) const {
@@ -134,9 +149,7 @@ private:
         if (!found.silent_seconds || *found.silent_seconds < 0) {
             return ", which has said nothing yet";
         }
-        // Without multiplying, which a lying server could have overflow.
-        if (*found.silent_seconds >
-            std::chrono::duration_cast<std::chrono::seconds>(demands_.max_silence).count()) {
+        if (is_longer(*found.silent_seconds, demands_.max_silence)) {
             return ", silent for " + seconds_text(*found.silent_seconds);
         }
         return std::nullopt;

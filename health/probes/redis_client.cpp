@@ -99,7 +99,7 @@ asio::awaitable<Result<RespValue, Outcome>> RedisTalk::ask(std::vector<std::stri
         co_return fail(unsure(target_.to_string() + " says more than it was asked"));
     }
     const auto error = co_await connection_.write(resp_command(command));
-    if (error) co_return fail(from_error(error, "sending " + name, target_));
+    if (error) co_return fail(connection_.outcome_of(error, "sending " + name, target_));
     std::array<char, piece_size> piece{};
     for (;;) {
         const auto received = co_await connection_.read(piece);
@@ -109,7 +109,7 @@ asio::awaitable<Result<RespValue, Outcome>> RedisTalk::ask(std::vector<std::stri
         if (received.error) {
             const std::string waiting =
                 "waiting for the answer to " + name + " from " + target_.to_string();
-            co_return fail(from_error(received.error, waiting, target_));
+            co_return fail(connection_.outcome_of(received.error, waiting, target_));
         }
         auto answer = reader_.take({piece.data(), received.count});
         if (!answer) {
@@ -134,7 +134,9 @@ Outcome RedisTalk::refused(const std::string& error, const std::string& command)
     if (word == "NOAUTH") {
         return unsure(who + " asks for a password: give `password_file`");
     }
-    if (word == "WRONGPASS") return unsure(who + " refuses the user or the password");
+    // The second is of Redis 5 and earlier.
+    if (word == "WRONGPASS" || error.starts_with("ERR invalid password"))
+        return unsure(who + " refuses the user or the password");
     if (word == "NOPERM") {
         return unsure(who + " does not let this user run " + command + ": " + said(error));
     }

@@ -59,7 +59,8 @@ std::vector<RedisReplication::Replica> replicas_of(const Lines& lines) {
         const auto text = text_at(lines, "slave" + std::to_string(i));
         if (!text) break;
         const auto offset = number(part_of(*text, "offset").value_or(""));
-        out.push_back({part_of(*text, "state") == "online" && offset, offset.value_or(0)});
+        out.push_back({part_of(*text, "state") == "online" && offset, offset.value_or(0),
+                       number(part_of(*text, "lag").value_or("")).value_or(-1)});
     }
     return out;
 }

@@ -15,6 +15,7 @@ struct RedisReplication {
     struct Replica {
         bool is_online = false;
         std::int64_t offset = 0;
+        std::int64_t silent_seconds = -1;  ///< since it last acknowledged something; -1: not told
     };
 
     bool is_master = false;
