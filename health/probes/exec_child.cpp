@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +18,8 @@
 #include <system_error>
 #include <utility>
 
+#include "health/probes/spawn.hpp"
+
 namespace swerve::health {
 namespace {
 
@@ -34,54 +35,12 @@ constexpr std::size_t output_at_once = 64UZ * 1024;
 
 std::string message(int error) { return std::generic_category().message(error); }
 
-std::vector<char*> pointers(std::vector<std::string>& words) {
-    std::vector<char*> out;
-    for (std::string& word : words) out.push_back(word.data());
-    out.push_back(nullptr);
-    return out;
-}
-
 /// Ends a child that nothing could tell us the end of. It has only just begun, so this takes no
 /// time.
 void end_at_once(::pid_t pid) {
     ::kill(-pid, SIGKILL);
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
     }
-}
-
-/// The child of posix_spawn, which shares our memory until it runs the program: the daemon is
-/// never copied, however much memory it uses.
-int spawn(::pid_t& pid, const std::string& file, std::vector<std::string> argv,
-          const std::vector<std::string>& more_environment, int output) {
-    ::posix_spawn_file_actions_t actions{};
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-    // Ours are all close-on-exec; this is for those that a library opened without it.
-    ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    ::posix_spawn_file_actions_addchdir_np(&actions, "/");
-
-    ::posix_spawnattr_t attributes{};
-    ::posix_spawnattr_init(&attributes);
-    ::sigset_t all{};
-    ::sigset_t none{};
-    ::sigfillset(&all);
-    ::sigemptyset(&none);
-    ::posix_spawnattr_setsigdefault(&attributes, &all);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    // A session, and not only a group: no terminal of ours can stop it.
-    ::posix_spawnattr_setflags(&attributes,
-                               POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-
-    std::vector<std::string> environment{std::string{"PATH="} + std::string{exec_path}, "HOME=/",
-                                         "LANG=C.UTF-8"};
-    environment.insert(environment.end(), more_environment.begin(), more_environment.end());
-    const int error = ::posix_spawn(&pid, file.c_str(), &actions, &attributes,
-                                    pointers(argv).data(), pointers(environment).data());
-    ::posix_spawnattr_destroy(&attributes);
-    ::posix_spawn_file_actions_destroy(&actions);
-    return error;
 }
 
 }  // namespace
@@ -140,7 +99,9 @@ Result<ExecChild::Running, std::string> ExecChild::start(
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(message(errno));
     ::pid_t pid = 0;
-    const int unstarted = spawn(pid, file, std::move(argv), environment, ends[1]);
+    std::vector<std::string> all{"PATH=" + std::string{exec_path}, "HOME=/", "LANG=C.UTF-8"};
+    all.insert(all.end(), environment.begin(), environment.end());
+    const int unstarted = spawn(pid, file, std::move(argv), std::move(all), {-1, ends[1], ends[1]});
     ::close(ends[1]);
     if (unstarted != 0) {
         ::close(ends[0]);

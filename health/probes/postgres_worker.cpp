@@ -1,8 +1,6 @@
 #include "health/probes/postgres_worker.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -20,6 +18,7 @@
 #include <system_error>
 #include <utility>
 
+#include "health/probes/spawn.hpp"
 #include "swerve/base/escape.hpp"
 
 namespace swerve::health {
@@ -32,42 +31,6 @@ using boost::system::error_code;
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 std::string message(int error) { return std::generic_category().message(error); }
-
-/// A number of its own for a stop by SIGKILL is enough: the worker makes no children.
-int spawn(::pid_t& pid, const std::string& file, int socket) {
-    ::posix_spawn_file_actions_t actions{};
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, socket, STDIN_FILENO);
-    for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
-        ::posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_WRONLY, 0);
-    }
-    // Ours are all close-on-exec; this is for those that a library opened without it.
-    ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    ::posix_spawn_file_actions_addchdir_np(&actions, "/");
-
-    ::posix_spawnattr_t attributes{};
-    ::posix_spawnattr_init(&attributes);
-    ::sigset_t all{};
-    ::sigset_t none{};
-    ::sigfillset(&all);
-    ::sigemptyset(&none);
-    ::posix_spawnattr_setsigdefault(&attributes, &all);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setflags(&attributes,
-                               POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-
-    // libpq takes parameters from the environment and from files in HOME; there are none.
-    std::array<std::string, 2> environment{"HOME=/nonexistent", "LANG=C.UTF-8"};
-    std::array<char*, 3> environment_pointers{environment[0].data(), environment[1].data(),
-                                              nullptr};
-    std::string name = "swerve-postgres";
-    std::array<char*, 2> arguments{name.data(), nullptr};
-    const int error = ::posix_spawn(&pid, file.c_str(), &actions, &attributes, arguments.data(),
-                                    environment_pointers.data());
-    ::posix_spawnattr_destroy(&attributes);
-    ::posix_spawn_file_actions_destroy(&actions);
-    return error;
-}
 
 }  // namespace
 
@@ -96,7 +59,9 @@ Result<PostgresWorker::Running, std::string> PostgresWorker::start(
         return fail(message(errno));
     }
     ::pid_t pid = 0;
-    const int unstarted = spawn(pid, file, ends[1]);
+    // libpq takes parameters from the environment and from files in HOME; there are none.
+    const int unstarted = spawn(pid, file, {"swerve-postgres"},
+                                {"HOME=/nonexistent", "LANG=C.UTF-8"}, {ends[1], -1, -1});
     ::close(ends[1]);
     if (unstarted != 0) {
         ::close(ends[0]);
