@@ -46,12 +46,12 @@ Outcome eventually(Loop& loop, const FieldMap& values, ProbeResult expected,
                    const std::string& reason = "") {
     Outcome out;
     bool is_there = false;
-    for (int i = 0; i < 300 && !is_there; ++i) {
+    for (int i = 0; i < 600 && !is_there; ++i) {
         if (i > 0) ::poll(nullptr, 0, 100);
         out = loop.attempt("ceph", values);
         is_there = out.result == expected && (reason.empty() || out.reason == reason);
     }
-    CHECK(is_there);
+    CHECK_MESSAGE(is_there, "the last one: ", out.reason);
     return out;
 }
 
