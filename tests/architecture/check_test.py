@@ -51,7 +51,7 @@ class Check(unittest.TestCase):
     def project(self, tests, more=""):
         """A project without a language, whose tests are shell commands by name."""
         lines = ["cmake_minimum_required(VERSION 3.25)", "project(p LANGUAGES NONE)", "enable_testing()", more]
-        lines += [f"add_custom_target({program})" for program in ("swerved", "swervectl", "bench_receiver", "sim_test")]
+        lines += [f"add_custom_target({program})" for program in ("swerved", "swervectl", "swerve_postgres", "bench_receiver", "sim_test")]
         lines.append("configure_file(worlds tests/sim/sim_test COPYONLY)")
         for name, command in tests.items():
             lines.append(f'add_test(NAME {name} COMMAND sh -c "{command}")')
