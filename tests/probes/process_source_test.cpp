@@ -75,7 +75,9 @@ TEST_CASE("process: the owner of a port, by the port alone or with its address")
     }
     tcp::acceptor ours(loop.io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     const std::string own_port = std::to_string(ours.local_endpoint().port());
-    CHECK(owner_of(own_port).starts_with("unknown: the owner of " + own_port + " is hidden: "));
+    const std::string own = owner_of(own_port);
+    CAPTURE(own);
+    CHECK(own.starts_with("unknown: the owner of " + own_port + " is hidden: "));
 }
 
 TEST_CASE("process: the owner of a port is watched; one that stops listening has failed") {
