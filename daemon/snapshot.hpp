@@ -13,6 +13,7 @@
 #include "daemon/lateness.hpp"
 #include "daemon/speaker/neighbor_table.hpp"
 #include "swerve/base/time.hpp"
+#include "swerve/bfd/table.hpp"
 #include "swerve/bgp/observation.hpp"
 #include "swerve/bgp/peer.hpp"
 #include "swerve/bgp/rib_in.hpp"
@@ -60,6 +61,23 @@ struct NeighborView {
     bgp::FamilySet end_of_rib = {};  ///< received on this session
     bool over_limit = false;         ///< its last session ended for too many prefixes
     std::optional<LastNotification> last_notification = {};
+    std::optional<bfd::Report> bfd = {};  ///< as main knows it; absent: not configured, or new
+    bool waits_for_bfd = false;           ///< `bfd.strict` keeps its BGP session down
+};
+
+/// A BFD session, of the bfd loop.
+struct BfdView {
+    bfd::SessionView session;
+    std::uint16_t source_port = 0;  ///< 49152 and above; 0: no socket
+    std::string trouble = {};       ///< why it has no sockets: "cannot bind ..."; empty: none
+};
+
+struct BfdSnapshot {
+    std::vector<BfdView> sessions;  ///< in the order of their keys
+    /// By bfd::Discard, of datagrams that were of no session.
+    std::array<std::uint64_t, bfd::discard_count> discarded{};
+    LatenessCounts::Copy lateness = {};  ///< of the loop's timer
+    bool realtime = false;               ///< runs with real-time priority and locked memory
 };
 
 struct RouteView {
@@ -79,7 +97,7 @@ struct AdjOutView {
 };
 
 struct LoopView {
-    std::string name;         ///< main, probes, operations
+    std::string name;         ///< main, probes, bfd
     Duration worst_lateness;  ///< of the heartbeat, since start
 };
 
@@ -101,6 +119,7 @@ struct Snapshot {
     std::deque<failover::FailoverRecord> failovers;
     std::vector<LoopView> loops;
     LatenessCounts::Copy attempt_lateness = {};
+    BfdSnapshot bfd = {};
     std::string history_of = {};  ///< the check whose last results are in `history`; empty: none
     std::deque<health::PastResult> history = {};  ///< oldest first
 };

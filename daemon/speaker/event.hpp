@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "swerve/base/time.hpp"
+#include "swerve/bfd/packet.hpp"
 #include "swerve/bgp/notification.hpp"
 #include "swerve/bgp/peer.hpp"
 #include "swerve/bgp/rib_in.hpp"
@@ -26,6 +27,13 @@ struct SessionEvent {
     std::string reason;
     std::optional<bgp::Notification> notification;  ///< that ended it
     bool notification_sent = false;                 ///< by us
+};
+/// The BFD session with a neighbor changed its state.
+struct BfdEvent {
+    std::string name;
+    bfd::State from;
+    bfd::State to;
+    std::string reason;
 };
 /// A neighbor told more routes than it may; its session ends and `idle` passes before the next.
 struct PrefixLimitEvent {
@@ -110,7 +118,7 @@ struct DaemonEvent {
 struct Event {
     TimePoint at;
     WallTime wall;
-    std::variant<SessionEvent, BestPathEvent, FailoverCompleted, DaemonEvent, CheckEvent,
+    std::variant<SessionEvent, BfdEvent, BestPathEvent, FailoverCompleted, DaemonEvent, CheckEvent,
                  EvidenceEvent, CheckAlarmEvent, VerdictEvent, IntentEvent, DampingEvent,
                  failover::OverrideChanged, OutOfSyncEvent, PrefixLimitEvent, NeighborCommandEvent,
                  Reloaded>

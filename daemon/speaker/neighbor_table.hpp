@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "swerve/base/time.hpp"
+#include "swerve/bfd/table.hpp"
 #include "swerve/bgp/peer.hpp"
 #include "swerve/conf/change.hpp"
 #include "swerve/conf/config.hpp"
@@ -47,6 +48,10 @@ struct Neighbor {
         return disabled || (config != nullptr && config->admin_down);
     }
 
+    /// Whether `bfd.strict` is what keeps its BGP session from being begun. A neighbor whose own
+    /// BFD is switched off is not waited for (RFC 5882 §3.2).
+    [[nodiscard]] bool waits_for_bfd() const;
+
     std::string name;  ///< of a range's neighbor "RANGE-ADDRESS"
     Address address;
     std::string interface{};                 ///< of a link-local address; empty: none
@@ -61,8 +66,10 @@ struct Neighbor {
     TimePoint state_since;
     std::string last_error{};
     std::optional<LastNotification> last_notification{};
-    bgp::FamilySet end_of_rib{};  ///< received on this session
-    bool over_limit = false;      ///< its last session ended for too many prefixes
+    bgp::FamilySet end_of_rib{};       ///< received on this session
+    bool over_limit = false;           ///< its last session ended for too many prefixes
+    std::optional<bfd::Report> bfd{};  ///< the last; absent before the first
+    TimePoint bfd_since{};             ///< when its state was first told
 
     std::optional<TimePoint> pending_since{};  ///< as looked at now and then
     bool out_of_sync = false;

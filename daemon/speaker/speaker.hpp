@@ -15,6 +15,7 @@
 #include "daemon/speaker/event.hpp"
 #include "daemon/speaker/neighbor_table.hpp"
 #include "swerve/base/time.hpp"
+#include "swerve/bfd/table.hpp"
 #include "swerve/bgp/peer.hpp"
 #include "swerve/bgp/rib_in.hpp"
 #include "swerve/conf/change.hpp"
@@ -50,6 +51,10 @@ struct WithdrawalsAcknowledged {
     NeighborId neighbor;
     TimePoint written_at;
 };
+/// What the bfd loop tells of a neighbor's session, whose owner it is.
+struct BfdReported {
+    bfd::Report report;
+};
 enum class NeighborCommand : std::uint8_t { enable, disable, reset, refresh };
 [[nodiscard]] std::string_view to_string(NeighborCommand command);
 struct CommandNeighbor {
@@ -68,13 +73,13 @@ struct VanishForRestart {};
 struct EndSessions {
     std::string reason;
 };
-using SpeakerEvent =
-    std::variant<failover::SiteEvent, PeerInput, PeerTick, WithdrawalsWritten,
-                 WithdrawalsAcknowledged, CommandNeighbor, Reload, VanishForRestart, EndSessions>;
+using SpeakerEvent = std::variant<failover::SiteEvent, PeerInput, PeerTick, WithdrawalsWritten,
+                                  WithdrawalsAcknowledged, BfdReported, CommandNeighbor, Reload,
+                                  VanishForRestart, EndSessions>;
 
 /// What a turn asks of the adapters, by who is to do it. In this order: neighbors that came,
-/// connections, the wire (every neighbor whose peer wants to write), neighbors that went, probes,
-/// and then everybody who is only told.
+/// connections, the wire (every neighbor whose peer wants to write), neighbors that went, BFD,
+/// probes, and then everybody who is only told.
 struct SpeakerOutput {
     struct Connection {
         NeighborId neighbor;
@@ -84,6 +89,7 @@ struct SpeakerOutput {
     std::vector<Connection> connections;
     bool routes_changed = false;      ///< every neighbor may have something to write
     std::vector<NeighborId> removed;  ///< their last words stand in `connections`
+    bool bfd_changed = false;         ///< bfd_sessions() has
     std::vector<failover::StartProbe> probes;
     std::vector<Event> events;
     bool save = false;  ///< saved() has changed
@@ -111,6 +117,10 @@ public:
     /// nobody wants it. `interface` is that of a link-local address.
     [[nodiscard]] std::optional<NeighborId> admit(Moment at, const Address& address,
                                                   const std::string& interface, SpeakerOutput& out);
+
+    /// The BFD sessions that are wanted; of a neighbor that is kept down none, so that AdminDown
+    /// follows what ended its BGP session. The owner is the neighbor's id.
+    [[nodiscard]] std::vector<bfd::SessionConfig> bfd_sessions() const;
 
     /// Why VanishForRestart would be no more than the end, in one sentence.
     [[nodiscard]] std::optional<std::string> refuses_planned_restart() const;

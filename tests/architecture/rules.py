@@ -14,10 +14,10 @@ USES = {
     "health": {"base", "net", "health"},
     "probes": {"base", "net", "health", "probes"},
     "failover": {"base", "net", "bgp", "health", "failover"},
-    "conf": {"base", "net", "bgp", "health", "probes", "failover", "conf"},
-    "speaker": {"base", "net", "bgp", "health", "failover", "conf", "speaker"},
-    "daemon": {"base", "net", "bgp", "health", "probes", "failover", "conf", "speaker", "daemon"},
-    "tools": {"base", "net", "bgp", "health", "probes", "failover", "conf", "speaker", "daemon", "tools"},
+    "conf": {"base", "net", "bgp", "bfd", "health", "probes", "failover", "conf"},
+    "speaker": {"base", "net", "bgp", "bfd", "health", "failover", "conf", "speaker"},
+    "daemon": {"base", "net", "bgp", "bfd", "health", "probes", "failover", "conf", "speaker", "daemon"},
+    "tools": {"base", "net", "bgp", "bfd", "health", "probes", "failover", "conf", "speaker", "daemon", "tools"},
 }
 PURE = {"base", "net", "bgp", "bfd", "health", "failover", "speaker"}
 # The one header of base that reads a clock; adapters include it.

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "swerve/base/time.hpp"
+#include "swerve/bfd/packet.hpp"
+#include "swerve/bfd/session.hpp"
 #include "swerve/bgp/adj_rib_out.hpp"
 #include "swerve/bgp/open.hpp"
 #include "swerve/bgp/peer.hpp"
@@ -52,6 +54,17 @@ struct PrefixLimit {
     friend bool operator==(const PrefixLimit&, const PrefixLimit&) = default;
 };
 
+/// BFD with a neighbor (RFC 5880), from and to its `local_address`.
+struct Bfd {
+    bfd::Timing timing{};
+    std::optional<unsigned> multihop{};  ///< RFC 5883: hops to it at most, 1..255; absent: one hop
+    bool strict = false;                 ///< no BGP session before BFD is Up
+    std::optional<bfd::Authentication> authentication{};  ///< its secret is never printed
+    std::string key_file{};                               ///< where the secret was read; or empty
+
+    friend bool operator==(const Bfd&, const Bfd&) = default;
+};
+
 struct Neighbor {
     std::string name;
     std::string description;
@@ -75,6 +88,7 @@ struct Neighbor {
     std::optional<Duration> restart_time{};  ///< graceful_restart.restart_time; absent: off
     bool restart_with_checks = false;        ///< though services follow checks
     std::string mrt_file{};                  ///< messages are dumped there; empty: not
+    std::optional<Bfd> bfd{};
     std::uint16_t port = 179;
     Asn remote_as;
     std::optional<Address> local_address;
@@ -182,6 +196,7 @@ struct Config {
     std::string control_socket;
     std::optional<Endpoint> http_listen;
     std::vector<Endpoint> bgp_listen;
+    bool bfd_realtime = false;  ///< `bfd.realtime`
     std::vector<Prefix> owned;
     /// Attached to all routes; a route heard with the first two parts and another third is another
     /// site's. Its third part is this site's number.

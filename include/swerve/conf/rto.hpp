@@ -18,10 +18,12 @@ namespace swerve::conf {
 enum class Failure : std::uint8_t { fails_fast, hangs, alternates, event, daemon_dies, host_dies };
 [[nodiscard]] std::string_view to_string(Failure failure);
 
-/// The hold time that a session has negotiated; absent from the list: the configured one counts.
+/// What a session has negotiated; absent from the list: the configured values count.
 struct NegotiatedHold {
     std::string neighbor;  ///< as configured: the sessions of a range have one each
-    Duration hold_time;    ///< 0: none, a dead host is never noticed
+    Duration hold_time;    ///< 0: none, a dead host is never noticed without BFD
+    /// After which silence the neighbor's BFD session goes down; absent: it is not Up.
+    std::optional<Duration> bfd_detection{};
 };
 
 /// One line of the table.
