@@ -145,9 +145,8 @@ void BfdLoop::hold_down() {
 }
 
 void BfdLoop::describe(std::function<void(BfdSnapshot)> done) {
-    asio::post(parts_->io, [parts = parts_.get(), done = std::move(done)] {
-        done(parts->describe());
-    });
+    asio::post(parts_->io,
+               [parts = parts_.get(), done = std::move(done)] { done(parts->describe()); });
 }
 
 BfdLoop::Parts::Parts(asio::io_context& on, Hooks told, std::uint64_t seed)
@@ -266,8 +265,8 @@ std::size_t BfdLoop::Parts::read_ready(TimePoint now) {
     credit_ = std::min(credit_ + std::max(now - credited_at_, Duration{}), credit_at_most);
     credited_at_ = now;
     std::array<epoll_event, 64> events{};
-    const int found = ::epoll_wait(arrivals_.native_handle(), events.data(),
-                                   static_cast<int>(events.size()), 0);
+    const int found =
+        ::epoll_wait(arrivals_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
     const auto count = static_cast<std::size_t>(std::max(found, 0));
     std::size_t total = 0;
     // Another one is the first each time, or a flood of one would silence those behind it.
@@ -275,12 +274,12 @@ std::size_t BfdLoop::Parts::read_ready(TimePoint now) {
     for (std::size_t i = 0; i < count; ++i) {
         const auto* receiver =
             static_cast<const BfdReceiver*>(events[(i + first_ready_) % count].data.ptr);
-        const auto most = static_cast<std::size_t>(std::max<Duration::rep>(credit_ / price_of_datagram, 0));
+        const auto most =
+            static_cast<std::size_t>(std::max<Duration::rep>(credit_ / price_of_datagram, 0));
         if (most == 0) break;
-        const std::size_t got =
-            receiver->read(batch_, most, [&](const bfd::Datagram& datagram) {
-                table_.receive(now, datagram, out_);
-            });
+        const std::size_t got = receiver->read(batch_, most, [&](const bfd::Datagram& datagram) {
+            table_.receive(now, datagram, out_);
+        });
         credit_ -= static_cast<Duration::rep>(got) * price_of_datagram;
         total += got;
     }

@@ -168,8 +168,8 @@ std::size_t BfdReceiver::read(BfdBatch& batch, std::size_t most,
         header.msg_control = batch.controls[i].data.data();
         header.msg_controllen = batch.controls[i].data.size();
     }
-    const int got = ::recvmmsg(socket_.get(), batch.messages.data(),
-                               static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
+    const int got = ::recvmmsg(socket_.get(), batch.messages.data(), static_cast<unsigned>(wanted),
+                               MSG_DONTWAIT, nullptr);
     const auto count = static_cast<std::size_t>(std::max(got, 0));
     for (std::size_t i = 0; i < count; ++i) {
         const std::size_t length =
