@@ -59,6 +59,9 @@ class Bfd(Case):
                          "  packets of no session  none\n"
                          "  lateness of the loop   -\n"
                          "  real-time priority     no\n", text)
+        none = [{"neighbor": "c", "hint": "an operator keeps that neighbor down"}]
+        text = self.show(["show", "bfd"], "/v1/bfd", document("bfd", bfd=[], no_session=none, **BFD_LOOP))
+        self.assertRegex(text, r"\nc +none +- +- +- +- +an operator keeps that neighbor down\n\n")
         late = {"discarded": {"bad_version": 0, "ttl_too_low": 4, "too_short": 2}, "realtime": False, "realtime_wanted": True,
                 "lateness": {"count": 4711, "sum_s": 1.0, "within_99_percent_s": 0.0001, "within_s": 0.0025}}
         text = self.show(["show", "bfd"], "/v1/bfd", document("bfd", bfd=[{**BFD, "diagnostic": "Path Down"}], **late))

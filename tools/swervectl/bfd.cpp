@@ -154,6 +154,15 @@ std::string bfd_table(const json::object& answer, const Palette& palette) {
                    {multipliers(session)},
                    {why(session)}});
     }
+    for (const json::object& none : objects_at(answer, "no_session")) {
+        table.add({{text_at(none, "neighbor")},
+                   {"none", Style::warning},
+                   {"-"},
+                   {"-"},
+                   {"-"},
+                   {"-"},
+                   {text_at(none, "hint")}});
+    }
     if (table.empty()) {
         return "no BFD session: `bfd: {}` under a neighbor that has its local_address switches it "
                "on\n";
