@@ -178,6 +178,24 @@ TEST_CASE("bfd table: another owner and another timing disturb no session") {
     CHECK(sites.b().find(mirrored(over_ipv4).key)->detection_time == 900ms);
 }
 
+TEST_CASE("bfd table: the report of an expiry tells the silence that it was, not the next one") {
+    SessionConfig patient = over_ipv4;
+    patient.timing.min_rx = 400ms;
+    Sites sites;
+    sites.configure(0, {patient});
+    sites.configure(1, {mirrored(over_ipv4)});
+    sites.come_up();
+    sites.run(2s);
+    sites.a().forget();
+    // RFC 5880 §6.8.3: the longer interval counts until the neighbor has answered, which it cannot.
+    sites.lost = [](std::size_t, const SessionKey&) { return true; };
+    sites.configure(0, {over_ipv4});
+    sites.run(3s);
+    REQUIRE_FALSE(sites.a().reports.empty());
+    CHECK(sites.a().reports[0].cause == Cause::detection_time_expired);
+    CHECK(sites.a().reports[0].detection_time == 1200ms);
+}
+
 TEST_CASE("bfd table: one that goes says AdminDown for a detection time, then it is closed") {
     Sites sites;
     sites.configure_both({over_ipv4, over_ipv6});
