@@ -120,7 +120,10 @@ std::string session_detail(const json::object& answer, const json::object& sessi
     out.add("packets", {fmt::format("sent {}, received {}", text_at(session, "packets_sent"),
                                     text_at(session, "packets_received"))});
     out.add("refused", {discards(session)});
-    out.add("times down", {text_at(session, "downs")});
+    const bool ever_down = number_at(session, "downs").value_or(0) > 0;
+    const std::string told =
+        fmt::format(": `swervectl show events {}` has when and why", text_at(session, "neighbor"));
+    out.add("times down", {text_at(session, "downs") + (ever_down ? told : "")});
     return palette.paint("bfd " + text_at(session, "neighbor"), Style::heading) + "\n" +
            out.to_string(palette);
 }
