@@ -38,6 +38,7 @@ SECRETS = {
     "consul.token": "t0ken-of-consul-s33cr3t",
     "kubernetes.token": "t0ken-of-kubernetes-s33cr3t",
     "neighbor.key": "k3y-of-tcp-md5-s33cr3t",
+    "bfd.key": "k3y-of-bfd-s33cr3t",
     "hook.token": "t0ken-of-webhook-s33cr3t",
 }
 # As they stand in a header, too, and cut short.
@@ -196,7 +197,8 @@ class Secrets(unittest.TestCase):
         )
         begin, end = out.index("checks:"), out.index("services:")
         out = out[:begin] + CHECKS.format(**words) + out[end:]
-        out = out.replace("bad: {", "bad: {password_file: neighbor.key, ")
+        auth = "{auth: {type: meticulous_keyed_sha1, key_id: 7, key_file: bfd.key}}"
+        out = out.replace("bad: {", f"bad: {{password_file: neighbor.key, local_address: {self.bgp[0]}, bfd: {auth}, ")
         return out + WEBHOOK.format(url=url)
 
     def start(self, *before: str, program: "str | None" = None):
@@ -213,7 +215,7 @@ class Secrets(unittest.TestCase):
             done = self.daemon.ctl(*words)
             out[" ".join(words)] = done.stdout + done.stderr
 
-        kinds = ("neighbors", "services", "checks", "routes", "adj-out", "failovers", "events", "config")
+        kinds = ("neighbors", "bfd", "services", "checks", "routes", "adj-out", "failovers", "events", "config")
         for json_too in ([], ["--json"]):
             for kind in kinds:
                 run("show", kind, *json_too)
@@ -225,7 +227,7 @@ class Secrets(unittest.TestCase):
             for words in (["status"], ["explain", PREFIX], ["rto"], ["check"], ["config", "show"], ["show", "services", "portal"],
                           ["reload", "--dry-run"], ["config", "diff", self.daemon.config], ["config", "check", self.daemon.config]):
                 run(*words, *json_too)
-        for target in ("/metrics", "/v1/status", "/v1/checks", "/v1/neighbors", "/v1/events", "/v1/config", "/healthz", "/readyz"):
+        for target in ("/metrics", "/v1/status", "/v1/checks", "/v1/neighbors", "/v1/bfd", "/v1/events", "/v1/config", "/healthz", "/readyz"):
             out["curl " + target] = self.fetch(target)
         return out
 
@@ -260,7 +262,7 @@ class Secrets(unittest.TestCase):
         self.assertEqual(self.reload_with("effect: alarm", "effect: gate").returncode, 0)
         heard = lambda: "".join([*self.server.heard, *self.redis.heard, *self.postgres.heard])
         # So that the search is for what was there to be found.
-        in_the_clear = [name for name in SECRETS if name not in ("web.password", "rabbitmq.password", "neighbor.key")]
+        in_the_clear = [name for name in SECRETS if name not in ("web.password", "rabbitmq.password", "neighbor.key", "bfd.key")]
         for name, text in {**{name: SECRETS[name] for name in in_the_clear}, "hook.url": HOOK_PATH}.items():
             wait_until(lambda: text in heard(), 20.0, f"{name} was sent")
         for text in BASIC:
@@ -269,6 +271,7 @@ class Secrets(unittest.TestCase):
         self.assertIn("password_file", answers["show config"])
         self.assertIn("bearer", answers["show checks"])
         self.assertIn("swerve_check_", answers["curl /metrics"])
+        self.assertIn("meticulous_keyed_sha1", answers["curl /v1/bfd"])
         self.assertIn("everybody has access to it", answers["show checks open"])
         self.assertIn("basic", json.loads(answers["show checks basic --json"])["checks"][0]["name"])
         command_line = pathlib.Path(f"/proc/{self.daemon.process.pid}/cmdline").read_bytes()

@@ -82,8 +82,8 @@ class Bfd(Case):
                      "remote address +192.0.2.254", "hops +multihop, 4 hops at most, UDP port 4784", "discriminator +7",
                      "timing +sends every 50.0ms, takes every 100.0ms, multiplier 3", "auth +meticulous_keyed_sha1, key 3",
                      "neighbor says +Up", "its timing +sends every 300.0ms, takes every 20.0ms, multiplier 5",
-                     "its discriminator +8", "its demand mode +no", "sends every +50.0ms", "down after silence +1.50s",
-                     "neighbor's +150.0ms", "packets +sent 40, received 30", "refused +authentication_failed 9", "times down +2: `swervectl show events upstream-a` has when and why"]:
+                     "its discriminator +8", "its demand mode +no", "sends every +50.0ms", "detection time +1.50s",
+                     "neighbor's detection +150.0ms", "packets +sent 40, received 30", "refused +authentication_failed 9", "times down +2: `swervectl show events upstream-a` has when and why"]:
             self.assertRegex(text, rf"(?m)^  {line}$")
         silent = {**BFD, "neighbor_says": None, "interface": "eth0", "trouble": "cannot bind 192.0.2.1"}
         text = self.show(["show", "bfd", "x"], "/v1/bfd/x", document("bfd", bfd=[silent], **BFD_LOOP))

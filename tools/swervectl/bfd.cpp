@@ -115,8 +115,8 @@ std::string session_detail(const json::object& answer, const json::object& sessi
     out.add("auth", {auth(session)});
     add_neighbor(out, session);
     out.add("sends every", {time_or_dash(session, "transmit_interval_s")});
-    out.add("down after silence", {time_or_dash(session, "detection_time_s")});
-    out.add("neighbor's", {time_or_dash(session, "neighbor_detection_time_s")});
+    out.add("detection time", {time_or_dash(session, "detection_time_s")});
+    out.add("neighbor's detection", {time_or_dash(session, "neighbor_detection_time_s")});
     out.add("packets", {fmt::format("sent {}, received {}", text_at(session, "packets_sent"),
                                     text_at(session, "packets_received"))});
     out.add("refused", {discards(session)});
