@@ -69,13 +69,15 @@ void Speaker::Parts::bfd_reported(const bfd::Report& report, Turn turn) {
     if (!neighbor.bfd || from != report.state) neighbor.bfd_since = turn.at.now;
     neighbor.bfd = report;
     const bool lost = from == bfd::State::up && report.state != bfd::State::up;
+    // The cause stands before what comes of it.
+    if (from != report.state) {
+        turn.tell(BfdEvent{neighbor.name, from, report.state, reason_of(report)});
+    }
     if (lost && is_failure(report.cause)) {
         end_for_bfd(report.owner, turn);
     } else if (waited) {
         start(report.owner, turn);
     }
-    if (from == report.state) return;
-    turn.tell(BfdEvent{neighbor.name, from, report.state, reason_of(report)});
 }
 
 void Speaker::Parts::end_for_bfd(NeighborId id, Turn turn) {
