@@ -100,7 +100,7 @@ void warn_of_bfd(Draft& draft, const Faults& faults) {
                  fmt::format("is of no use: {} = {} is not shorter than the hold time of {}",
                              product(*neighbor.bfd), format_duration(detection_time(*neighbor.bfd)),
                              format_duration(neighbor.hold_time)),
-             .hint = "shorten interval or multiplier",
+             .hint = "set a shorter interval or a smaller multiplier",
              .severity = Severity::warning});
     }
 }

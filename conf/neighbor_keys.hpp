@@ -281,7 +281,7 @@ inline constexpr Key neighbor_keys[] = {
      .type = Type::whole_seconds,
      .help = "Hold time offered; keepalives come at a third of what is negotiated. `0s`: neither "
              "hold time nor keepalives, if the neighbor wants none either; a neighbor that died is "
-             "then noticed late or never.",
+             "then noticed late or never, unless `bfd` notices.",
      .fallback = "9s",
      .or_zero = true,
      .least = 3 * second,

@@ -38,7 +38,7 @@ void read_authentication(const Section& auth, const std::string& directory, Bfd&
     authentication.type = type.value_or(authentication.type);
     authentication.key_id = auth.get<std::uint8_t>("key_id").value_or(authentication.key_id);
     auto secret = read_secret(auth, "key_file", directory, is_password ? 16 : 20,
-                              is_password ? "simple_password" : "keyed SHA-1");
+                              is_password ? "a simple password" : "keyed SHA-1");
     if (!secret) return;
     out.key_file = std::move(secret->file);
     authentication.secret = std::move(secret->text);

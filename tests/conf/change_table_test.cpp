@@ -300,9 +300,9 @@ TEST_CASE("change: one key alone is told as this key, and does what its line say
         // A value and the file that it is read from stand for each other; a key of BFD has all
         // three keys of its map.
         CHECK((*change)->keys.size() ==
-              (path.find(".auth.") != path.npos                                   ? 3
+              (path.find(".auth.") != path.npos                                ? 3
                : path.ends_with("prefixes_file") || path.ends_with("url_file") ? 2
-                                                                                  : 1));
+                                                                               : 1));
         std::vector<std::string> resets;
         for (const SessionReset& each : (*change)->resets) resets.push_back(each.neighbor);
         const std::vector<std::string> expected =
