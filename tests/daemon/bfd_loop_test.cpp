@@ -44,8 +44,8 @@ public:
     Site(const Site&) = delete;
     Site& operator=(const Site&) = delete;
 
-    void want(std::vector<SessionConfig> sessions) {
-        loop.configure({.sessions = std::move(sessions), .realtime = false});
+    void want(std::vector<SessionConfig> sessions, bool realtime = false) {
+        loop.configure({.sessions = std::move(sessions), .realtime = realtime});
     }
     /// The next report of this kind; those before it are passed over.
     std::optional<Report> hears(const std::function<bool(const Report&)>& kind) {
@@ -489,5 +489,50 @@ TEST_CASE("bfd loop: IPv6, global and link-local; an interface that goes may com
         CHECK(a.shows(all_up));
         CHECK(near(a.look()).source_port == port);
         CHECK(a.alarms().size() == 1);
+    });
+}
+
+TEST_CASE("bfd loop: an address that comes late, goes and comes back") {
+    in_own_network([] {
+        if (!run("ip addr add 192.0.2.2/32 dev lo")) {
+            swerve::testing::skipped("no `ip`");
+            return;
+        }
+        Site a{1};
+        Site b{2};
+        a.start();
+        b.start();
+        SessionConfig of_a = session("192.0.2.1", "192.0.2.2");
+        SessionConfig of_b = session("192.0.2.2", "192.0.2.1");
+        of_a.timing.multiplier = of_b.timing.multiplier = 20;
+        a.want({of_a});
+        b.want({of_b});
+        CHECK(a.is_alarmed("cannot bind 192.0.2.1:3784: Cannot assign requested address"));
+        REQUIRE(run("ip addr add 192.0.2.1/32 dev lo"));
+        a.hears(State::up);
+        b.hears(State::up);
+        REQUIRE(run("ip addr del 192.0.2.1/32 dev lo"));
+        b.hears(State::down);
+        CHECK(a.shows([](const BfdSnapshot& now) {
+            return now.sessions.at(0).trouble.starts_with("cannot send: ");
+        }));
+        REQUIRE(run("ip addr add 192.0.2.1/32 dev lo"));
+        a.hears(State::up);
+        b.hears(State::up);
+        CHECK(a.alarms().size() == 1);
+    });
+}
+
+TEST_CASE("bfd loop: real-time priority is what the snapshot says, or there is an alarm") {
+    in_own_network([] {
+        Site a{1};
+        a.start();
+        a.want({}, true);
+        CHECK(a.look().realtime == a.alarms().empty());
+        a.want({}, true);
+        (void)a.look();
+        CHECK(a.alarms().size() <= 1);
+        a.want({}, false);
+        CHECK_FALSE(a.look().realtime);
     });
 }
