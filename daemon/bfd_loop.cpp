@@ -169,7 +169,7 @@ BfdLoop::Parts::Parts(asio::io_context& on, Hooks told, std::uint64_t seed)
       last_ran_(credited_at_) {
     boost::system::error_code error;
     // Without it no receiver opens, and says so.
-    arrivals_.assign(::epoll_create1(EPOLL_CLOEXEC), error);
+    (void)arrivals_.assign(::epoll_create1(EPOLL_CLOEXEC), error);
 }
 
 void BfdLoop::Parts::configure(BfdWanted wanted) {
@@ -200,7 +200,7 @@ void BfdLoop::Parts::end() {
     links_.clear();
     doors_.clear();
     boost::system::error_code ignored;
-    arrivals_.close(ignored);
+    (void)arrivals_.close(ignored);
     for (DeadlineTimer* timer : {&timer_, &retry_, &resume_, &give_up_}) timer->arm(std::nullopt);
 }
 
@@ -393,9 +393,9 @@ void BfdLoop::Parts::look_after_links() {
 
 void BfdLoop::Parts::send(const bfd::TableOutput::Transmission& transmission) {
     const auto found = links_.find(transmission.session);
-    if (found == links_.end() || !found->second.sender) return;
-    Link& link = found->second;
-    link.send_error = link.sender->send(transmission.octets);
+    if (found == links_.end()) return;
+    const auto& sender = found->second.sender;
+    if (sender) found->second.send_error = sender->send(transmission.octets);
 }
 
 }  // namespace swerve::daemon
