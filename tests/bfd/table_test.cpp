@@ -142,7 +142,9 @@ TEST_CASE("bfd table: a discriminator counts from its neighbor alone") {
     // A number that nobody has, and none at all from a stranger.
     const Bytes wrong =
         encode({.state = State::down, .my_discriminator = 7, .your_discriminator = guessed ^ 1U});
+    const auto received = sites.a().find(over_ipv4.key)->counters.received;
     sites.receive(0, datagram(over_ipv4.key, wrong));
+    CHECK(sites.a().find(over_ipv4.key)->counters.received == received);
     CHECK(discarded(sites.a().find(over_ipv4.key), Discard::unknown_discriminator) == 1);
     sites.receive(0, datagram(elsewhere[0], encode({.my_discriminator = 7})));
     CHECK(sites.a().discarded(Discard::unknown_discriminator) == 6);
@@ -194,6 +196,41 @@ TEST_CASE("bfd table: an owner hears of the neighbor's AdminDown, also where no 
     sites.run(2min);
     REQUIRE(sites.a().reports.size() == 1);
     CHECK_FALSE(sites.a().reports[0].neighbor_admin_down);
+}
+
+TEST_CASE("bfd table: the report of an expiry tells the silence that it was, not the next one") {
+    SessionConfig patient = over_ipv4;
+    patient.timing.min_rx = 400ms;
+    Sites sites;
+    sites.configure(0, {patient});
+    sites.configure(1, {mirrored(over_ipv4)});
+    sites.come_up();
+    sites.run(2s);
+    sites.a().forget();
+    // RFC 5880 §6.8.3: the longer interval counts until the neighbor has answered, which it cannot.
+    sites.lost = [](std::size_t, const SessionKey&) { return true; };
+    sites.configure(0, {over_ipv4});
+    sites.run(3s);
+    REQUIRE_FALSE(sites.a().reports.empty());
+    CHECK(sites.a().reports[0].cause == Cause::detection_time_expired);
+    CHECK(sites.a().reports[0].detection_time == 1200ms);
+}
+
+TEST_CASE("bfd table: a way up that fails is told, and is no way down from Up") {
+    Sites sites;
+    sites.configure(0, {over_ipv4});
+    sites.run(10ms);
+    sites.a().forget();
+    const Bytes octets =
+        encode({.my_discriminator = 7, .desired_min_tx_us = 1, .required_min_rx_us = 1});
+    sites.receive(0, datagram(over_ipv4.key, octets));
+    sites.run(10s);
+    CHECK(told(sites.a(), 1) == Told{{State::init, Cause::neighbor_agrees},
+                                     {State::down, Cause::detection_time_expired}});
+    const auto view = sites.a().find(over_ipv4.key);
+    CHECK(view->counters.downs == 0);
+    CHECK_FALSE(view->neighbor);
+    CHECK_FALSE(view->neighbor_detection_time);
 }
 
 TEST_CASE("bfd table: one that goes says AdminDown for a detection time, then it is closed") {
