@@ -70,7 +70,7 @@ void Speaker::Parts::bfd_reported(const bfd::Report& report, Turn turn) {
     neighbor.bfd = report;
     const bool lost = from == bfd::State::up && report.state != bfd::State::up;
     const bool came_up = from != bfd::State::up && report.state == bfd::State::up;
-    // Before what follows from it.
+    // The cause stands before what comes of it.
     if (lost || came_up) {
         turn.tell(BfdEvent{neighbor.name, from, report.state, reason_of(report), report.cause});
     }
