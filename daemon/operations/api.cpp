@@ -12,6 +12,7 @@
 #include "daemon/operations/adj_out_view.hpp"
 #include "daemon/operations/api_error.hpp"
 #include "daemon/operations/ask.hpp"
+#include "daemon/operations/bfd_view.hpp"
 #include "daemon/operations/client_input.hpp"
 #include "daemon/operations/command.hpp"
 #include "daemon/operations/json_text.hpp"
@@ -39,6 +40,7 @@ constexpr std::uint64_t routes_at_most = 10'000;
 
 Answer status(ApiContextRef context, ApiCall call);
 Answer neighbors(ApiContextRef context, ApiCall call);
+Answer bfd_sessions(ApiContextRef context, ApiCall call);
 Answer services(ApiContextRef context, ApiCall call);
 Answer checks(ApiContextRef context, ApiCall call);
 Answer routes(ApiContextRef context, ApiCall call);
@@ -61,9 +63,10 @@ struct Route {
     Answer (*handler)(ApiContextRef context, ApiCall call);
 };
 
-constexpr std::array<Route, 24> table{{
+constexpr std::array<Route, 25> table{{
     {"GET", "/v1/status", false, {}, status},
     {"GET", "/v1/neighbors", true, {}, neighbors},
+    {"GET", "/v1/bfd", true, {}, bfd_sessions},
     {"GET", "/v1/services", true, {}, services},
     {"GET", "/v1/checks", true, {}, checks},
     {"GET", "/v1/routes", false, {"prefix", "limit"}, routes},
@@ -133,6 +136,21 @@ Answer list(ApiContextRef context, ApiCall call, std::string_view what, ListView
 
 Answer neighbors(ApiContextRef context, ApiCall call) {
     return list(std::move(context), std::move(call), "neighbors", views::neighbors);
+}
+
+Answer bfd_sessions(ApiContextRef context, ApiCall call) {
+    const SnapshotRequest request;
+    const SnapshotRef snapshot = co_await take_snapshot(context, request);
+    if (!snapshot) co_return main_silent(*context);
+    views::Only only;
+    if (!call.name.empty()) only = call.name;
+    const json::object body = views::bfd(*snapshot, only);
+    if (only && body.at("bfd").as_array().empty()) {
+        co_return error_response(ApiError::no_such_object,
+                                 fmt::format("there is no BFD session with '{}'", call.name),
+                                 views::without_bfd(*snapshot, *only));
+    }
+    co_return json_response(body);
 }
 
 Answer services(ApiContextRef context, ApiCall call) {
@@ -332,7 +350,8 @@ Answer readyz(ApiContextRef context, ApiCall /*call*/) {
     if (ready > 0) co_return plain(200, "ok");
     std::string why = "no session is established";
     for (const auto& neighbor : snapshot->neighbors) {
-        why += fmt::format("\n{}: {}{}{}", neighbor.name, views::state_word(neighbor.state),
+        why += fmt::format("\n{}: {}{}{}{}", neighbor.name, views::state_word(neighbor.state),
+                           neighbor.waits_for_bfd ? ", waits for BFD" : "",
                            neighbor.last_error.empty() ? "" : ": ", escape(neighbor.last_error));
     }
     co_return plain(503, std::move(why));

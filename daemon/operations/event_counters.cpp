@@ -56,6 +56,9 @@ void EventCounters::count(const Event& event, const conf::Config& config) {
         if (const auto& sent = session->notification) {
             ++notifications_[{name, session->notification_sent, sent->code, sent->subcode}];
         }
+    } else if (const auto* bfd = std::get_if<BfdEvent>(&event.what)) {
+        ++bfd_sessions_[{counted_as(bfd->name, config),
+                         bfd->to == bfd::State::up ? "up" : "down"}];
     } else if (const auto* limit = std::get_if<PrefixLimitEvent>(&event.what)) {
         ++prefix_limits_[counted_as(limit->name, config)];
     } else if (const auto* verdict = std::get_if<VerdictEvent>(&event.what)) {
@@ -78,6 +81,7 @@ void EventCounters::forget_all_but(const conf::Config& config) {
         return std::ranges::count(config.services, name, &conf::Service::name) == 0;
     };
     std::erase_if(sessions_, [&](const auto& each) { return no_neighbor(each.first.first); });
+    std::erase_if(bfd_sessions_, [&](const auto& each) { return no_neighbor(each.first.first); });
     std::erase_if(notifications_,
                   [&](const auto& each) { return no_neighbor(each.first.neighbor); });
     std::erase_if(prefix_limits_, [&](const auto& each) { return no_neighbor(each.first); });

@@ -58,6 +58,7 @@ public:
     using Transition = std::pair<std::string, std::string>;  ///< of whom, to what
 
     [[nodiscard]] const auto& sessions() const { return sessions_; }
+    [[nodiscard]] const auto& bfd_sessions() const { return bfd_sessions_; }
     [[nodiscard]] const auto& services() const { return services_; }
     [[nodiscard]] const auto& notifications() const { return notifications_; }
     [[nodiscard]] const auto& stages() const { return stages_; }
@@ -71,6 +72,7 @@ private:
     void count_failover(const failover::FailoverRecord& record, const conf::Config& config);
 
     std::map<Transition, std::uint64_t> sessions_;
+    std::map<Transition, std::uint64_t> bfd_sessions_;
     std::map<Transition, std::uint64_t> services_;
     std::map<NotificationKey, std::uint64_t> notifications_;
     std::map<std::string, std::uint64_t> prefix_limits_;  ///< sessions that reached one

@@ -3,90 +3,25 @@
 #include <prometheus/text_serializer.h>
 
 #include <array>
-#include <limits>
 #include <sstream>
 #include <utility>
 
+#include "daemon/operations/bfd_metrics.hpp"
 #include "daemon/operations/json_text.hpp"
+#include "daemon/operations/metric_builder.hpp"
 #include "daemon/operations/route_state.hpp"
 #include "daemon/operations/views.hpp"
-#include "swerve/base/escape.hpp"
 
 namespace swerve::daemon {
 
 namespace {
 
-using prometheus::ClientMetric;
+using metric::counter;
+using metric::gauge;
+using metric::histogram;
+using metric::Labels;
+using metric::move_all;
 using prometheus::MetricFamily;
-using prometheus::MetricType;
-
-using Labels = std::vector<ClientMetric::Label>;
-
-/// A family under construction.
-class Builder {
-public:
-    Builder(MetricType type, std::string name, std::string help) {
-        family_.type = type;
-        family_.name = std::move(name);
-        family_.help = std::move(help);
-    }
-
-    template <class Number>
-    void add(Labels labels, Number value) {
-        ClientMetric& metric = sample(std::move(labels));
-        const auto number = static_cast<double>(value);
-        (family_.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = number;
-    }
-    void add(Labels labels, const Histogram& histogram) {
-        ClientMetric::Histogram& out = sample(std::move(labels)).histogram;
-        out.sample_count = histogram.count();
-        out.sample_sum = histogram.sum();
-        for (std::size_t i = 0; i < histogram.upper_bounds().size(); ++i) {
-            out.bucket.push_back({histogram.cumulative(i), histogram.upper_bounds()[i]});
-        }
-        out.bucket.push_back({histogram.count(), std::numeric_limits<double>::infinity()});
-    }
-    void add(Labels labels, const LatenessCounts::Copy& counts) {
-        ClientMetric::Histogram& out = sample(std::move(labels)).histogram;
-        std::uint64_t total = 0;
-        for (std::size_t i = 0; i < counts.buckets.size(); ++i) {
-            total += counts.buckets[i];
-            const bool last = i == LatenessCounts::bounds.size();
-            out.bucket.push_back({total, last ? std::numeric_limits<double>::infinity()
-                                              : seconds(LatenessCounts::bounds[i])});
-        }
-        out.sample_count = total;
-        out.sample_sum = seconds(counts.sum);
-    }
-    void move_to(std::vector<MetricFamily>& out) {
-        if (!family_.metric.empty()) out.push_back(std::move(family_));
-    }
-
-private:
-    ClientMetric& sample(Labels labels) {
-        for (auto& label : labels) label.value = escape(label.value);
-        ClientMetric& metric = family_.metric.emplace_back();
-        metric.label = std::move(labels);
-        return metric;
-    }
-
-    MetricFamily family_;
-};
-
-[[nodiscard]] Builder gauge(std::string name, std::string help) {
-    return {MetricType::Gauge, std::move(name), std::move(help)};
-}
-[[nodiscard]] Builder counter(std::string name, std::string help) {
-    return {MetricType::Counter, std::move(name), std::move(help)};
-}
-[[nodiscard]] Builder histogram(std::string name, std::string help) {
-    return {MetricType::Histogram, std::move(name), std::move(help)};
-}
-
-template <class... Builders>
-void move_all(std::vector<MetricFamily>& out, Builders&... builders) {
-    (builders.move_to(out), ...);
-}
 
 /// Seconds since the epoch of a moment on the boot clock.
 [[nodiscard]] double timestamp(const Snapshot& snapshot, TimePoint when) {
@@ -446,6 +381,7 @@ std::vector<MetricFamily> collect(const MetricSources& sources) {
     add_build(sources, out);
     add_sessions(sources.snapshot, out);
     add_traffic(sources.snapshot, out);
+    add_bfd(sources.snapshot, sources.counters, out);
     add_services(sources.snapshot, out);
     add_shown(sources.snapshot, out);
     add_observed(sources.snapshot, out);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 
+#include "daemon/operations/bfd_view.hpp"
 #include "daemon/operations/view_parts.hpp"
 #include "daemon/operations/views.hpp"
 
@@ -147,6 +148,7 @@ json::object neighbor(const Snapshot& snapshot, const NeighborView& view) {
     out["next_retry_s"] = or_null(view.next_retry, [&](TimePoint when) {
         return seconds_of(std::max(Duration{}, when - snapshot.now));
     });
+    out["bfd"] = neighbor_bfd(snapshot, view);
     out["last_error"] = text_or_null(view.last_error);
     out["last_notification"] = notification(snapshot, view.last_notification);
     return out;

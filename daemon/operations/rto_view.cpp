@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <boost/json/object.hpp>
 
+#include "daemon/operations/bfd_view.hpp"
 #include "daemon/operations/view_parts.hpp"
-#include "swerve/conf/rto.hpp"
 
 namespace swerve::daemon::views {
 
@@ -15,15 +15,6 @@ namespace {
 constexpr std::size_t most_shown = 10;
 
 [[nodiscard]] json::value seconds_of(Duration duration) { return json::value(seconds(duration)); }
-
-[[nodiscard]] std::vector<conf::NegotiatedHold> negotiated_holds(const Snapshot& snapshot) {
-    std::vector<conf::NegotiatedHold> out;
-    for (const NeighborView& neighbor : snapshot.neighbors) {
-        if (neighbor.config == nullptr || !neighbor.negotiated) continue;
-        out.push_back({neighbor.config->name, neighbor.negotiated->hold_time});
-    }
-    return out;
-}
 
 [[nodiscard]] json::array cases(const conf::Promise& promise) {
     json::array out;
@@ -64,6 +55,20 @@ json::array rto(const Snapshot& snapshot, Only only) {
                                    {"rto_s", or_null(promise.rto, seconds_of)},
                                    {"cases", cases(promise)},
                                    {"failovers", measured(snapshot, promise)}});
+    }
+    return out;
+}
+
+std::vector<conf::NegotiatedHold> negotiated_holds(const Snapshot& snapshot) {
+    std::vector<conf::NegotiatedHold> out;
+    for (const NeighborView& neighbor : snapshot.neighbors) {
+        if (neighbor.config == nullptr || !neighbor.negotiated) continue;
+        const BfdView* bfd = bfd_session(snapshot, neighbor);
+        conf::NegotiatedHold hold{neighbor.config->name, neighbor.negotiated->hold_time};
+        if (bfd != nullptr && bfd->session.state == bfd::State::up) {
+            hold.bfd_detection = bfd->session.neighbor_detection_time;
+        }
+        out.push_back(std::move(hold));
     }
     return out;
 }

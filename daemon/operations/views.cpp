@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "daemon/operations/bfd_view.hpp"
 #include "daemon/operations/json_text.hpp"
 #include "daemon/operations/neighbor_view.hpp"
 #include "daemon/operations/observed_view.hpp"
@@ -17,6 +18,7 @@ using failover::SiteView;
 
 namespace {
 
+constexpr std::size_t most_bfd_steps = 3;
 constexpr std::size_t longest_line = 1U << 20U;  // a list of prefixes is one line
 
 [[nodiscard]] json::object received_route(const Snapshot& snapshot, const RouteView& view) {
@@ -54,7 +56,11 @@ constexpr std::size_t longest_line = 1U << 20U;  // a list of prefixes is one li
     for (const NeighborView& view : snapshot.neighbors) {
         const bool established = view.state == bgp::State::established;
         std::string detail{state_word(view.state)};
-        if (!established && !view.last_error.empty()) detail += ": " + escape(view.last_error);
+        if (view.waits_for_bfd) {
+            detail = "waits for BFD";
+        } else if (!established && !view.last_error.empty()) {
+            detail += ": " + escape(view.last_error);
+        }
         out.push_back({.name = view.name,
                        .established = established,
                        .carries = carries(snapshot, view, prefix),
@@ -62,6 +68,21 @@ constexpr std::size_t longest_line = 1U << 20U;  // a list of prefixes is one li
                        .detail = std::move(detail)});
     }
     return out;
+}
+
+/// What BFD keeps from carrying the prefix stands in the way as long as nobody carries it.
+void add_bfd_steps(const Snapshot& snapshot, failover::Explanation& explanation) {
+    using Mark = failover::ExplainStep::Mark;
+    if (!explanation.wanted) return;
+    std::size_t told = 0;
+    for (const NeighborView& view : snapshot.neighbors) {
+        if (!carries(snapshot, view, explanation.prefix)) continue;
+        auto step = bfd_step(snapshot, view);
+        if (!step) continue;
+        if (told++ == most_bfd_steps) return;
+        if (explanation.announced) step->mark = Mark::info;
+        explanation.steps.push_back(*std::move(step));
+    }
 }
 
 [[nodiscard]] std::string_view mark_word(failover::ExplainStep::Mark mark) {
@@ -165,8 +186,9 @@ json::object explain(const Snapshot& snapshot, const Prefix& prefix) {
         const auto* type = health::find_probe_type(check.probe.type);
         caveats.push_back(type == nullptr ? std::string{} : type->caveat(check.probe.fields));
     }
-    const failover::Explanation explanation = failover::explain(
+    failover::Explanation explanation = failover::explain(
         snapshot.site, prefix, neighbor_facts(snapshot, prefix), caveats, snapshot.now);
+    add_bfd_steps(snapshot, explanation);
     json::array steps;
     for (const auto& step : explanation.steps) {
         steps.push_back(json::object{{"stage", json_string(step.stage)},
