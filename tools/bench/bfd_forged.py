@@ -36,10 +36,10 @@ def pairings(count: int, interval_ms: int) -> list:
 def plug(namespaces, short: str, address: str):
     """A namespace at the switch."""
     namespaces.add(short)
-    namespaces.ip("switch", "link", "add", f"p-{short}", "type", "veth", "peer", "name", "link", "netns", namespaces[short])
+    namespaces.ip("switch", "link", "add", f"p-{short}", "type", "veth", "peer", "name", "lan", "netns", namespaces[short])
     namespaces.ip("switch", "link", "set", f"p-{short}", "master", "switch", "up")
-    namespaces.ip(short, "address", "add", f"{address}/{LENGTH}", "dev", "link")
-    namespaces.ip(short, "link", "set", "link", "up")
+    namespaces.ip(short, "address", "add", f"{address}/{LENGTH}", "dev", "lan")
+    namespaces.ip(short, "link", "set", "lan", "up")
 
 
 def make_switch(namespaces):
@@ -47,10 +47,10 @@ def make_switch(namespaces):
     switch = namespaces.add("switch")
     namespaces.ip("switch", "link", "add", "switch", "type", "bridge")
     namespaces.ip("switch", "link", "set", "switch", "up")
-    netns.run("ip", "link", "add", "link", "type", "veth", "peer", "name", "p-site", "netns", switch)
+    netns.run("ip", "link", "add", "lan", "type", "veth", "peer", "name", "p-site", "netns", switch)
     namespaces.ip("switch", "link", "set", "p-site", "master", "switch", "up")
-    netns.run("ip", "address", "add", f"{SITE}/{LENGTH}", "dev", "link")
-    netns.run("ip", "link", "set", "link", "up")
+    netns.run("ip", "address", "add", f"{SITE}/{LENGTH}", "dev", "lan")
+    netns.run("ip", "link", "set", "lan", "up")
 
 
 class Attacker:

@@ -19,7 +19,7 @@ DOWN, INIT, UP = 1, 2, 3
 SINGLE_HOP_PORT = 3784
 FLAG_POLL, FLAG_FINAL, FLAG_AUTH, FLAG_MULTIPOINT = 0x20, 0x10, 0x04, 0x01
 SIMPLE_PASSWORD, METICULOUS_SHA1 = 1, 5
-_IP_FREEBIND = 15
+_IP_TRANSPARENT = 19  # may send from an address that is not its own
 _MESSAGES_PER_SOCKET = 512
 _MESSAGES_PER_CALL = 64
 
@@ -30,7 +30,7 @@ class _IoVec(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
 
 
-class _Message(ctypes.Structure):  # struct mmsghdr
+class _Header(ctypes.Structure):  # struct msghdr
     _fields_ = [
         ("name", ctypes.c_void_p),
         ("name_length", ctypes.c_uint),
@@ -39,8 +39,11 @@ class _Message(ctypes.Structure):  # struct mmsghdr
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
-        ("sent", ctypes.c_uint),
     ]
+
+
+class _Message(ctypes.Structure):  # struct mmsghdr
+    _fields_ = [("header", _Header), ("sent", ctypes.c_uint)]
 
 
 def packet(
@@ -117,7 +120,7 @@ class Source:
 
     def __init__(self, destination: str, source: str, ttl: int, payloads: list):
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        self._socket.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
         self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
         self._socket.bind((source, 0))
@@ -128,8 +131,8 @@ class Source:
         for vector, message, buffer in zip(self._vectors, self._messages, self._buffers):
             vector.base = ctypes.cast(buffer, ctypes.c_void_p)
             vector.length = len(buffer)
-            message.vectors = ctypes.pointer(vector)
-            message.vector_count = 1
+            message.header.vectors = ctypes.pointer(vector)
+            message.header.vector_count = 1
         self._next = 0
 
     def send(self, wanted: int) -> int:
