@@ -38,12 +38,15 @@ struct Table::Parts {
         TimePoint since;
         Stay stay = Stay::wanted;
         bool has_said_farewell = false;
+        bool was_neighbor_off = false;  ///< when it was last looked at
         Cause cause = Cause::came_up;
         SessionCounters counters{};
         std::optional<TimePoint> scheduled{};  ///< as it stands in the deadlines
 
         [[nodiscard]] Report report(std::optional<Duration> patience) const;
         [[nodiscard]] SessionView view() const;
+        /// Whether it says AdminDown.
+        [[nodiscard]] bool is_neighbor_off() const;
         /// Whether the neighbor has been told, or wants no packets (RFC 5880 §6.8.7).
         [[nodiscard]] bool is_told() const;
         [[nodiscard]] bool is_over() const;
@@ -191,6 +194,8 @@ void Table::Parts::open(TimePoint now, SessionConfig config, TableOutput& out) {
     Session session{now, id, config.timing, config.authentication, random.next()};
     const auto entry = entries.emplace(id, Entry{std::move(config), std::move(session), now}).first;
     out.opened.push_back(id);
+    // Its owner may remember another session between these ends.
+    out.reports.push_back(entry->second.report(std::nullopt));
     if (held_down) {
         handle(now, entry, HoldDown{true}, out);
     } else {
@@ -242,6 +247,9 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, std::optional<
     const std::uint32_t id = where->first;
     Entry& entry = where->second;
     const bool is_wanted = entry.stay == Stay::wanted;
+    const bool was_neighbor_off = std::exchange(entry.was_neighbor_off, entry.is_neighbor_off());
+    bool has_news = entry.was_neighbor_off != was_neighbor_off;
+    bool has_expired = false;
     for (Action& action : actions) {
         std::visit(Overloaded{[&](Send& send) {
                                   ++entry.counters.sent;
@@ -252,17 +260,17 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, std::optional<
                                   entry.since = now;
                                   entry.cause = changed.cause;
                                   if (changed.from == State::up) ++entry.counters.downs;
-                                  const bool expired =
-                                      changed.cause == Cause::detection_time_expired;
-                                  if (is_wanted) {
-                                      out.reports.push_back(entry.report(
-                                          expired ? patience : entry.session.detection_time()));
-                                  }
+                                  has_expired = changed.cause == Cause::detection_time_expired;
+                                  has_news = true;
                               },
                               [&](const Discarded& discarded_one) {
                                   ++entry.counters.discarded[index(discarded_one.why)];
                               }},
                    action);
+    }
+    if (has_news && is_wanted) {
+        out.reports.push_back(
+            entry.report(has_expired ? patience : entry.session.detection_time()));
     }
     if (!entry.is_over()) return schedule(id, entry);
     if (entry.scheduled) deadlines.erase({*entry.scheduled, id});
@@ -302,6 +310,7 @@ Report Table::Parts::Entry::report(std::optional<Duration> patience) const {
             .cause = cause,
             .diagnostic = session.diagnostic(),
             .neighbor_diagnostic = neighbor ? neighbor->diagnostic : Diagnostic::none,
+            .neighbor_admin_down = is_neighbor_off(),
             .detection_time = patience.value_or(Duration{})};
 }
 
@@ -322,6 +331,11 @@ SessionView Table::Parts::Entry::view() const {
         out.neighbor_detection_time = session.timing().multiplier * *out.transmit_interval;
     }
     return out;
+}
+
+bool Table::Parts::Entry::is_neighbor_off() const {
+    const auto& neighbor = session.neighbor();
+    return neighbor && neighbor->state == State::admin_down;
 }
 
 bool Table::Parts::Entry::is_told() const {
