@@ -85,9 +85,10 @@ public:
                                    [&](const Report& each) { return each.state == state; });
     }
     BfdSnapshot look() {
-        std::promise<BfdSnapshot> seen;
-        auto out = seen.get_future();
-        loop.describe([&](BfdSnapshot snapshot) { seen.set_value(std::move(snapshot)); });
+        // Shared, for it is ready before set_value() has returned.
+        const auto seen = std::make_shared<std::promise<BfdSnapshot>>();
+        auto out = seen->get_future();
+        loop.describe([seen](BfdSnapshot snapshot) { seen->set_value(std::move(snapshot)); });
         REQUIRE(out.wait_for(patience) == std::future_status::ready);
         return out.get();
     }
@@ -316,9 +317,10 @@ TEST_CASE("bfd loop: packets that waited while it did not run have not come late
         Two two{session("127.0.0.2", "127.0.0.3"), of_b};
         std::promise<void> stands;
         std::promise<void> goes_on;
+        const auto until = goes_on.get_future();
         boost::asio::post(two.a.io, [&] {
             stands.set_value();
-            goes_on.get_future().wait();
+            until.wait();
         });
         stands.get_future().wait();
         // In front of what B sends is more than a turn reads.
@@ -344,7 +346,8 @@ TEST_CASE("bfd loop: that it stood still for longer than a neighbor waits is tol
         of_a.timing.multiplier = 5;
         Two two{of_a};
         std::promise<void> goes_on;
-        boost::asio::post(two.a.io, [&] { goes_on.get_future().wait(); });
+        const auto until = goes_on.get_future();
+        boost::asio::post(two.a.io, [&] { until.wait(); });
         const auto down = two.b.hears(State::down);
         REQUIRE(down.has_value());
         CHECK(down->cause == Cause::detection_time_expired);
