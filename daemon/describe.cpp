@@ -43,6 +43,8 @@ NeighborView view(const Speaker& speaker, NeighborId id, const Neighbor& neighbo
         .end_of_rib = neighbor.end_of_rib,
         .over_limit = neighbor.over_limit,
         .last_notification = neighbor.last_notification,
+        .bfd = neighbor.bfd,
+        .waits_for_bfd = neighbor.waits_for_bfd(),
     };
     rib_out.for_each_sent([&](const bgp::BlockRef& block, bgp::IdRange range) {
         out.sent.push_back({block, range});

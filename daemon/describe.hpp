@@ -6,8 +6,8 @@
 
 namespace swerve::daemon {
 
-/// Fills in everything but clocks, loops and what only the sockets know (NeighborView's
-/// `unsent_octets`).
+/// Fills in everything but clocks, loops, the bfd loop's sessions and what only the sockets know
+/// (NeighborView's `unsent_octets`).
 void describe(const Speaker& speaker, const SnapshotRequest& request, Snapshot& out);
 
 }  // namespace swerve::daemon

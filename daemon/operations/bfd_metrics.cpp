@@ -66,8 +66,8 @@ void add_bfd(const Snapshot& snapshot, const EventCounters& counters,
     }
     if (!any) return;
     add_discards(discards, "", snapshot.bfd.discarded);
-    auto transitions = counter("swerve_bfd_session_transitions_total",
-                               "BFD sessions that came Up or left it.");
+    auto transitions =
+        counter("swerve_bfd_session_transitions_total", "BFD sessions that came Up or left it.");
     for (const auto& [key, count] : counters.bfd_sessions()) {
         transitions.add({{"neighbor", key.first}, {"to", key.second}}, count);
     }

@@ -24,20 +24,6 @@ using DiscardCounts = std::array<std::uint64_t, bfd::discard_count>;
     return seconds(std::chrono::microseconds{microseconds});
 }
 
-[[nodiscard]] std::string_view word(bfd::State state) {
-    switch (state) {
-        case bfd::State::admin_down:
-            return "admin_down";
-        case bfd::State::down:
-            return "down";
-        case bfd::State::init:
-            return "init";
-        case bfd::State::up:
-            break;
-    }
-    return "up";
-}
-
 [[nodiscard]] std::string_view word(bfd::AuthType type) {
     switch (type) {
         case bfd::AuthType::simple_password:
@@ -76,14 +62,13 @@ using DiscardCounts = std::array<std::uint64_t, bfd::discard_count>;
 
 [[nodiscard]] json::value neighbor_says(const std::optional<bfd::Packet>& last) {
     return or_null(last, [](const bfd::Packet& packet) {
-        return json::value(
-            json::object{{"state", json_string(word(packet.state))},
-                         {"diagnostic", text_of(packet.diagnostic)},
-                         {"discriminator", packet.my_discriminator},
-                         {"min_tx_s", seconds_of_us(packet.desired_min_tx_us)},
-                         {"min_rx_s", seconds_of_us(packet.required_min_rx_us)},
-                         {"multiplier", packet.detect_multiplier},
-                         {"demand", packet.demand}});
+        return json::value(json::object{{"state", json_string(bfd_word(packet.state))},
+                                        {"diagnostic", text_of(packet.diagnostic)},
+                                        {"discriminator", packet.my_discriminator},
+                                        {"min_tx_s", seconds_of_us(packet.desired_min_tx_us)},
+                                        {"min_rx_s", seconds_of_us(packet.required_min_rx_us)},
+                                        {"multiplier", packet.detect_multiplier},
+                                        {"demand", packet.demand}});
     });
 }
 
@@ -139,21 +124,23 @@ using DiscardCounts = std::array<std::uint64_t, bfd::discard_count>;
     if (session.cause == bfd::Cause::path_down) return "held down, for the daemon hangs";
     // What it last said is not forgotten the moment it falls silent.
     if (session.neighbor && session.cause != bfd::Cause::detection_time_expired) {
-        return fmt::format("the neighbor is heard and says {}{}: does UDP port {} get through to "
-                           "it, and does it refuse our packets?",
-                           to_string(session.neighbor->state),
-                           session.neighbor->diagnostic == bfd::Diagnostic::none
-                               ? ""
-                               : fmt::format(" ({})", to_string(session.neighbor->diagnostic)),
-                           port);
+        return fmt::format(
+            "the neighbor is heard and says {}{}: does UDP port {} get through to "
+            "it, and does it refuse our packets?",
+            to_string(session.neighbor->state),
+            session.neighbor->diagnostic == bfd::Diagnostic::none
+                ? ""
+                : fmt::format(" ({})", to_string(session.neighbor->diagnostic)),
+            port);
     }
     if (std::string why = refused(session); !why.empty()) return why;
-    return fmt::format("nothing arrives{}: is BFD on at {} with {} as its neighbor, and does UDP "
-                       "port {} get through?",
-                       session.diagnostic == bfd::Diagnostic::none
-                           ? ""
-                           : fmt::format(" ({})", to_string(session.diagnostic)),
-                       key.remote.to_string(), key.local.to_string(), port);
+    return fmt::format(
+        "nothing arrives{}: is BFD on at {} with {} as its neighbor, and does UDP "
+        "port {} get through?",
+        session.diagnostic == bfd::Diagnostic::none
+            ? ""
+            : fmt::format(" ({})", to_string(session.diagnostic)),
+        key.remote.to_string(), key.local.to_string(), port);
 }
 
 /// By itself, or as what a Hard Reset stands for (RFC 8538 §3.1).
@@ -172,7 +159,7 @@ using DiscardCounts = std::array<std::uint64_t, bfd::discard_count>;
     const bool is_up = one.state == bfd::State::up;
     json::object out;
     out["neighbor"] = neighbor == nullptr ? nullptr : json_string(neighbor->name);
-    out["state"] = json_string(word(one.state));
+    out["state"] = json_string(bfd_word(one.state));
     out["since"] = wall_of(snapshot, one.since);
     out["up_s"] = is_up ? json::value(seconds(snapshot.now - one.since)) : nullptr;
     out["cause"] = text_of(one.cause);
@@ -206,15 +193,28 @@ using DiscardCounts = std::array<std::uint64_t, bfd::discard_count>;
 
 }  // namespace
 
+std::string_view bfd_word(bfd::State state) {
+    switch (state) {
+        case bfd::State::admin_down:
+            return "admin_down";
+        case bfd::State::down:
+            return "down";
+        case bfd::State::init:
+            return "init";
+        case bfd::State::up:
+            break;
+    }
+    return "up";
+}
+
 bool has_bfd(const NeighborView& neighbor) {
     return neighbor.config != nullptr && neighbor.config->bfd.has_value();
 }
 
 const BfdView* bfd_session(const Snapshot& snapshot, const NeighborView& neighbor) {
     const auto& sessions = snapshot.bfd.sessions;
-    const auto found = std::ranges::find(sessions, neighbor.id, [](const BfdView& each) {
-        return each.session.config.owner;
-    });
+    const auto found = std::ranges::find(
+        sessions, neighbor.id, [](const BfdView& each) { return each.session.config.owner; });
     return found == sessions.end() || !has_bfd(neighbor) ? nullptr : &*found;
 }
 
@@ -265,7 +265,7 @@ json::value neighbor_bfd(const Snapshot& snapshot, const NeighborView& neighbor)
     const bfd::State state = kept_down      ? bfd::State::admin_down
                              : neighbor.bfd ? neighbor.bfd->state
                                             : bfd::State::down;
-    json::object out{{"state", json_string(word(state))},
+    json::object out{{"state", json_string(bfd_word(state))},
                      {"since", nullptr},
                      {"cause", nullptr},
                      {"diagnostic", nullptr},

@@ -4,14 +4,17 @@
 
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
+#include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "daemon/operations/views.hpp"
 #include "daemon/snapshot.hpp"
 #include "swerve/failover/explain.hpp"
 
 namespace swerve::daemon::views {
+
+[[nodiscard]] std::string_view bfd_word(bfd::State state);  ///< "admin_down"
 
 /// Whether it is configured.
 [[nodiscard]] bool has_bfd(const NeighborView& neighbor);

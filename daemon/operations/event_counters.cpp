@@ -57,8 +57,7 @@ void EventCounters::count(const Event& event, const conf::Config& config) {
             ++notifications_[{name, session->notification_sent, sent->code, sent->subcode}];
         }
     } else if (const auto* bfd = std::get_if<BfdEvent>(&event.what)) {
-        ++bfd_sessions_[{counted_as(bfd->name, config),
-                         bfd->to == bfd::State::up ? "up" : "down"}];
+        ++bfd_sessions_[{counted_as(bfd->name, config), bfd->to == bfd::State::up ? "up" : "down"}];
     } else if (const auto* limit = std::get_if<PrefixLimitEvent>(&event.what)) {
         ++prefix_limits_[counted_as(limit->name, config)];
     } else if (const auto* verdict = std::get_if<VerdictEvent>(&event.what)) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/operations/bfd_view.hpp"
 #include "daemon/operations/change_view.hpp"
 #include "daemon/operations/json_text.hpp"
 #include "daemon/operations/views.hpp"
@@ -44,10 +45,20 @@ template <class State>
 }
 
 [[nodiscard]] EventView view(const BfdEvent& event) {
-    json::object detail = change(event.from, event.to, event.reason);
-    detail["neighbor"] = json_string(event.name);
-    return {"bfd", Severity::info, event.name,
-            fmt::format("BFD with {} is {}", event.name, to_string(event.to)), std::move(detail)};
+    const bool up = event.to == bfd::State::up;
+    // RFC 5882 §3.2: that somebody has switched it off says nothing about the path.
+    const bool switched_off =
+        event.cause == bfd::Cause::neighbor_admin_down || event.cause == bfd::Cause::admin_down;
+    const json::value cause = up ? json::value{} : json_string(to_string(event.cause));
+    return {up ? "bfd_up" : "bfd_down", up || switched_off ? Severity::info : Severity::warning,
+            event.name,
+            fmt::format("BFD with {} is {}{}{}", event.name, to_string(event.to),
+                        event.reason.empty() ? "" : ": ", event.reason),
+            json::object{{"neighbor", json_string(event.name)},
+                         {"from", json_string(views::bfd_word(event.from))},
+                         {"to", json_string(views::bfd_word(event.to))},
+                         {"cause", cause},
+                         {"reason", text_or_null(event.reason)}}};
 }
 
 [[nodiscard]] EventView view(const BestPathEvent& event) {

@@ -31,7 +31,8 @@ public:
     void add(Labels labels, Number value) {
         prometheus::ClientMetric& metric = sample(std::move(labels));
         const auto number = static_cast<double>(value);
-        (family_.type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = number;
+        (family_.type == prometheus::MetricType::Counter ? metric.counter.value
+                                                         : metric.gauge.value) = number;
     }
     void add(Labels labels, const Histogram& histogram) {
         prometheus::ClientMetric::Histogram& out = sample(std::move(labels)).histogram;

@@ -74,8 +74,9 @@ void Speaker::Parts::bfd_reported(const bfd::Report& report, Turn turn) {
     } else if (waited) {
         start(report.owner, turn);
     }
-    if (from == report.state) return;
-    turn.tell(BfdEvent{neighbor.name, from, report.state, reason_of(report)});
+    const bool came_up = from != bfd::State::up && report.state == bfd::State::up;
+    if (!lost && !came_up) return;
+    turn.tell(BfdEvent{neighbor.name, from, report.state, reason_of(report), report.cause});
 }
 
 void Speaker::Parts::end_for_bfd(NeighborId id, Turn turn) {

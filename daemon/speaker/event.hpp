@@ -11,6 +11,7 @@
 
 #include "swerve/base/time.hpp"
 #include "swerve/bfd/packet.hpp"
+#include "swerve/bfd/session.hpp"
 #include "swerve/bgp/notification.hpp"
 #include "swerve/bgp/peer.hpp"
 #include "swerve/bgp/rib_in.hpp"
@@ -28,12 +29,13 @@ struct SessionEvent {
     std::optional<bgp::Notification> notification;  ///< that ended it
     bool notification_sent = false;                 ///< by us
 };
-/// The BFD session with a neighbor changed its state.
+/// The BFD session with a neighbor came Up or left Up; the steps on the way up are no events.
 struct BfdEvent {
     std::string name;
     bfd::State from;
     bfd::State to;
     std::string reason;
+    bfd::Cause cause = bfd::Cause::came_up;
 };
 /// A neighbor told more routes than it may; its session ends and `idle` passes before the next.
 struct PrefixLimitEvent {

@@ -40,6 +40,7 @@ TEST_CASE("api: every JSON answer begins with schema, time and boottime") {
     const std::pair<const char*, const char*> calls[] = {
         {"/v1/status", "swerve.status/1"},
         {"/v1/neighbors", "swerve.neighbors/1"},
+        {"/v1/bfd", "swerve.bfd/1"},
         {"/v1/services", "swerve.services/1"},
         {"/v1/checks", "swerve.checks/1"},
         {"/v1/routes", "swerve.routes/1"},
@@ -64,6 +65,10 @@ TEST_CASE("api: a name narrows a list, an unknown one is no_such_object") {
     const auto one = ask_http(running.socket(), "GET", "/v1/neighbors/upstream-b");
     CHECK(one.json().at("neighbors").as_array().size() == 1);
     check_error(ask_http(running.socket(), "GET", "/v1/neighbors/nobody"), 404, "no_such_object");
+    check_error(ask_http(running.socket(), "GET", "/v1/bfd/nobody"), 404, "no_such_object");
+    const auto without = ask_http(running.socket(), "GET", "/v1/bfd/upstream-a");
+    check_error(without, 404, "no_such_object");
+    CHECK(without.hint().find("bfd: {}") != std::string::npos);
     check_error(ask_http(running.socket(), "GET", "/v1/services/a%2Fb%00"), 404, "no_such_object");
     check_error(ask_http(running.socket(), "GET", "/v1/checks/no%ff"), 404, "no_such_object");
     check_error(ask_http(running.socket(), "GET", "/v1/failovers/7"), 404, "no_such_object");

@@ -85,6 +85,34 @@ TEST_CASE("events: each kind names its type, subject and severity") {
     CHECK(failover.text.find("written after 0.050 ms") != std::string::npos);
 }
 
+TEST_CASE("events: BFD is told when it comes Up and when it leaves Up, and why") {
+    using daemon::Severity;
+    const auto up = view_of(daemon::BfdEvent{"upstream-a", bfd::State::init, bfd::State::up, ""});
+    CHECK(up.type == "bfd_up");
+    CHECK(up.severity == Severity::info);
+    CHECK(up.subject == "upstream-a");
+    CHECK(up.text == "BFD with upstream-a is Up");
+    CHECK(up.detail == json::object{{"neighbor", "upstream-a"},
+                                    {"from", "init"},
+                                    {"to", "up"},
+                                    {"cause", nullptr},
+                                    {"reason", nullptr}});
+    const auto went = [](bfd::Cause cause) {
+        return view_of(daemon::BfdEvent{"upstream-a", bfd::State::up, bfd::State::down,
+                                        "nothing arrived for 900ms", cause});
+    };
+    const auto down = went(bfd::Cause::detection_time_expired);
+    CHECK(down.type == "bfd_down");
+    CHECK(down.severity == Severity::warning);
+    CHECK(down.text == "BFD with upstream-a is Down: nothing arrived for 900ms");
+    CHECK(down.detail.at("cause") == "detection_time_expired");
+    CHECK(went(bfd::Cause::neighbor_signaled_down).severity == Severity::warning);
+    CHECK(went(bfd::Cause::path_down).severity == Severity::warning);
+    // Somebody has switched it off: no failure (RFC 5882 §3.2).
+    CHECK(went(bfd::Cause::neighbor_admin_down).severity == Severity::info);
+    CHECK(went(bfd::Cause::admin_down).severity == Severity::info);
+}
+
 TEST_CASE("events: a limit on prefixes tells which one, and when the neighbor is tried again") {
     const auto limit = view_of(daemon::PrefixLimitEvent{
         "upstream-a", daemon::PrefixLimitEvent::Of::kept, 101, 100, 15min});

@@ -43,6 +43,8 @@ namespace {
     count(daemon::SessionEvent{"upstream-a", true, "", {}, false});
     count(daemon::SessionEvent{"upstream-a", false, "x",
                                bgp::Notification{bgp::ErrorCode::cease, 2}, true});
+    count(daemon::BfdEvent{"upstream-a", bfd::State::up, bfd::State::down, "x",
+                           bfd::Cause::detection_time_expired});
     count(daemon::VerdictEvent{"portal", failover::Verdict::up, failover::Verdict::down, "x"});
     count(daemon::EvidenceEvent{"web", "x", sample_now});
     count(daemon::DaemonEvent{daemon::DaemonEvent::Kind::alarm, "x"});
@@ -95,13 +97,13 @@ void lint(const std::string& text) {
 }  // namespace
 
 TEST_CASE("metrics: the text keeps the rules of Prometheus") {
-    lint(scrape(sample_snapshot(), busy_counters()));
+    lint(scrape(sample_with_bfd(), busy_counters()));
 }
 
 TEST_CASE("metrics: names and help are written down in docs/metrics.md") {
     std::ostringstream page;
     page << std::ifstream{SWERVE_SOURCE_DIR "/docs/metrics.md"}.rdbuf();
-    for (const auto& family : daemon::collect({.snapshot = sample_snapshot(),
+    for (const auto& family : daemon::collect({.snapshot = sample_with_bfd(),
                                                .counters = busy_counters(),
                                                .log_counts = {},
                                                .audit_failures = 0,

@@ -55,6 +55,20 @@ TEST_CASE("rto view: each kind of failure, with the hold times that were negotia
     CHECK(views::rto(sample_snapshot()).at(0).at("rto_s").is_null());
 }
 
+TEST_CASE("rto view: the neighbor's BFD counts while it is Up, with the silence it waits for") {
+    auto snapshot = sample_with_bfd();
+    establish(snapshot.neighbors[1], {});
+    auto holds = views::negotiated_holds(snapshot);
+    REQUIRE(holds.size() == 2);
+    CHECK(holds[0].neighbor == "upstream-a");
+    CHECK(holds[0].hold_time == 9s);
+    // Not our detection time of 1.5 s: whoever misses a dead host is its neighbor.
+    CHECK(holds[0].bfd_detection == 150ms);
+    CHECK_FALSE(holds[1].bfd_detection);
+    snapshot.bfd.sessions[0].session.state = bfd::State::init;
+    CHECK_FALSE(views::negotiated_holds(snapshot)[0].bfd_detection);
+}
+
 TEST_CASE("rto view: beside it what the last failovers took, the newest first") {
     auto snapshot = promising(600ms);
     for (std::uint64_t id = 1; id <= 12; ++id) snapshot.failovers.push_back(sample_failover(id));

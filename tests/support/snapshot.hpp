@@ -160,6 +160,53 @@ inline void establish(daemon::NeighborView& view, const std::vector<bgp::BlockRe
     return out;
 }
 
+/// A BFD session of this neighbor that is Up for ten seconds, at 50 ms to and 300 ms from it.
+[[nodiscard]] inline daemon::BfdView sample_bfd(const daemon::NeighborView& neighbor) {
+    return {.session = {.config = {.owner = neighbor.id,
+                                   .key = {.local = Address::parse("192.0.2.1").value(),
+                                           .remote = neighbor.address},
+                                   .timing = {.min_tx = 50ms, .min_rx = 100ms}},
+                        .discriminator = 7,
+                        .state = bfd::State::up,
+                        .since = sample_now - 10s,
+                        .cause = bfd::Cause::came_up,
+                        .diagnostic = bfd::Diagnostic::none,
+                        .neighbor = bfd::Packet{.state = bfd::State::up,
+                                                .detect_multiplier = 5,
+                                                .my_discriminator = 8,
+                                                .your_discriminator = 7,
+                                                .desired_min_tx_us = 300'000,
+                                                .required_min_rx_us = 20'000},
+                        .transmit_interval = 50ms,
+                        .detection_time = 1500ms,
+                        .neighbor_detection_time = 150ms,
+                        .counters = {.sent = 40, .received = 30}},
+            .source_port = 49152};
+}
+
+/// The sample with BFD: upstream-a's is Up, upstream-b's was never heard.
+[[nodiscard]] inline daemon::Snapshot sample_with_bfd() {
+    daemon::Snapshot out = sample_snapshot();
+    auto config = std::make_shared<conf::Config>(*out.config);
+    out.config = config;
+    for (std::size_t i = 0; i < out.neighbors.size(); ++i) {
+        config->neighbors[i].bfd.emplace();
+        out.neighbors[i].config = &config->neighbors[i];
+        out.neighbors[i].id = static_cast<daemon::NeighborId>(i);
+        out.bfd.sessions.push_back(sample_bfd(out.neighbors[i]));
+    }
+    auto& silent = out.bfd.sessions[1].session;
+    silent.state = bfd::State::down;
+    silent.neighbor.reset();
+    silent.transmit_interval = 1s;
+    silent.detection_time.reset();
+    silent.neighbor_detection_time.reset();
+    silent.counters.received = 0;
+    out.neighbors[0].bfd = bfd::Report{.owner = 0, .state = bfd::State::up};
+    out.neighbors[1].bfd = bfd::Report{.owner = 1, .state = bfd::State::down};
+    return out;
+}
+
 [[nodiscard]] inline failover::FailoverRecord sample_failover(std::uint64_t id) {
     failover::FailoverRecord out;
     out.id = id;

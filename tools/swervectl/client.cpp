@@ -114,8 +114,9 @@ Exit exit_of(std::string_view code) {
 
 /// The command of this client that asks what a path of the API answers; empty: none does.
 std::string command_for(std::string_view path) {
-    static constexpr std::array<std::string_view, 8> shown{
-        "neighbors", "services", "checks", "routes", "adj-out", "failovers", "events", "config"};
+    static constexpr std::array<std::string_view, 9> shown{"neighbors", "bfd",    "services",
+                                                           "checks",    "routes", "adj-out",
+                                                           "failovers", "events", "config"};
     if (path == "status") return "`swervectl status`";
     const bool known = std::ranges::find(shown, path) != shown.end();
     return known ? fmt::format("`swervectl show {}`", path) : std::string{};

@@ -94,6 +94,22 @@ std::string roles(const json::object& neighbor) {
     return fmt::format("{}, its own {}", ours, theirs == "-" ? "is not known" : theirs);
 }
 
+/// BFD beside the session of BGP; all of it is in `show bfd NAME`.
+void add_bfd(Details& out, const json::object& answer, const json::object& neighbor) {
+    const json::object bfd = object_at(neighbor, "bfd");
+    if (bfd.empty()) return out.add("BFD", {"-"});
+    out.add("BFD", bfd_state(bfd));
+    out.add("BFD for", {since_at(answer, bfd, "since")});
+    out.add("BFD because", {text_at(bfd, "hint")});
+    out.add("BFD diagnostic", {fmt::format("{}, the neighbor's {}", text_at(bfd, "diagnostic"),
+                                           text_at(bfd, "neighbor_diagnostic"))});
+    out.add("BFD detection", {fmt::format("{}, the neighbor's {}", seconds(bfd, "detection_time_s"),
+                                          seconds(bfd, "neighbor_detection_time_s"))});
+    if (flag_at(bfd, "strict")) {
+        out.add("waits for BFD", {flag_at(bfd, "waits") ? "yes: bfd.strict" : "no longer"});
+    }
+}
+
 std::string neighbor_detail(const json::object& answer, const json::object& neighbor,
                             const Palette& palette) {
     const json::object sent = object_at(neighbor, "prefixes_advertised");
@@ -121,6 +137,7 @@ std::string neighbor_detail(const json::object& answer, const json::object& neig
     out.add("next try in", {retry ? human_time(*retry) : "-"});
     out.add("hold time", {seconds(neighbor, "hold_time_s")});
     out.add("keepalive", {seconds(neighbor, "keepalive_s")});
+    add_bfd(out, answer, neighbor);
     out.add("families", {list_at(neighbor, "families")});
     out.add("capabilities", {capabilities(object_at(neighbor, "negotiated"))});
     out.add("role", {roles(neighbor)});

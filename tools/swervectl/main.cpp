@@ -92,8 +92,9 @@ void add_queries(CLI::App& app, Line& line, Action& action) {
         ->callback([&] { action = status; });
     CLI::App* objects = app.add_subcommand("show", "Tables; detail with a name");
     objects
-        ->add_option("OBJECT", line.object,
-                     "neighbors, services, checks, routes, adj-out, failovers, events or config")
+        ->add_option(
+            "OBJECT", line.object,
+            "neighbors, bfd, services, checks, routes, adj-out, failovers, events or config")
         ->required();
     objects->add_option("NAME", line.selection.name,
                         "One of them; of routes a prefix, of failovers an id, of adj-out a "

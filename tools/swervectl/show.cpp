@@ -33,7 +33,8 @@ std::string configuration(const json::object& answer, const Palette& /*palette*/
     return fmt::format("# {}\n{}{}", text_at(answer, "file"), out, out.ends_with('\n') ? "" : "\n");
 }
 
-constexpr std::array<Object, 8> objects{{{"neighbors", neighbors_table, neighbors_detail},
+constexpr std::array<Object, 9> objects{{{"neighbors", neighbors_table, neighbors_detail},
+                                         {"bfd", bfd_table, bfd_detail},
                                          {"services", services_table, services_detail},
                                          {"checks", checks_table, checks_detail},
                                          {"routes", routes_table, routes_table},
@@ -45,12 +46,8 @@ constexpr std::array<Object, 8> objects{{{"neighbors", neighbors_table, neighbor
 /// What `show routes --observed` asks for.
 constexpr Object observed{"observed", observed_table, observed_table};
 
-/// Objects of later versions.
-constexpr std::array<std::string_view, 1> later{"bfd"};
-
 /// By name or unique abbreviation; the singular is one.
 Outcome<const Object*> resolve(const std::string& word) {
-    if (std::ranges::find(later, word) != later.end()) return fail(not_yet("show " + word));
     const Object* found = nullptr;
     std::string names;
     bool several = false;

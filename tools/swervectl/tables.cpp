@@ -35,6 +35,9 @@ Cell advertised(const json::object& neighbor) {
 Cell last_event(const json::object& neighbor) {
     const auto retry = number_at(neighbor, "next_retry_s");
     std::string text = text_at(neighbor, "last_error");
+    if (flag_at(object_at(neighbor, "bfd"), "waits")) {
+        text = "waits for BFD (bfd.strict)" + (text == "-" ? "" : "; " + text);
+    }
     if (retry) text += fmt::format("; next try in {:.0f}s", *retry);
     return {text};
 }
@@ -94,8 +97,8 @@ std::string damping_text(const json::object& service) {
 }
 
 std::string neighbors_table(const json::object& answer, const Palette& palette) {
-    Table table{
-        {"NAME", "ADDRESS", ">REMOTE AS", "STATE", ">UP/DOWN", ">SENT", ">RCVD", "LAST ERROR"}};
+    Table table{{"NAME", "ADDRESS", ">REMOTE AS", "STATE", ">UP/DOWN", ">SENT", ">RCVD", "BFD",
+                 "LAST ERROR"}};
     for (const json::object& neighbor : objects_at(answer, "neighbors")) {
         const auto up = number_at(neighbor, "up_s");
         table.add({plain(neighbor, "name"),
@@ -105,6 +108,7 @@ std::string neighbors_table(const json::object& answer, const Palette& palette) 
                    {up ? human_span(*up) : since_at(answer, neighbor, "since")},
                    advertised(neighbor),
                    plain(neighbor, "prefixes_received"),
+                   bfd_state(object_at(neighbor, "bfd")),
                    last_event(neighbor)});
     }
     if (table.empty()) return "no neighbor is configured or connected\n";
