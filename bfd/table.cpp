@@ -94,8 +94,7 @@ void Table::configure(TimePoint now, std::vector<SessionConfig> wanted, TableOut
     }
     std::vector<std::uint32_t> unwanted;
     for (const auto& [key, id] : parts_->by_key) {
-        const bool is_leaving = parts_->entries.at(id).stay != Parts::Stay::wanted;
-        if (!is_leaving && !stays.contains(key)) unwanted.push_back(id);
+        if (!stays.contains(key)) unwanted.push_back(id);
     }
     for (const std::uint32_t id : unwanted) {
         parts_->send_away(now, id, Parts::Stay::until_heard, out);
