@@ -187,9 +187,12 @@ def measure_load(world: World, namespaces, arguments) -> dict:
         await_up([site, other])
         watch = Watch(site, [other])
         until = time.monotonic() + 60.0 * arguments.minutes
+        told_at = 0.0
         while time.monotonic() < until:
-            left_s = until - time.monotonic()
-            print(f"\r  table {load.announced + 1}, {left_s:.0f} s left, downs {site.downs()} ", end="", file=sys.stderr, flush=True)
+            if time.monotonic() >= told_at + 1.0:  # seldom: to ask is work for the site, too
+                told_at = time.monotonic()
+                progress = f"table {load.announced + 1}, {until - told_at:.0f} s left, downs {site.downs()}"
+                print(f"\r  {progress} ", end="", file=sys.stderr, flush=True)
             load.announce()
             load.withdraw()
         print(file=sys.stderr)
