@@ -165,5 +165,7 @@ def print_forged(record: dict):
             f"  packets/s that counted {row['packets_received_s']:.0f}, discarded {row['packets_discarded_s']:.0f}, "
             f"lost before they were read {row['lost_in_sockets_s']:.0f}"
         )
+        if row["discarded_s"]:
+            print("  discarded/s: " + ", ".join(f"{reason} {rate:.0f}" for reason, rate in row["discarded_s"].items()))
         print(f"  cores: swerved {cores(row['site_cores'])}, its bfd thread {cores(row['bfd_thread_cores'])}; timer late: {late(row)}")
     print(f"all up at the end: {record['up_at_the_end']}")

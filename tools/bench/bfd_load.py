@@ -1,7 +1,9 @@
 """tools/bench/bfd: many BFD sessions, while a table of routes comes and goes and checks run."""
 
+import collections
 import ipaddress
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +128,14 @@ class Load:
         self.taker.close()
 
 
+def discards(text: str) -> collections.Counter:
+    """By reason, of all sessions and of none."""
+    out = collections.Counter()
+    for labels, count in re.findall(r"^swerve_bfd_discards_total\{([^}]*)\} (\d+)$", text, re.M):
+        out[re.search(r'reason="([^"]*)"', labels)[1]] += int(count)
+    return out
+
+
 class Watch:
     """What passes at the site and at the other end between begin and end."""
 
@@ -146,6 +156,7 @@ class Watch:
             "checks": buckets(text, BGP_CHECK_LATENESS),
             "received": total(text, "swerve_bfd_packets_received_total"),
             "discarded": total(text, "swerve_bfd_discards_total"),
+            "reasons": discards(text),
             "site_downs": self._site.downs(),
             "other_downs": sum(other.downs() for other in self._others),
         }
@@ -164,6 +175,11 @@ class Watch:
             "other_cores": rate("other_cpu_s"),
             "packets_received_s": rate("received"),
             "packets_discarded_s": rate("discarded"),
+            "discarded_s": {
+                reason: (count - before["reasons"].get(reason, 0)) / lasted_s
+                for reason, count in after["reasons"].items()
+                if count != before["reasons"].get(reason, 0)
+            },
             "late_p50_ms": percentile_ms(before["bfd"], after["bfd"], 0.5),
             "late_p99_ms": percentile_ms(before["bfd"], after["bfd"], 0.99),
             "late_all_ms": percentile_ms(before["bfd"], after["bfd"], 1.0),

@@ -28,7 +28,7 @@ BIRD = """\
 log stderr all;
 router id {router_id};
 protocol device {{ }}
-protocol bfd {{ debug {{ states, events }}; }}
+protocol bfd {{ debug {{ states, events }}; {auth}}}
 {sessions}"""
 BIRD_SESSION = """\
 protocol bgp n{number} {{
@@ -36,11 +36,11 @@ protocol bgp n{number} {{
   neighbor {remote} as {remote_as};
   {options}
   strict bind yes;
-  bfd {{ interval {interval} ms; multiplier {multiplier}; {auth}}};
+  bfd {{ interval {interval} ms; multiplier {multiplier}; }};
   ipv4 {{ import all; export none; }};
 }}
 """
-BIRD_AUTH = 'authentication meticulous keyed sha1; password "{key}" {{ id 1; }}; '
+BIRD_AUTH = f'interface "*" {{ authentication meticulous keyed sha1; password "{KEY}" {{ id 1; }}; }}; '
 
 
 class Pairing:
@@ -129,7 +129,7 @@ class BirdEnd:
     title = "BIRD"
 
     def __init__(self, world: World, name: str, netns: "str | None", pairings: list, dials: bool = False):
-        """At the site's end with `dials`, else at the other."""
+        """At the site's end with `dials`, else at the other. Either all sessions are signed or none is."""
         self._world = world
         self._name = name
         self._netns = netns
@@ -148,11 +148,11 @@ class BirdEnd:
                 options="connect delay time 1; connect retry time 1;" if dials else "passive yes;",
                 interval=pairing.interval_ms,
                 multiplier=MULTIPLIER,
-                auth=BIRD_AUTH.format(key=KEY) if pairing.signed else "",
             )
         router_id = pairings[0].local if dials else pairings[0].remote
         with open(self._path + ".conf", "w", encoding="ascii") as file:
-            file.write(BIRD.format(router_id=router_id, sessions=sessions))
+            auth = BIRD_AUTH if all(pairing.signed for pairing in pairings) else ""
+            file.write(BIRD.format(router_id=router_id, sessions=sessions, auth=auth))
 
     @property
     def pid(self) -> int:
