@@ -58,7 +58,8 @@ TEST_CASE("bfd table: sessions of all kinds come up side by side, each between i
     sites.multihop_ttl = 253;
     sites.configure_both(all);
     CHECK(sites.a().opened.size() == 5);
-    CHECK(sites.a().reports.empty());
+    REQUIRE(sites.a().reports.size() == 5);
+    CHECK(sites.a().reports[0] == Report{.owner = over_ipv4.owner});
     sites.come_up();
     sites.run(2s);
     std::set<std::uint32_t> discriminators;
@@ -180,6 +181,23 @@ TEST_CASE("bfd table: another owner and another timing disturb no session") {
     CHECK(sites.b().find(mirrored(over_ipv4).key)->detection_time == 900ms);
 }
 
+TEST_CASE("bfd table: an owner hears of the neighbor's AdminDown, also where no state changes") {
+    Sites sites;
+    sites.configure(0, {over_ipv4});
+    sites.a().forget();
+    sites.configure(1, {mirrored(over_ipv4)});
+    sites.configure(1, {});
+    sites.run(900ms);
+    REQUIRE_FALSE(sites.a().reports.empty());
+    CHECK(sites.a().reports.back().state == State::down);
+    CHECK(sites.a().reports.back().neighbor_admin_down);
+    sites.a().forget();
+    // It is silent then, which is another thing than to be switched off.
+    sites.run(2min);
+    REQUIRE(sites.a().reports.size() == 1);
+    CHECK_FALSE(sites.a().reports[0].neighbor_admin_down);
+}
+
 TEST_CASE("bfd table: the report of an expiry tells the silence that it was, not the next one") {
     SessionConfig patient = over_ipv4;
     patient.timing.min_rx = 400ms;
@@ -202,6 +220,7 @@ TEST_CASE("bfd table: a way up that fails is told, and is no way down from Up") 
     Sites sites;
     sites.configure(0, {over_ipv4});
     sites.run(10ms);
+    sites.a().forget();
     const Bytes octets =
         encode({.my_discriminator = 7, .desired_min_tx_us = 1, .required_min_rx_us = 1});
     sites.receive(0, datagram(over_ipv4.key, octets));
@@ -285,7 +304,8 @@ TEST_CASE("bfd table: another authentication or number of hops makes a session a
         REQUIRE(sites.a().sent.size() == 1);
         CHECK(sites.a().sent[0].second.state == State::admin_down);
         CHECK(sites.a().sent[0].second.my_discriminator == before);
-        CHECK(sites.a().reports.empty());
+        // Whoever thinks that it is Up still learns that it begins, and that nothing has failed.
+        CHECK(sites.a().reports == std::vector{Report{.owner = to.owner}});
         sites.configure(1, {mirrored(to)});
         sites.come_up();
         CHECK(sites.a().sockets.size() == 1);
