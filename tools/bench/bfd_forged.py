@@ -153,11 +153,12 @@ def targets(site: SwerveEnd, wanted: list) -> list:
 
 def print_forged(record: dict):
     print(
-        f"{record['sessions']} BFD sessions with a BIRD each at one address, every second one signed, {record['interval_ms']} ms x 3, "
-        f"{'with' if record['realtime'] else 'without'} real-time priority"
+        f"{record['sessions']} BFD sessions with a BIRD each at one address, every second one signed, "
+        f"{record['interval_ms']} ms x 3, {'with' if record['realtime'] else 'without'} real-time priority"
     )
     for row in record["rows"]:
-        print(f"while {row['while']}, {row['lasted_s']:.0f} s: downs {row['downs']['site']} here, {row['downs']['other']} at the other ends")
+        downs = f"{row['downs']['site']} here, {row['downs']['other']} at the other ends"
+        print(f"while {row['while']}, {row['lasted_s']:.0f} s: downs {downs}")
         if row["sent_s"]:
             by_kind = ", ".join(f"{kind} {rate:.0f}" for kind, rate in row["sent_s"].items())
             print(f"  sent {sum(row['sent_s'].values()):.0f}/s: {by_kind}")
@@ -167,5 +168,6 @@ def print_forged(record: dict):
         )
         if row["discarded_s"]:
             print("  discarded/s: " + ", ".join(f"{reason} {rate:.0f}" for reason, rate in row["discarded_s"].items()))
-        print(f"  cores: swerved {cores(row['site_cores'])}, its bfd thread {cores(row['bfd_thread_cores'])}; timer late: {late(row)}")
+        own = f"swerved {cores(row['site_cores'])}, its bfd thread {cores(row['bfd_thread_cores'])}"
+        print(f"  cores: {own}; timer late: {late(row)}")
     print(f"all up at the end: {record['up_at_the_end']}")

@@ -156,9 +156,10 @@ def sources(plan: dict) -> list:
         targets = [target for target in plan["targets"] if whose != "signed neighbor" or target["signed"]]
         if whose == "stranger":
             targets = [{"neighbor": plan["stranger"], "discriminator": 0}]
-        by_kind[kind] = [
-            Source(plan["address"], target["neighbor"], ttl, [make(target) for _ in range(_MESSAGES_PER_SOCKET)]) for target in targets
-        ]
+        by_kind[kind] = []
+        for target in targets:
+            payloads = [make(target) for _ in range(_MESSAGES_PER_SOCKET)]
+            by_kind[kind].append(Source(plan["address"], target["neighbor"], ttl, payloads))
     turns = max(len(each) for each in by_kind.values())
     return [(kind, each[turn % len(each)]) for turn in range(turns) for kind, each in by_kind.items() if each]
 

@@ -20,7 +20,7 @@ from tables import Heard, Table
 TAKER, SPEAKER, SERVER = "127.0.3.1", "127.0.0.2", "127.0.4.1"
 FIRST_PORT = 20000  # of the server of tools/bench/checks
 SITE_NET, NEIGHBOR_NET, LINK_LENGTH = "100.65.0.0", "100.66.0.0", 14
-BGP_CHECK_LATENESS, BFD_LATENESS = "swerve_check_lateness_seconds", "swerve_bfd_lateness_seconds"
+CHECK_LATENESS, BFD_LATENESS = "swerve_check_lateness_seconds", "swerve_bfd_lateness_seconds"
 
 SITE = """\
 site: bench
@@ -153,7 +153,7 @@ class Watch:
             "thread_cpu_s": thread_cpu_s(self._site.pid, self._thread) if self._thread else None,
             "other_cpu_s": sum(cpu_s(other.pid) for other in self._others),
             "bfd": buckets(text, BFD_LATENESS),
-            "checks": buckets(text, BGP_CHECK_LATENESS),
+            "checks": buckets(text, CHECK_LATENESS),
             "received": total(text, "swerve_bfd_packets_received_total"),
             "discarded": total(text, "swerve_bfd_discards_total"),
             "reasons": discards(text),
@@ -241,11 +241,12 @@ def cores(value: "float | None") -> str:
 
 def print_load(record: dict):
     print(
-        f"{record['sessions']} BFD sessions with one {record['other']}, {record['interval_ms']} ms x 3, {record['lasted_s'] / 60:.1f} min, "
-        f"{'with' if record['realtime'] else 'without'} real-time priority"
+        f"{record['sessions']} BFD sessions with one {record['other']}, {record['interval_ms']} ms x 3, "
+        f"{record['lasted_s'] / 60:.1f} min, {'with' if record['realtime'] else 'without'} real-time priority"
     )
     print(f"  meanwhile {record['prefixes']} prefixes came and went {record['tables']} times, {record['attempts_s']:.0f} checks/s")
-    print(f"  downs: {record['downs']['site']} here, {record['downs']['other']} at the other end; all up at the end: {record['up_at_the_end']}")
+    downs = f"{record['downs']['site']} here, {record['downs']['other']} at the other end"
+    print(f"  downs: {downs}; all up at the end: {record['up_at_the_end']}")
     print(f"  BFD timer late: {late(record)}; checks late: 99% <= {record['check_late_p99_ms']:g} ms")
     print(
         f"  cores: swerved {cores(record['site_cores'])}, its bfd thread {cores(record['bfd_thread_cores'])}, "
