@@ -69,14 +69,16 @@ void Speaker::Parts::bfd_reported(const bfd::Report& report, Turn turn) {
     if (!neighbor.bfd || from != report.state) neighbor.bfd_since = turn.at.now;
     neighbor.bfd = report;
     const bool lost = from == bfd::State::up && report.state != bfd::State::up;
+    const bool came_up = from != bfd::State::up && report.state == bfd::State::up;
+    // Before what follows from it.
+    if (lost || came_up) {
+        turn.tell(BfdEvent{neighbor.name, from, report.state, reason_of(report), report.cause});
+    }
     if (lost && is_failure(report.cause)) {
         end_for_bfd(report.owner, turn);
     } else if (waited) {
         start(report.owner, turn);
     }
-    const bool came_up = from != bfd::State::up && report.state == bfd::State::up;
-    if (!lost && !came_up) return;
-    turn.tell(BfdEvent{neighbor.name, from, report.state, reason_of(report), report.cause});
 }
 
 void Speaker::Parts::end_for_bfd(NeighborId id, Turn turn) {
