@@ -220,9 +220,15 @@ const BfdView* bfd_session(const Snapshot& snapshot, const NeighborView& neighbo
 
 json::object bfd(const Snapshot& snapshot, Only only) {
     json::array sessions;
+    json::array none;
     std::vector<const BfdView*> named;
     for (const NeighborView& neighbor : snapshot.neighbors) {
         const BfdView* view = bfd_session(snapshot, neighbor);
+        if (view == nullptr && has_bfd(neighbor)) {
+            none.push_back(
+                json::object{{"neighbor", json_string(neighbor.name)},
+                             {"hint", json_string(without_bfd(snapshot, neighbor.name))}});
+        }
         if (view == nullptr) continue;
         named.push_back(view);
         if (only && *only != neighbor.name) continue;
@@ -235,6 +241,7 @@ json::object bfd(const Snapshot& snapshot, Only only) {
     }
     json::object out = envelope("swerve.bfd/1", snapshot);
     out["bfd"] = std::move(sessions);
+    out["no_session"] = std::move(none);
     out["discarded"] = discards(snapshot.bfd.discarded);
     out["lateness"] = lateness(snapshot.bfd.lateness);
     out["realtime"] = snapshot.bfd.realtime;

@@ -227,6 +227,11 @@ TEST_CASE("bfd view: a neighbor that is kept down has no session and says why") 
     const json::object disabled = of_neighbor(snapshot, "upstream-b");
     CHECK(disabled.at("state") == "admin_down");
     CHECK(disabled.at("hint") == "an operator keeps that neighbor down");
+    const json::object whole = views::bfd(snapshot);
+    CHECK(whole.at("bfd").as_array().size() == 1);
+    CHECK(whole.at("no_session") ==
+          json::array{json::object{{"neighbor", "upstream-b"},
+                                   {"hint", "an operator keeps that neighbor down"}}});
     CHECK(views::without_bfd(snapshot, "nobody") == "GET /v1/neighbors lists the neighbors");
 }
 

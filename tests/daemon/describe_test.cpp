@@ -35,7 +35,7 @@ services:
 )";
 
 struct Site : Rig {
-    Site() : Rig(site) {
+    explicit Site(const std::string& text = site) : Rig(text) {
         begin();
         run_for(10s);
     }
@@ -81,6 +81,33 @@ TEST_CASE("describe: a neighbor with what is configured, offered and agreed") {
     CHECK(down.at("admin_down") == true);
     CHECK(down.at("negotiated").is_null());
     CHECK(down.at("end_of_rib") == json::array{});
+}
+
+TEST_CASE("describe: a neighbor with what BFD reported, and whether it waits for it") {
+    Site rig{R"(
+site: fra1
+local_as: 64500
+router_id: 192.0.2.1
+owned: [198.51.100.0/24]
+neighbors:
+  upstream-a:
+    {address: 192.0.2.254, local_address: 192.0.2.1, remote_as: 64496, bfd: {strict: true}}
+bgp: {listen: ["127.0.0.2:1179"]}
+)"};
+    const NeighborId id = *rig.speaker.neighbors().find("upstream-a");
+    CHECK_FALSE(rig.snapshot().neighbors[0].bfd);
+    CHECK(rig.snapshot().neighbors[0].waits_for_bfd);
+    CHECK(rig.neighbor("upstream-a").at("bfd").at("waits") == true);
+    const bfd::Report up{.owner = id, .state = bfd::State::up};
+    rig.handle(BfdReported{{.owner = id, .state = bfd::State::init}});
+    rig.handle(BfdReported{up});
+    CHECK(rig.snapshot().neighbors[0].bfd == up);
+    CHECK_FALSE(rig.snapshot().neighbors[0].waits_for_bfd);
+    CHECK(rig.neighbor("upstream-a").at("bfd").at("state") == "up");
+    // The step on the way up was none to tell of.
+    const auto told = rig.told<BfdEvent>();
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].to == bfd::State::up);
 }
 
 TEST_CASE("describe: the words of a NOTIFICATION, made safe") {

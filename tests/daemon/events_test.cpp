@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "daemon/actions/notice.hpp"
 #include "daemon/operations/event_ring.hpp"
 #include "daemon/operations/event_view.hpp"
 #include "daemon/operations/json_text.hpp"
@@ -108,6 +109,11 @@ TEST_CASE("events: BFD is told when it comes Up and when it leaves Up, and why")
     CHECK(down.detail.at("cause") == "detection_time_expired");
     CHECK(went(bfd::Cause::neighbor_signaled_down).severity == Severity::warning);
     CHECK(went(bfd::Cause::path_down).severity == Severity::warning);
+    // As with the sessions of BGP, listeners hear of what follows for a service alone.
+    const conf::Config config = sample_config();
+    const auto event = event_of(daemon::BfdEvent{"upstream-a", bfd::State::up, bfd::State::down,
+                                                 "x", bfd::Cause::detection_time_expired});
+    CHECK_FALSE(daemon::notice_of(event, daemon::view_of(event, config), config, "1"));
     // Somebody has switched it off: no failure (RFC 5882 §3.2).
     CHECK(went(bfd::Cause::neighbor_admin_down).severity == Severity::info);
     CHECK(went(bfd::Cause::admin_down).severity == Severity::info);

@@ -65,6 +65,18 @@ TEST_CASE("rto view: the neighbor's BFD counts while it is Up, with the silence 
     // Not our detection time of 1.5 s: whoever misses a dead host is its neighbor.
     CHECK(holds[0].bfd_detection == 150ms);
     CHECK_FALSE(holds[1].bfd_detection);
+    // The slower of the two, which has no BFD for now, is what counts.
+    const std::string slow = case_of(snapshot, "host_dies");
+    CHECK(slow.find(R"("bound_s":9.0)") != std::string::npos);
+    CHECK(slow.find("upstream-b") != std::string::npos);
+    snapshot.neighbors.pop_back();
+    auto config = std::make_shared<conf::Config>(*snapshot.config);
+    config->neighbors.pop_back();
+    snapshot.config = config;
+    snapshot.neighbors[0].config = config->neighbors.data();
+    const std::string fast = case_of(snapshot, "host_dies");
+    CHECK(fast.find(R"("bound_s":0.15)") != std::string::npos);
+    CHECK(fast.find("upstream-a: BFD 150ms, negotiated") != std::string::npos);
     snapshot.bfd.sessions[0].session.state = bfd::State::init;
     CHECK_FALSE(views::negotiated_holds(snapshot)[0].bfd_detection);
 }

@@ -17,7 +17,7 @@ NEIGHBOR = {
     "disabled": False, "out_of_sync": False,
     "messages_sent": {"open": 1, "update": 3, "notification": 0, "keepalive": 90, "route_refresh": 0},
     "messages_received": {"open": 1, "update": 2, "notification": 0, "keepalive": 91, "route_refresh": 0},
-    "established_count": 1, "next_retry_s": None, "last_error": None}
+    "established_count": 1, "next_retry_s": None, "bfd": None, "last_error": None}
 IDLE = {**NEIGHBOR, "name": "b", "address": "198.51.100.250", "state": "idle", "since": "2026-11-21T05:29:19Z", "up_s": None,
         "prefixes_advertised": {"ipv4": 0, "ipv6": 0}, "prefixes_received": 0, "next_retry_s": 4.2,
         "last_error": 'peer sent Cease/Administrative Shutdown "maint\u001b[31m 18:00"'}

@@ -23,6 +23,7 @@ class Words(Case):
                       ["drain", "portal", "--for", "1500ms"], ["drain", "portal", "--for", "-1s"],
                       ["drain", "portal", "--for", "99999999999d"], ["show", "config", "x"], ["explain", "198.51.100.0"],
                       ["show", "routes", "here"], ["show", "routes", "--limit", "x"], ["show", "neighbors", "--limit", "1"],
+                      ["show", "bfd", "--limit", "1"],
                       ["show", "neighbors", "a", "b"], ["show", "adj-out", "a", "198.51.100.7/24"], ["show", "adj-out", "10.0.0.7/8"],
                       ["probe"], ["probe", "run"], ["drain", "portal", "--timeout", "5s"], ["drain", "portal", "--wait", "--timeout", "5"],
                       ["undrain", "portal", "--wait"], ["neighbor"], ["neighbor", "a"], ["neighbor", "a", "sideways"], ["config", "diff"], ["reload", "x"]]:
@@ -54,7 +55,7 @@ class Words(Case):
         self.assertEqual(json.loads(self.ok("version", "--json"))["version"], json.loads(self.ok("--json", "--version"))["version"])
 
     def test_commands_of_later_versions_say_so(self):
-        for words in ["top", "check", "config show", "show bfd"]:
+        for words in ["top", "check", "config show"]:
             with self.subTest(words):
                 self.assertEqual(f"swervectl: '{words}' is not in this version: see swervectl --help\n",
                                  self.refused(2, *words.split()))
@@ -148,6 +149,7 @@ class Errors(Case):
                              "the last 64 are kept; `swervectl show failovers` lists them"),
                             ("GET /v1/status shows the whole", "`swervectl status` shows the whole"),
                             ("GET /v1/config", "`swervectl show config`"),
+                            ("GET /v1/bfd lists them", "`swervectl show bfd` lists them"),
                             ("GET /v1/adj-out shows it", "`swervectl show adj-out` shows it"),
                             ("GET /v1/explain?prefix=198.51.100.0/24", "GET /v1/explain?prefix=198.51.100.0/24"),
                             ("GET /v1/", "GET /v1/")]:
@@ -167,9 +169,9 @@ class Tables(Case):
     def test_neighbors_stand_in_columns(self):
         text = self.show(["show", "neighbors"], "/v1/neighbors", document("neighbors", neighbors=[NEIGHBOR, IDLE]))
         self.assertEqual(
-            "NAME        ADDRESS         REMOTE AS  STATE        UP/DOWN  SENT  RCVD  LAST ERROR\n"
-            "upstream-a  192.0.2.254         64496  established    3d04h     3     7  -\n"
-            "b           198.51.100.250      64496  idle             41s     0     0  "
+            "NAME        ADDRESS         REMOTE AS  STATE        UP/DOWN  SENT  RCVD  BFD  LAST ERROR\n"
+            "upstream-a  192.0.2.254         64496  established    3d04h     3     7  -    -\n"
+            "b           198.51.100.250      64496  idle             41s     0     0  -    "
             'peer sent Cease/Administrative Shutdown "maint\\x1b[31m 18:00"; next try in 4s\n', text)
 
     def test_one_neighbor_at_length(self):
@@ -324,7 +326,9 @@ class Tables(Case):
         self.show(["events", "--since", "16"], "/v1/events?since=16", document("events", events=[EVENT]))
 
     def test_nothing_is_a_sentence(self):
-        for word, sentence in [("neighbors", "no neighbor is configured or connected"), ("services", "no service is configured"),
+        for word, sentence in [("neighbors", "no neighbor is configured or connected"),
+                               ("bfd", "no BFD session: `bfd: {}` under a neighbor that has its local_address switches it on"),
+                               ("services", "no service is configured"),
                                ("checks", "no check is configured"), ("routes", "no route here and none received"),
                                ("failovers", "no failover since the daemon started"), ("events", "no event is kept"),
                                ("adj-out", "nothing is sent to a neighbor, and nothing is to be")]:
@@ -332,9 +336,9 @@ class Tables(Case):
             self.assertEqual(sentence + "\n", self.show(["show", word], f"/v1/{word}", document(word, **fields)))
 
     def test_missing_fields_are_dashes(self):
-        for word in ["neighbors", "services", "checks", "failovers", "events", "routes"]:
+        for word in ["neighbors", "bfd", "services", "checks", "failovers", "events", "routes"]:
             self.assertIn("-", self.show(["show", word], f"/v1/{word}", {word: [{}], "received": [{}]}))
-        for word in ["neighbors", "services", "checks", "failovers"]:
+        for word in ["neighbors", "bfd", "services", "checks", "failovers"]:
             self.assertIn("-", self.show(["show", word, "x"], f"/v1/{word}/x", {word: [{}]}))
         self.show(["status"], "/v1/status", {})
 

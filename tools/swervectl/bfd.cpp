@@ -120,7 +120,10 @@ std::string session_detail(const json::object& answer, const json::object& sessi
     out.add("packets", {fmt::format("sent {}, received {}", text_at(session, "packets_sent"),
                                     text_at(session, "packets_received"))});
     out.add("refused", {discards(session)});
-    out.add("times down", {text_at(session, "downs")});
+    const bool ever_down = number_at(session, "downs").value_or(0) > 0;
+    const std::string told =
+        fmt::format(": `swervectl show events {}` has when and why", text_at(session, "neighbor"));
+    out.add("times down", {text_at(session, "downs") + (ever_down ? told : "")});
     return palette.paint("bfd " + text_at(session, "neighbor"), Style::heading) + "\n" +
            out.to_string(palette);
 }
@@ -153,6 +156,15 @@ std::string bfd_table(const json::object& answer, const Palette& palette) {
                    {time_or_dash(session, "detection_time_s")},
                    {multipliers(session)},
                    {why(session)}});
+    }
+    for (const json::object& none : objects_at(answer, "no_session")) {
+        table.add({{text_at(none, "neighbor")},
+                   {"none", Style::warning},
+                   {"-"},
+                   {"-"},
+                   {"-"},
+                   {"-"},
+                   {text_at(none, "hint")}});
     }
     if (table.empty()) {
         return "no BFD session: `bfd: {}` under a neighbor that has its local_address switches it "
