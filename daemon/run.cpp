@@ -1,5 +1,6 @@
 #include "daemon/run.hpp"
 
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -115,9 +116,15 @@ public:
     io_context operations{1};
 
     void start_threads() {
-        for (io_context* io : {&probes, &bfd, &operations}) {
-            threads_.emplace_back([this, io] {
-                io->run();
+        struct Loop {
+            const char* name;  ///< for ps and top, at most 15 octets
+            io_context* io;
+        };
+        for (const Loop& loop :
+             {Loop{"probes", &probes}, Loop{"bfd", &bfd}, Loop{"operations", &operations}}) {
+            threads_.emplace_back([this, loop] {
+                (void)::pthread_setname_np(::pthread_self(), loop.name);
+                loop.io->run();
                 ended_.release();
             });
         }

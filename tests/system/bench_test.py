@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools" / "bench"), str(ROOT / "tools" / "lab"), str(ROOT / "tests" / "support")]
 
 import probe_kinds  # noqa: E402
+from swervelab import netns  # noqa: E402
 
 
 def setUpModule():
@@ -114,6 +115,52 @@ class ChecksBench(unittest.TestCase):
             self.assertGreater(row["attempts_s"], 100.0, row)
             self.assertGreater(row["largest_gap_s"], 0.0, row)
             self.assertGreaterEqual(row["late_all_ms"], row["late_p99_ms"], row)
+
+
+@unittest.skipIf(netns.unavailable(), netns.unavailable())
+class SiteLossBench(unittest.TestCase):
+    """The bench itself sees to it that no carrier changes."""
+
+    def test_one_run_of_everything(self):
+        record = record_of("site_loss", "--rounds", "1")
+        self.assertEqual(record["schema"], "swerve.bench.site_loss/1")
+        cases = {row["case"]: row for row in record["rows"]}
+        self.assertEqual(
+            sorted(cases),
+            ["bird-bfd-300ms", "bird-bfd-50ms", "swerve-bfd-300ms", "swerve-bfd-50ms", "swerve-hold-3s", "swerve-hold-9s"],
+        )
+        for name, row in cases.items():
+            self.assertEqual(row["runs"], 1, row)
+            self.assertGreater(row["route_gone"]["median_ms"], 0.0, row)
+            self.assertEqual(row["own_end"] is None, name.startswith("bird"), row)
+            self.assertEqual(row["times_bird"] is None, not name.startswith("swerve-bfd"), row)
+
+
+@unittest.skipIf(netns.unavailable(), netns.unavailable())
+class BfdBench(unittest.TestCase):
+    """Exit code 1 would be a session that went down; 300 ms are for a machine that has other things to do."""
+
+    def test_a_short_load(self):
+        small = ["--sessions", "10", "--interval", "300ms", "--minutes", "0.05", "--prefixes", "2000", "--checks", "100"]
+        for other, title in (("bird", "BIRD"), ("swerve", "swerved")):
+            record = record_of("bfd", *small, "--with", other)
+            self.assertEqual((record["schema"], record["other"]), ("swerve.bench.bfd/1", title))
+            self.assertTrue(record["up_at_the_end"])
+            for what in ("tables", "packets_received_s", "attempts_s", "site_cores", "bfd_thread_cores", "late_all_ms"):
+                self.assertIsNotNone(record[what], what)
+            self.assertGreater(record["tables"], 0)
+            self.assertGreater(record["packets_received_s"], 0.0)
+
+    def test_a_short_flood(self):
+        small = ["--forged", "5000", "--sessions", "4", "--interval", "300ms", "--minutes", "0.05"]
+        record = record_of("bfd", *small)
+        self.assertTrue(record["up_at_the_end"])
+        nobody, flood = record["rows"]
+        self.assertIsNone(nobody["sent_s"])
+        self.assertEqual(nobody["packets_discarded_s"], 0.0)
+        for kind, rate in flood["sent_s"].items():
+            self.assertGreater(rate, 0.0, kind)
+        self.assertGreater(flood["packets_discarded_s"], 0.0)
 
 
 class ProbesBench(unittest.TestCase):
