@@ -20,7 +20,9 @@ class FrrOutages(Outages, WithFrr):
 
 
 class FrrEnds(Ends, WithFrr):
-    pass
+    # AdminDown reaches bgpd through two other daemons, the end of TCP does not: should it come first all the same,
+    # bgpd takes it for a failure.
+    keeps_routes = False
 
 
 class FrrAdminDown(WithFrr):
