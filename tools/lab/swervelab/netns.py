@@ -56,6 +56,28 @@ class Namespaces:
                 self.ip(here, "address", "add", address, "dev", f"to-{there}", *extra)
             self.ip(here, "link", "set", f"to-{there}", "up")
 
+    def switch(self, short: str):
+        """Joins all links of a namespace to one Ethernet."""
+        self.ip(short, "link", "add", "switch", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
+        self.ip(short, "link", "set", "switch", "up")
+        for line in self.ip(short, "-o", "link", "show", "type", "veth").splitlines():
+            self.ip(short, "link", "set", line.split(": ")[1].split("@")[0], "master", "switch")
+
+    def carrier(self, short: str, interface: str) -> tuple:
+        """(whether there is one, how often that changed so far)."""
+        directory = f"/sys/class/net/{interface}"
+        text = run("ip", "netns", "exec", self[short], "cat", f"{directory}/carrier", f"{directory}/carrier_changes")
+        carrier, changes = text.split()
+        return carrier == "1", int(changes)
+
+    def drop(self, short: str, hook: str, match: str):
+        """Loses the packets that match, in nftables' words, in a hook ("input", "output" or "forward")."""
+        rules = f"table inet lose {{ chain lose {{ type filter hook {hook} priority 0; {match} drop; }}; }}"
+        run("ip", "netns", "exec", self[short], "nft", rules)
+
+    def drop_no_more(self, short: str):
+        run("ip", "netns", "exec", self[short], "nft", "delete", "table", "inet", "lose")
+
     def forward(self, short: str):
         for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             run("ip", "netns", "exec", self[short], "sysctl", "-q", "-w", f"{key}=1")

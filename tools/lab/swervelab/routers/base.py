@@ -14,6 +14,31 @@ WELL_KNOWN = {
     "noexport": "65535:65281",
 }
 
+
+@dataclasses.dataclass(frozen=True)
+class Bfd:
+    """BFD of a peering, as the router is configured."""
+
+    min_tx_ms: int = 300
+    min_rx_ms: int = 300
+    multiplier: int = 3
+    authentication: "str | None" = None  # in BIRD's words: "simple" or "meticulous keyed sha1"
+    key_id: int = 1
+    secret: str = ""
+    shut: bool = False  # says AdminDown; BIRD never does
+    graceful: bool = False  # BIRD: with graceful_restart, its end keeps the routes
+
+
+@dataclasses.dataclass(frozen=True)
+class BfdSession:
+    """How the router sees a BFD session."""
+
+    state: str  # "up", "init", "down" or "admin_down"
+    since: str  # in the router's words; the same: no change of the state in between
+    transmit_ms: int  # how often the router sends
+    detection_ms: int  # after which silence it goes down
+
+
 @dataclasses.dataclass(frozen=True)
 class Peering:
     """One session of the router with Swerve.
@@ -36,6 +61,7 @@ class Peering:
     two_octet: bool = False  # no four-octet AS capability (RFC 6793)
     graceful_restart: bool = False  # RFC 4724: keeps the routes of a neighbor that restarts
     honour_gshut: bool = False  # RFC 8326: LOCAL_PREF 0 for routes with the community
+    bfd: "Bfd | None" = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,6 +214,10 @@ class Router:
 
     def refresh(self, peering: str):
         """Asks the neighbor to send its IPv4 routes once more (RFC 2918)."""
+        raise NotImplementedError
+
+    def bfd_session(self, peering: str) -> "BfdSession | None":
+        """The BFD session with a neighbor; None when the router has none."""
         raise NotImplementedError
 
     # What is the same for all.

@@ -2,7 +2,7 @@
 
 import re
 
-from .base import Peering, Route, Router, address
+from .base import Bfd, BfdSession, Peering, Route, Router, address
 
 KERNEL = "protocol kernel {{ {family} {{ import none; export where source = RTS_BGP; }}; }}\n"
 
@@ -27,6 +27,22 @@ protocol bgp {name} {{
 """
 
 
+BFD = """\
+  bfd {{
+    min tx interval {min_tx_ms} ms; min rx interval {min_rx_ms} ms; multiplier {multiplier};
+  }};
+"""
+
+# Keys it takes here alone, for all sessions of a kind.
+BFD_GLOBAL = """\
+protocol bfd bfd1 {{
+  debug {{ states, events }};
+  interface "*" {{ {authentication} }};
+  multihop {{ {authentication} }};
+}}
+"""
+
+
 class Bird(Router):
     kind = "bird"
     title = "BIRD 2"
@@ -40,6 +56,9 @@ class Bird(Router):
         if self.originates:
             routes = " ".join(f"route {prefix} blackhole;" for prefix in self.originates)
             text += ORIGINATED.format(routes=routes)
+        with_bfd = [peering.bfd for peering in self.peerings.values() if peering.bfd]
+        if with_bfd:
+            text += BFD_GLOBAL.format(authentication=_authentication(with_bfd[0]))
         for peering in self.peerings.values():
             text += PEERING.format(
                 **vars(peering),
@@ -48,7 +67,8 @@ class Bird(Router):
                 remote_kind="external" if peering.two_octet else f"as {peering.remote_as}",
                 hold=self.HOLD_TIME_S,
                 zone=f"%'{peering.interface}'" if peering.interface else "",
-                options="".join(f"  {option};\n" for option in _options(peering)),
+                options="".join(f"  {option};\n" for option in _options(peering))
+                + (_bfd(peering.bfd) if peering.bfd else ""),
                 filter="filter honour_gshut" if peering.honour_gshut else "all",
                 next_hop="extended next hop on; " if peering.extended_next_hop else "",
             )
@@ -88,6 +108,16 @@ class Bird(Router):
         found = re.search(r"\[(\w+) [^\]]*\] \*", self._birdc("show", "route", "primary", prefix))
         return found[1] if found else None
 
+    def bfd_session(self, peering: str) -> "BfdSession | None":
+        remote = re.escape(self.peerings[peering].remote)
+        text = self._birdc("show", "bfd", "sessions")
+        row = re.search(rf"^{remote}\s+\S+\s+(\w+)\s+\S+\s+(\S+)\s+(\S+)$", text, re.M)
+        if row is None:
+            return None
+        state = "admin_down" if row[1] == "AdminDown" else row[1].lower()
+        changes = len(re.findall(rf"Session to {remote} changed state", self.process.log_text()))
+        return BfdSession(state, f"{changes} changes", round(float(row[2]) * 1e3), round(float(row[3]) * 1e3))
+
     def reset(self, peering: str) -> str:
         self._birdc("restart", peering)
         return "Administrative Reset"
@@ -122,6 +152,16 @@ def _options(peering: Peering):
         yield "enable as4 off"
     if peering.graceful_restart:
         yield "graceful restart aware"
+
+
+def _bfd(bfd: Bfd) -> str:
+    return BFD.format(**vars(bfd)) + ("  bfd graceful;\n" if bfd.graceful else "")
+
+
+def _authentication(bfd: Bfd) -> str:
+    if bfd.authentication is None:
+        return ""
+    return f'authentication {bfd.authentication}; password "{bfd.secret}" {{ id {bfd.key_id}; }};'
 
 
 def _next_hop(hops: list) -> str:

@@ -1,9 +1,9 @@
-"""FRR: bgpd, and zebra when routes go into the kernel."""
+"""FRR: bgpd, zebra when routes go into the kernel, and bfdd for BFD."""
 
 import json
 import os
 
-from .base import Peering, Route, Router, address, community
+from .base import BfdSession, Peering, Route, Router, address, community
 
 GLOBAL = """\
 frr defaults datacenter
@@ -19,6 +19,14 @@ router bgp {asn}
 PEERING = """\
  neighbor {remote} remote-as {remote_as}
  neighbor {remote} timers 30 {hold}
+"""
+
+PROFILE = """\
+ profile {name}
+  transmit-interval {min_tx_ms}
+  receive-interval {min_rx_ms}
+  detect-multiplier {multiplier}
+  {shutdown}
 """
 
 ROUTE_MAPS = """\
@@ -58,22 +66,41 @@ class Frr(Router):
                 text += "".join(f"  neighbor {peering.remote} {option}\n" for option in _family_options(peering))
             text += " exit-address-family\n"
         self._configs = {"bgpd": self.write("bgpd.conf", text + ROUTE_MAPS), "zebra": self.write("zebra.conf", "")}
-        # Only zebra knows interfaces.
-        self._with_zebra = self.kernel or any(peering.interface for peering in peerings)
-        self._zebra = None
+        self._configs["bfdd"] = self.write("bfdd.conf", "bfd\n" + "".join(map(_profile, peerings)))
+        # Only zebra knows interfaces, and bgpd meets bfdd through it.
+        self._with_bfdd = any(peering.bfd for peering in peerings)
+        self._with_zebra = self.kernel or self._with_bfdd or any(peering.interface for peering in peerings)
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self._zebra = self._bfdd = None
 
     def start(self):
         if self._with_zebra:
             # It insists on being a member of the group that owns the command line's sockets.
             self._zebra = self._launch("zebra", "-u", "root", "-g", "frrvty")
             self.await_ready(self._zebra, lambda: os.path.exists(self.path("zserv.api")))
+        if self._with_bfdd:
+            self._bfdd = self._launch("bfdd", "-u", "root", "-g", "frrvty", "--bfdctl", self.path("bfdd.sock"))
+            self.await_ready(self._bfdd, lambda: "FRRouting" in self._vtysh("show version", daemon="bfdd"))
         self.process = self._launch("bgpd", "-S", *(() if self._with_zebra else ("-Z",)))
         self.await_ready(self.process, self.answers)
 
     def stop(self):
         super().stop()
-        if self._zebra is not None:
-            self._zebra.end()  # takes its routes out of the kernel
+        for process in (self._bfdd, self._zebra):  # zebra takes its routes out of the kernel
+            if process is not None:
+                process.end()
+
+    def freeze(self):
+        super().freeze()
+        if self._bfdd is not None:
+            self._bfdd.freeze()
+
+    def thaw(self):
+        if self._bfdd is not None:
+            self._bfdd.thaw()
+        super().thaw()
 
     def _launch(self, name: str, *options: str):
         for stale in (name + ".vty", "zserv.api") if name == "zebra" else (name + ".vty",):
@@ -113,12 +140,23 @@ class Frr(Router):
                 return self.peering_at(path["peer"]["peerId"])
         return None
 
+    def bfd_session(self, peering: str) -> "BfdSession | None":
+        seen = {}
+        for what in ("peers", "peers counters"):
+            text = self._vtysh(f"show bfd {what} json", daemon="bfdd")
+            for one in json.loads(text) if text.startswith("[") else []:
+                if one["peer"] == self.peerings[peering].remote:
+                    seen |= one
+        return _bfd_session(seen) if "session-up" in seen else None
+
     def reset(self, peering: str) -> str:
         self._vtysh(f"clear bgp {self.peerings[peering].remote}")
         return "Administrative Reset"
 
     def reload(self, peering: Peering):
         self._configure(*(f"neighbor {peering.remote} {option}" for option in _options(peering)))
+        if peering.bfd:
+            self._vtysh("configure terminal", "bfd", *_profile(peering).splitlines(), daemon="bfdd")
 
     def shut(self, peering: str, reason: str):
         self._configure(f"neighbor {self.peerings[peering].remote} shutdown message {reason}")
@@ -143,9 +181,9 @@ class Frr(Router):
     def _configure(self, *lines: str):
         self._vtysh("configure terminal", f"router bgp {self.asn}", *lines)
 
-    def _vtysh(self, *commands: str) -> str:
+    def _vtysh(self, *commands: str, daemon: str = "bgpd") -> str:
         words = [word for command in commands for word in ("-c", command)]
-        return self.ask(self.program("vtysh"), "--vty_socket", self.world.directory, "-d", "bgpd", *words)
+        return self.ask(self.program("vtysh"), "--vty_socket", self.world.directory, "-d", daemon, *words)
 
 
 def _options(peering: Peering):
@@ -171,6 +209,25 @@ def _options(peering: Peering):
         yield "graceful-restart-helper"
     if peering.two_octet:
         yield "dont-capability-negotiate"
+    if peering.bfd:
+        yield f"bfd profile {peering.name}"
+
+
+def _profile(peering: Peering) -> str:
+    if peering.bfd is None:
+        return ""
+    shutdown = "shutdown" if peering.bfd.shut else "no shutdown"
+    return PROFILE.format(**vars(peering.bfd), name=peering.name, shutdown=shutdown)
+
+
+def _bfd_session(seen: dict) -> BfdSession:
+    """What RFC 5880 makes of what both ends want: it shows nothing of that itself."""
+    return BfdSession(
+        state="admin_down" if seen["status"] == "shutdown" else seen["status"],
+        since=f"up {seen['session-up']} times, down {seen['session-down']} times",
+        transmit_ms=max(seen["transmit-interval"], seen["remote-receive-interval"]),
+        detection_ms=seen["remote-detect-multiplier"] * max(seen["receive-interval"], seen["remote-transmit-interval"]),
+    )
 
 
 def _family_options(peering: Peering):
