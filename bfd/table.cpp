@@ -38,15 +38,13 @@ struct Table::Parts {
         TimePoint since;
         Stay stay = Stay::wanted;
         bool has_said_farewell = false;
-        bool was_neighbor_off = false;  ///< when it was last looked at
+        bool is_neighbor_off = false;  ///< the last that it said was AdminDown
         Cause cause = Cause::came_up;
         SessionCounters counters{};
         std::optional<TimePoint> scheduled{};  ///< as it stands in the deadlines
 
         [[nodiscard]] Report report(std::optional<Duration> patience) const;
         [[nodiscard]] SessionView view() const;
-        /// Whether it says AdminDown.
-        [[nodiscard]] bool is_neighbor_off() const;
         /// Whether the neighbor has been told, or wants no packets (RFC 5880 §6.8.7).
         [[nodiscard]] bool is_told() const;
         [[nodiscard]] bool is_over() const;
@@ -246,8 +244,13 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, std::optional<
     const std::uint32_t id = where->first;
     Entry& entry = where->second;
     const bool is_wanted = entry.stay == Stay::wanted;
-    const bool was_neighbor_off = std::exchange(entry.was_neighbor_off, entry.is_neighbor_off());
-    bool has_news = entry.was_neighbor_off != was_neighbor_off;
+    bool has_news = false;
+    if (const auto& neighbor = entry.session.neighbor()) {
+        // Some say AdminDown once and are silent; that they are is no other word.
+        const bool was_off =
+            std::exchange(entry.is_neighbor_off, neighbor->state == State::admin_down);
+        has_news = was_off != entry.is_neighbor_off;
+    }
     bool has_expired = false;
     for (Action& action : actions) {
         std::visit(Overloaded{[&](Send& send) {
@@ -309,7 +312,7 @@ Report Table::Parts::Entry::report(std::optional<Duration> patience) const {
             .cause = cause,
             .diagnostic = session.diagnostic(),
             .neighbor_diagnostic = neighbor ? neighbor->diagnostic : Diagnostic::none,
-            .neighbor_admin_down = is_neighbor_off(),
+            .neighbor_admin_down = is_neighbor_off,
             .detection_time = patience.value_or(Duration{})};
 }
 
@@ -330,11 +333,6 @@ SessionView Table::Parts::Entry::view() const {
         out.neighbor_detection_time = session.timing().multiplier * *out.transmit_interval;
     }
     return out;
-}
-
-bool Table::Parts::Entry::is_neighbor_off() const {
-    const auto& neighbor = session.neighbor();
-    return neighbor && neighbor->state == State::admin_down;
 }
 
 bool Table::Parts::Entry::is_told() const {

@@ -94,7 +94,7 @@ void Speaker::Parts::end_for_bfd(NeighborId id, Turn turn) {
 std::vector<bfd::SessionConfig> Speaker::bfd_sessions() const {
     std::vector<bfd::SessionConfig> out;
     for (const auto& [id, neighbor] : parts_->table) {
-        if (!neighbor->wants_bfd() || neighbor->kept_down() || neighbor->vanished) continue;
+        if (!neighbor->wants_bfd() || neighbor->kept_down()) continue;
         const conf::Bfd& wanted = *neighbor->config->bfd;
         out.push_back({.owner = id,
                        .key = bfd_key(*neighbor),

@@ -71,7 +71,6 @@ struct Neighbor {
     bool over_limit = false;           ///< its last session ended for too many prefixes
     std::optional<bfd::Report> bfd{};  ///< the last; absent before the first
     TimePoint bfd_since{};             ///< when its state was first told
-    bool vanished = false;             ///< its session ended for a planned restart
 
     std::optional<TimePoint> pending_since{};  ///< as looked at now and then
     bool out_of_sync = false;

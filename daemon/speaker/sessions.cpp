@@ -233,12 +233,8 @@ void Speaker::Parts::vanish(Turn turn) {
     site.save(turn.at.now, turn.at.wall, stands);
     vanished_with = std::move(stands.damping);
     for (const auto& [id, neighbor] : table) {
-        if (!survives_restart(*neighbor)) continue;
-        handle(id, bgp::Vanish{}, turn);
-        neighbor->vanished = true;
+        if (survives_restart(*neighbor)) handle(id, bgp::Vanish{}, turn);
     }
-    // AdminDown, or the neighbor would take our silence for a failure and drop what it keeps.
-    turn.out.bfd_changed = true;
 }
 
 void Speaker::Parts::end_sessions(const EndSessions& end, Turn turn) {

@@ -180,8 +180,6 @@ class Outages:
 
 
 class Ends:
-    keeps_routes = True  # over a planned restart
-
     def test_stop_says_admin_down_last(self):
         self.begin(OURS, THEIRS)
         self.daemon.process.signal(signal.SIGTERM)
@@ -231,7 +229,7 @@ class Ends:
         self.wire.await_bfd(PATIENCE_S, source=SITE["ipv4"], state="admin_down")
         self.await_that(lambda: self.router_bfd_state() != "up", "BFD is down at the router")
         self.await_that(lambda: not self.router.session_is_up("site"), "the router sees the end")
-        self.assertTrue(self.has_route() or not self.keeps_routes)
+        self.assertTrue(self.has_route())
         self.daemon.start(patience_s=PATIENCE_S)
         self.await_all()
 

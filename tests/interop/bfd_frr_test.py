@@ -20,9 +20,7 @@ class FrrOutages(Outages, WithFrr):
 
 
 class FrrEnds(Ends, WithFrr):
-    # AdminDown reaches bgpd through two other daemons, the end of TCP does not: should it come first all the same,
-    # bgpd takes it for a failure.
-    keeps_routes = False
+    pass
 
 
 class FrrAdminDown(WithFrr):

@@ -65,7 +65,7 @@ struct Report {
     Cause cause = Cause::came_up;                       ///< of the last change
     Diagnostic diagnostic = Diagnostic::none;           ///< ours
     Diagnostic neighbor_diagnostic = Diagnostic::none;  ///< as it last said
-    bool neighbor_admin_down = false;  ///< it says AdminDown: BFD is switched off over there
+    bool neighbor_admin_down = false;  ///< its last word: BFD is switched off over there
     /// After which silence it would have gone, or has gone, down; 0 before the first packet. Of one
     /// that has just come up it is still the slow one of before.
     Duration detection_time{};
