@@ -55,6 +55,7 @@ std::optional<ChangedKey> changed_contents(const KeyTable::Row& was, const KeyTa
         const std::string_view key = becomes.key->key;
         const std::string kind = key == "password_file" ? "password"
                                  : key == "url_file"    ? "URL"
+                                 : key == "key_file"    ? "key"
                                                         : "token";
         return ChangedKey{becomes.path, "a " + kind, "another " + kind};
     }

@@ -12,8 +12,9 @@ namespace swerve::conf {
 namespace {
 
 void check_collector(const Collector& collector, const Subject& root) {
-    for (const std::string_view section : {"groups", "neighbors", "templates", "checks", "services",
-                                           "site_community", "damping", "hooks", "webhooks"}) {
+    for (const std::string_view section :
+         {"groups", "neighbors", "templates", "checks", "services", "site_community", "bfd",
+          "damping", "hooks", "webhooks"}) {
         if (!root.has({section})) continue;
         root.fault({section}, "cannot stand beside collector",
                    "a collector announces nothing and takes every neighbor");

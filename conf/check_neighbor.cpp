@@ -188,6 +188,7 @@ void check_session(const Subject& subject, const Neighbor& neighbor, const Confi
         subject.fault({"families"}, "has no members");
     }
     check_listener(subject, neighbor, config, faults);
+    check_bfd(subject, neighbor);
 }
 
 /// Whether the session's own address can be the next hop of this family.

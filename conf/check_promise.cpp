@@ -49,19 +49,6 @@ bool is_sound(const Draft& draft, const Faults& faults, failover::ServiceId id) 
     return true;
 }
 
-/// What a table of many services says is told of some.
-void shorten(Diagnostics& warnings, const std::string& file) {
-    if (warnings.size() <= max_diagnostics) return;
-    const std::size_t more = warnings.size() - max_diagnostics;
-    warnings.resize(max_diagnostics);
-    warnings.push_back({.file = file,
-                        .path = {},
-                        .message = "and " + std::to_string(more) + " more",
-                        .hint = {},
-                        .count = more,
-                        .severity = Severity::warning});
-}
-
 /// Collects warnings about the `rto` of one service.
 class Warnings {
 public:
@@ -87,6 +74,19 @@ private:
 
 }  // namespace
 
+void limit_warnings(Config& config) {
+    Diagnostics& warnings = config.warnings;
+    if (warnings.size() <= max_diagnostics) return;
+    const std::size_t more = warnings.size() - max_diagnostics;
+    warnings.resize(max_diagnostics);
+    warnings.push_back({.file = config.file,
+                        .path = {},
+                        .message = "and " + std::to_string(more) + " more",
+                        .hint = {},
+                        .count = more,
+                        .severity = Severity::warning});
+}
+
 void check_promises(Draft& draft, Faults& faults) {
     const auto is_promised = [](const Service& service) { return service.rto.has_value(); };
     const bool known = faults.sound("checks") && faults.sound("services");
@@ -108,7 +108,6 @@ void check_promises(Draft& draft, Faults& faults) {
             warnings.add(message(all[id], worst), hint);
         }
     }
-    shorten(draft.config.warnings, draft.config.file);
 }
 
 }  // namespace swerve::conf

@@ -49,8 +49,8 @@ bool operator==(const Service& a, const Service& b) {
 bool operator==(const Config& a, const Config& b) {
     const auto compared = [](const Config& c) {
         return std::tie(c.site, c.local_as, c.router_id, c.state_dir, c.control_socket,
-                        c.http_listen, c.bgp_listen, c.owned, c.site_community, c.neighbors,
-                        c.collector, c.checks, c.services, c.hooks, c.webhooks);
+                        c.http_listen, c.bgp_listen, c.bfd_realtime, c.owned, c.site_community,
+                        c.neighbors, c.collector, c.checks, c.services, c.hooks, c.webhooks);
     };
     return compared(a) == compared(b);
 }

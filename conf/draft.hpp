@@ -17,6 +17,8 @@
 
 namespace swerve::conf {
 
+class Subject;
+
 /// Names of checks or of services, and their positions in the configuration.
 using Names = std::map<std::string, std::uint32_t, std::less<>>;
 
@@ -73,6 +75,9 @@ struct Secret {
                                                 const std::string& directory, std::size_t most,
                                                 std::string_view of);
 
+/// `bfd` of a neighbor or a group; nothing where there is none.
+[[nodiscard]] std::optional<Bfd> read_bfd(const Section& of_neighbor, const std::string& directory);
+
 /// `healthy_when`. Without `checks` (their section cannot be trusted) names are not looked up.
 [[nodiscard]] std::optional<health::Expression> read_expression(Faults& faults,
                                                                 const YamlNode& node,
@@ -96,7 +101,13 @@ void check_checks(const Draft& draft, Faults& faults);
 void check_services(const Draft& draft, Faults& faults);
 /// Whether each `rto` of a sound service can be kept; warnings go to the configuration.
 void check_promises(Draft& draft, Faults& faults);
+/// What a table of many objects says is told of some.
+void limit_warnings(Config& config);
 /// Those about neighbors.
 void check_neighbors(const Draft& draft, Faults& faults);
+/// BFD of one neighbor, or of a range.
+void check_bfd(const Subject& subject, const Neighbor& neighbor);
+/// What of it is of no use; warnings go to the configuration.
+void warn_of_bfd(Draft& draft, const Faults& faults);
 
 }  // namespace swerve::conf

@@ -45,6 +45,7 @@ void read_globals(const Section& root, Config& config) {
     config.control_socket = root.child("control").get<std::string>("socket").value_or("");
     config.http_listen = root.child("http").get<Endpoint>("listen");
     config.bgp_listen = root.child("bgp").list<Endpoint>("listen").value_or(config.bgp_listen);
+    config.bfd_realtime = root.child("bfd").get<bool>("realtime").value_or(false);
     if (root.has("collector")) {
         auto accept = root.child("collector").list<Prefix>("accept");
         config.collector = Collector{std::move(accept).value_or(std::vector<Prefix>{})};
@@ -69,7 +70,9 @@ void read_everything(const Section& root, Draft& draft, Faults& faults) {
     draft.prefixes.settle(owned_known ? draft.config.owned : std::vector<Prefix>{},
                           draft.config.services);
     check_rules(draft, faults);
+    warn_of_bfd(draft, faults);
     check_promises(draft, faults);
+    limit_warnings(draft.config);
 }
 
 Diagnostics only(const std::string& file, std::string message, std::string hint = {}) {

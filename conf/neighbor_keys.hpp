@@ -138,6 +138,61 @@ inline constexpr Key graceful_restart_keys[] = {
      .fallback = "false"},
 };
 
+inline constexpr Key bfd_auth_keys[] = {
+    {.name = "type",
+     .type = Type::choice,
+     .required = true,
+     .help = "How packets prove their sender (RFC 5880 §6.7); both ends say the same. A password "
+             "goes over the wire as it is, and whoever reads it can forge every packet.",
+     .choices = "meticulous_keyed_sha1|simple_password"},
+    {.name = "key_id",
+     .type = Type::integer,
+     .help = "Number of the key; both ends say the same.",
+     .fallback = "1",
+     .least = 0,
+     .most = 255},
+    {.name = "key_file",
+     .type = Type::path,
+     .required = true,
+     .help = "File with the key, of 1 to 20 printable characters, or the password, of 1 to 16. "
+             "Otherwise as `password_file`.",
+     .least = 1,
+     .most = 4095},
+};
+
+inline constexpr Key bfd_keys[] = {
+    {.name = "interval",
+     .type = Type::duration,
+     .help = "How often packets are sent, and how often the neighbor may send: the larger of what "
+             "both ends say counts. `bfd: {}` switches BFD on with the defaults; needs "
+             "`local_address`.",
+     .fallback = "300ms",
+     .least = 10,
+     .most = 60 * second},
+    {.name = "multiplier",
+     .type = Type::integer,
+     .help = "After so many intervals without a packet of ours the neighbor knows that this site "
+             "is gone; at least 30 ms.",
+     .fallback = "3",
+     .least = 1,
+     .most = 255},
+    {.name = "multihop",
+     .type = Type::integer,
+     .help = "The neighbor is at most so many hops away (RFC 5883); packets that come from further "
+             "are dropped.",
+     .otherwise = "directly connected",
+     .least = 1,
+     .most = 255},
+    {.name = "strict",
+     .type = Type::boolean,
+     .help = "No BGP session is begun before BFD is up.",
+     .fallback = "false"},
+    {.name = "auth",
+     .type = Type::map,
+     .help = "Packets prove their sender.",
+     .members = bfd_auth_keys},
+};
+
 inline constexpr Key mrt_keys[] = {
     {.name = "file",
      .type = Type::absolute_path,
@@ -226,7 +281,7 @@ inline constexpr Key neighbor_keys[] = {
      .type = Type::whole_seconds,
      .help = "Hold time offered; keepalives come at a third of what is negotiated. `0s`: neither "
              "hold time nor keepalives, if the neighbor wants none either; a neighbor that died is "
-             "then noticed late or never.",
+             "then noticed late or never, unless `bfd` notices.",
      .fallback = "9s",
      .or_zero = true,
      .least = 3 * second,
@@ -289,10 +344,13 @@ inline constexpr Key neighbor_keys[] = {
      .type = Type::map,
      .help = "Planned restarts keep the routes (RFC 4724).",
      .members = graceful_restart_keys},
+    {.name = "bfd",
+     .type = Type::map,
+     .help = "The end of the path to the neighbor is noticed in a fraction of a second (RFC 5880).",
+     .members = bfd_keys},
     {.name = "mrt", .type = Type::map, .help = "A copy of all messages.", .members = mrt_keys},
     later("auth_password_file"),
     later("tcp_ao"),
-    later("bfd"),
     later("long_lived_graceful_restart"),
     later("llgr"),
     later("max_prefixes"),

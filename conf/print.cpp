@@ -171,6 +171,21 @@ void print_identity(Page& page, unsigned level, const Neighbor& neighbor) {
     page.line(level, "description", neighbor.description);
 }
 
+void print_bfd(Page& page, unsigned level, const Bfd& bfd) {
+    page.open(level, "bfd");
+    page.line(level + 1, "interval", bfd.timing.min_tx);
+    page.line(level + 1, "multiplier", bfd.timing.multiplier);
+    page.line(level + 1, "multihop", bfd.multihop);
+    page.line(level + 1, "strict", bfd.strict);
+    if (!bfd.authentication) return;
+    const bool is_password = bfd.authentication->type == bfd::AuthType::simple_password;
+    page.open(level + 1, "auth");
+    page.line(level + 2, "type",
+              std::string_view{is_password ? "simple_password" : "meticulous_keyed_sha1"});
+    page.line(level + 2, "key_id", bfd.authentication->key_id);
+    page.add({level + 2, "key_file", yaml(bfd.key_file), nullptr, &bfd.authentication->secret});
+}
+
 /// How the session is made, kept and ended.
 void print_session(Page& page, unsigned level, const Neighbor& neighbor) {
     page.line(level, "local_as", neighbor.local_as);
@@ -199,6 +214,7 @@ void print_session(Page& page, unsigned level, const Neighbor& neighbor) {
         page.line(level + 1, "restart_time", *neighbor.restart_time);
         page.line(level + 1, "with_health_checks", neighbor.restart_with_checks);
     }
+    if (neighbor.bfd) print_bfd(page, level, *neighbor.bfd);
     if (!neighbor.mrt_file.empty()) {
         page.open(level, "mrt");
         page.line(level + 1, "file", neighbor.mrt_file);
@@ -332,7 +348,10 @@ void print_globals(Page& page, const Config& config) {
         page.open(0, "bgp");
         page.line(1, "listen", config.bgp_listen);
     }
-    if (config.collector) {
+    if (!config.collector) {
+        page.open(0, "bfd");
+        page.line(1, "realtime", config.bfd_realtime);
+    } else {
         page.open(0, "collector");
         page.line(1, "accept", config.collector->accept);
     }

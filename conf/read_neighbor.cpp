@@ -74,6 +74,7 @@ void read_terms(const Section& section, const Surroundings& around, Neighbor& ou
     const Section restart = section.child("graceful_restart");
     out.restart_time = restart.get<Duration>("restart_time");
     out.restart_with_checks = restart.get<bool>("with_health_checks").value_or(false);
+    out.bfd = read_bfd(section, around.directory);
     out.mrt_file = section.child("mrt").get<std::string>("file").value_or("");
     const Section exported = section.child("export");
     out.attributes = read_attributes(exported);
@@ -113,13 +114,14 @@ bool is_no_use(const YamlNode& neighbor, std::string_view key) {
         std::string_view said;
         std::string_view of_group;
     };
-    static constexpr std::array<Contrary, 7> contraries{{{"multihop", "ttl_security"},
+    static constexpr std::array<Contrary, 8> contraries{{{"multihop", "ttl_security"},
                                                          {"ttl_security", "multihop"},
                                                          {"range", "port"},
                                                          {"range", "passive"},
                                                          {"range", "local_address"},
                                                          {"range", "connect_retry"},
-                                                         {"range", "graceful_restart"}}};
+                                                         {"range", "graceful_restart"},
+                                                         {"range", "bfd"}}};
     if (key == "range_limit") return neighbor.find("range") == nullptr;
     return std::ranges::any_of(contraries, [&](const Contrary& each) {
         return key == each.of_group && neighbor.find(each.said) != nullptr;

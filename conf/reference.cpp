@@ -54,6 +54,27 @@ of either side, `router_id`, `address`, `range`, `interface`, `local_address`, `
 `graceful_restart.restart_time`, `admin_down`. Sessions of a range end with it. Everything else takes
 effect on sessions that are up, another password and `ttl_security` included: change them at both
 ends within the hold time.
+
+No key of `bfd` ends a BGP session. `interval` and `multiplier` are negotiated anew by a poll
+(RFC 5880 §6.8.3) while BFD stays up, and a neighbor that is slower keeps its own; `strict` counts
+from the next BGP session on. With another `auth` or `multihop` BFD begins anew, without a word
+about the path.
+)";
+
+constexpr std::string_view bfd_section = R"(
+### BFD
+
+`bfd: {}` switches BFD (RFC 5880) on for a neighbor, with the defaults, between its `local_address`
+and `address`. The neighbor must be configured for the same:
+
+| | UDP port | packets must arrive with |
+| --- | --- | --- |
+| directly connected (RFC 5881) | 3784 | TTL or hop limit 255 |
+| `multihop` (RFC 5883) | 4784 | TTL or hop limit of at least 256 − `multihop` |
+
+When BFD goes down, the BGP session ends at once (Cease, subcode 10) and is tried again after a
+second; with `strict` it waits for BFD. A neighbor that switches BFD off does not end the session. A
+neighbor of `range` and a collector have no BFD.
 )";
 
 /// How effects, degrees and promises work together.
@@ -94,7 +115,7 @@ smaller of `fall` and `window.failures`, of one check it is:
 | `alternates`: every second request fails | 2 × interval + 2 × (window.failures − 1) × fast_interval; with `fall: 1` 2 × interval; no bound if `window.of` holds too few results |
 | `event`: something tells of it between attempts | trusted: nothing; to be confirmed: 10 ms + timeout |
 | `daemon_dies`: swerved ends without a word | nothing: the kernel closes the sessions; with `graceful_restart` its restart time |
-| `host_dies`: nobody is left to close them | the longest hold time of the neighbors that are sent the service; with `graceful_restart` its restart time on top, for which some keep routes then, too |
+| `host_dies`: nobody is left to close them | the longest hold time of the neighbors that are sent the service, or with `bfd` interval × multiplier where that is shorter; with `graceful_restart` its restart time on top, for which some keep routes then, too |
 
 Of `healthy_when` only checks of `withdraw` count, and of those the slowest one: a failure may show
 to no other. Where it shows to too few for `healthy_when` to fail, there is no bound. A check with
@@ -105,7 +126,8 @@ not in it; neither is what the machine takes for its own work (5 ms, and 20 ms f
 behind several others of the same probe).
 
 A configuration is refused when `rto` cannot be kept for `fails_fast` and `hangs`; for the others
-there is a warning. `swervectl rto` prints the table, with the hold times that were negotiated.
+there is a warning. `swervectl rto` prints the table, with the hold times and the detection times of
+BFD that were negotiated; while BFD with a neighbor is not Up, its hold time counts.
 )";
 
 std::string rows(std::span<const Key> keys, const std::string& parent) {
@@ -166,6 +188,7 @@ std::string reference() {
         out += "\n## `" + name + ".NAME`\n\n" + std::string{key.help} + "\n";
         if (!key.members.empty()) out += std::string{table_head} + rows(key.members, {});
         out += later_words(key.members);
+        if (name == "neighbors") out += bfd_section;
         if (name == "checks") out += probes();
         if (name == "services") out += std::string{judgement} + std::string{merging};
     }

@@ -251,34 +251,79 @@ bool carries_any(const Neighbor& neighbor, failover::ServiceId id, const Service
     });
 }
 
-/// The longest that a neighbor without a word from us keeps routes: its hold time, and behind it
-/// the time for a restart, for which some keep them then, too (RFC 8538 §4).
-WorstCase holds_on(const Neighbor& neighbor, const std::vector<NegotiatedHold>& negotiated) {
-    std::optional<Duration> agreed;
-    bool is_zero = false;
+/// What the sessions with one neighbor have negotiated, the slowest of each.
+struct Agreed {
+    bool any = false;
+    Duration hold_time{};
+    bool without_hold_time = false;  ///< of any
+    Duration detection{};
+    bool without_bfd = false;  ///< of any: it is not Up
+};
+
+Agreed agreed_with(const Neighbor& neighbor, const std::vector<NegotiatedHold>& negotiated) {
+    Agreed out;
     for (const NegotiatedHold& hold : negotiated) {
         if (hold.neighbor != neighbor.name) continue;
-        agreed = std::max(agreed.value_or(Duration{}), hold.hold_time);
-        is_zero = is_zero || hold.hold_time == Duration{};
+        out.any = true;
+        out.hold_time = std::max(out.hold_time, hold.hold_time);
+        out.without_hold_time = out.without_hold_time || hold.hold_time == Duration{};
+        out.detection = std::max(out.detection, hold.bfd_detection.value_or(Duration{}));
+        out.without_bfd = out.without_bfd || !hold.bfd_detection;
     }
-    const Duration hold = agreed.value_or(neighbor.hold_time);
+    return out;
+}
+
+/// Until its hold time tells a neighbor that nobody is there any more.
+WorstCase runs_out(const Neighbor& neighbor, const Agreed& agreed) {
+    const Duration hold = agreed.any ? agreed.hold_time : neighbor.hold_time;
+    const bool is_down = neighbor.bfd && agreed.any && agreed.without_bfd;
     WorstCase out{.failure = Failure::host_dies,
                   .bound = hold,
-                  .because = fmt::format("neighbor {}: hold time {}, {}", neighbor.name, text(hold),
-                                         agreed ? "negotiated" : "as configured"),
+                  .because = fmt::format("neighbor {}: hold time {}, {}{}", neighbor.name,
+                                         text(hold), agreed.any ? "negotiated" : "as configured",
+                                         is_down ? "; BFD is not Up" : ""),
                   .key = "neighbors." + neighbor.name + ".hold_time"};
-    if (neighbor.restart_time) {
-        *out.bound += *neighbor.restart_time;
-        out.because += fmt::format(" + {} for a restart", text(*neighbor.restart_time));
-        if (*neighbor.restart_time > hold) {
-            out.key = "neighbors." + neighbor.name + ".graceful_restart.restart_time";
-        }
-    }
-    if (is_zero || hold == Duration{}) {
+    if (agreed.without_hold_time || hold == Duration{}) {
         out.bound.reset();
-        out.because = "neighbor " + neighbor.name + ": no hold time, so it never notices";
-        out.key = "neighbors." + neighbor.name + ".hold_time";
+        out.because = fmt::format("neighbor {}: no hold time{}, so it never notices", neighbor.name,
+                                  is_down ? ", and BFD is not Up" : "");
     }
+    return out;
+}
+
+/// Until BFD does; nothing where there is none, or it does not watch the session.
+Bound detects(const Neighbor& neighbor, const Agreed& agreed) {
+    if (!neighbor.bfd || (agreed.any && agreed.without_bfd)) return std::nullopt;
+    const bfd::Timing& timing = neighbor.bfd->timing;
+    const bfd::Timing defaults{};
+    const bool is_patient =
+        timing.multiplier > defaults.multiplier && timing.min_tx <= defaults.min_tx;
+    return WorstCase{
+        .failure = Failure::host_dies,
+        .bound = agreed.any ? agreed.detection : timing.multiplier * timing.min_tx,
+        .because = agreed.any ? fmt::format("neighbor {}: BFD {}, negotiated", neighbor.name,
+                                            text(agreed.detection))
+                              : fmt::format("neighbor {}: BFD {} × {}, as configured",
+                                            neighbor.name, timing.multiplier, text(timing.min_tx)),
+        .key = fmt::format("neighbors.{}.bfd.{}", neighbor.name,
+                           is_patient ? "multiplier" : "interval")};
+}
+
+/// The longest that a neighbor without a word from us keeps routes: its hold time or, if that is
+/// shorter, the detection time of BFD, and behind it the time for a restart, for which some keep
+/// them then, too (RFC 8538 §4, RFC 5882 §4.3).
+WorstCase holds_on(const Neighbor& neighbor, const std::vector<NegotiatedHold>& negotiated) {
+    const Agreed agreed = agreed_with(neighbor, negotiated);
+    WorstCase out = runs_out(neighbor, agreed);
+    if (auto detected = detects(neighbor, agreed); detected && is_longer(out, *detected)) {
+        out = *std::move(detected);
+    }
+    if (!out.bound || !neighbor.restart_time) return out;
+    if (*neighbor.restart_time > *out.bound) {
+        out.key = "neighbors." + neighbor.name + ".graceful_restart.restart_time";
+    }
+    *out.bound += *neighbor.restart_time;
+    out.because += fmt::format(" + {} for a restart", text(*neighbor.restart_time));
     return out;
 }
 

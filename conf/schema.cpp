@@ -39,6 +39,14 @@ constexpr Key bgp_keys[] = {
      .most = 64},
 };
 
+constexpr Key file_bfd_keys[] = {
+    {.name = "realtime",
+     .type = Type::boolean,
+     .help = "The thread of BFD runs before others (SCHED_RR), and its memory is locked, where the "
+             "limits of the process allow it (LimitRTPRIO and LimitMEMLOCK of systemd).",
+     .fallback = "false"},
+};
+
 constexpr Key collector_keys[] = {
     {.name = "accept",
      .type = Type::prefix,
@@ -85,6 +93,7 @@ constexpr Key file_keys[] = {
      .help = "The BGP listener.",
      .otherwise = "dial only",
      .members = bgp_keys},
+    {.name = "bfd", .type = Type::map, .help = "BFD with any neighbor.", .members = file_bfd_keys},
     {.name = "collector",
      .type = Type::map,
      .help = "Instead of `neighbors`: accept any AS, keep all routes, announce nothing.",

@@ -9,6 +9,9 @@
 namespace swerve::daemon {
 namespace {
 
+/// Whoever knows the jitter of BGP is not to know the discriminators from it.
+constexpr std::uint64_t bfd_seed = 0x5bfd'5eed'9e37'79b9;
+
 Moment moment() { return {BootClock::now(), wall_now()}; }
 
 }  // namespace
@@ -24,11 +27,7 @@ MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config,
       speaker_(std::move(config), seed, restored, moment()),
       neighbors_(
           loops.main, loops.operations, speaker_, [this](const auto& what) { take_turn(what); },
-          [this](std::string alarm) {
-              const Moment now = moment();
-              events_.publish(
-                  {now.now, now.wall, DaemonEvent{DaemonEvent::Kind::alarm, std::move(alarm)}});
-          }),
+          [this](std::string alarm) { tell_alarm(std::move(alarm)); }),
       probes_(loops.probes, loops.main, *speaker_.config(),
               {.finished =
                    [this](failover::CheckId check, std::uint64_t attempt, health::Outcome outcome) {
@@ -38,6 +37,18 @@ MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config,
                    [this](failover::CheckId check, health::Outcome finding) {
                        turn(failover::SourceEvent{check, std::move(finding)});
                    }}),
+      bfd_(loops.bfd,
+           {.report =
+                [this](bfd::Report report) {
+                    boost::asio::post(loops_.main, [this, report] { turn(BfdReported{report}); });
+                },
+            .alarm =
+                [this](std::string alarm) {
+                    boost::asio::post(loops_.main, [this, alarm = std::move(alarm)]() mutable {
+                        tell_alarm(std::move(alarm));
+                    });
+                }},
+           seed ^ bfd_seed),
       timer_(loops.main, [this] { tick(); }),
       stop_timer_(loops.main, [this] { finish_stop(); }) {}
 
@@ -88,9 +99,19 @@ void MainLoop::carry_out(SpeakerOutput& out, TimePoint due) {
         if (phase_ == Phase::stopped) break;
         probes_.attempt(start.check, start.attempt, start.timeout, due);
     }
+    if (out.bfd_changed) configure_bfd();
     for (Event& event : out.events) events_.publish(std::move(event));
     if (out.save) events_.save();
     if (phase_ != Phase::stopped) timer_.arm(speaker_.next_deadline());
+}
+
+void MainLoop::configure_bfd() {
+    bfd_.configure({speaker_.bfd_sessions(), speaker_.config()->bfd_realtime});
+}
+
+void MainLoop::tell_alarm(std::string alarm) {
+    const Moment now = moment();
+    events_.publish({now.now, now.wall, DaemonEvent{DaemonEvent::Kind::alarm, std::move(alarm)}});
 }
 
 void MainLoop::stop(StopRequest request) {
@@ -123,9 +144,12 @@ void MainLoop::finish_stop() {
 void MainLoop::snapshot(SnapshotRequest request,
                         std::function<void(std::shared_ptr<const Snapshot>)> done) {
     boost::asio::post(loops_.main, [this, request = std::move(request), done = std::move(done)] {
-        boost::asio::post(loops_.operations, [this, done, made = describe(request)]() mutable {
-            made->loops = loop_views_();
-            done(std::move(made));
+        bfd_.describe([this, done, made = describe(request)](BfdSnapshot bfd) {
+            made->bfd = std::move(bfd);
+            boost::asio::post(loops_.operations, [this, done, made] {
+                made->loops = loop_views_();
+                done(made);
+            });
         });
     });
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/bfd_loop.hpp"
 #include "daemon/deadline_timer.hpp"
 #include "daemon/main_port.hpp"
 #include "daemon/neighbors.hpp"
@@ -35,6 +36,7 @@ public:
     struct Loops {
         boost::asio::io_context& main;
         boost::asio::io_context& probes;
+        boost::asio::io_context& bfd;
         boost::asio::io_context& operations;
     };
     using LoopViews = std::function<std::vector<LoopView>()>;
@@ -52,6 +54,12 @@ public:
     void start(std::function<void()> stopped);
     /// Ends the attempts under way, so that the probes loop runs out of work. From any thread.
     void end_probes() { probes_.stop(); }
+    /// Says AdminDown to every neighbor with BFD and ends the bfd loop's work; to be called when
+    /// the BGP sessions have ended, for AdminDown is no reason for a neighbor to drop the routes.
+    void end_bfd() { bfd_.stop(); }
+    /// Path Down to every neighbor with BFD, before the process is ended for hanging. From any
+    /// thread.
+    void hold_bfd_down() { bfd_.hold_down(); }
     /// Withdraws everything, waits until the neighbors' TCP has acknowledged (at most `grace`) and
     /// sends Cease/Administrative Shutdown. A second call skips the wait. For a planned restart
     /// neighbors that keep the routes are left without a word. On main.
@@ -84,6 +92,8 @@ private:
     /// `due`: when what is begun here was due.
     void carry_out(SpeakerOutput& out, TimePoint due);
     void finish_stop();
+    void configure_bfd();
+    void tell_alarm(std::string alarm);
     [[nodiscard]] std::optional<SiteSubject> find(const Subject& subject) const;
     [[nodiscard]] std::optional<std::string> reload(
         const std::shared_ptr<const conf::Change>& change);
@@ -97,6 +107,7 @@ private:
     Speaker speaker_;
     Neighbors neighbors_;
     ProbeRunner probes_;
+    BfdLoop bfd_;
     DeadlineTimer timer_;
 
     enum class Phase : std::uint8_t { running, stopping, stopped };

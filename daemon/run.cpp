@@ -111,26 +111,27 @@ class Loops {
 public:
     io_context main{1};
     io_context probes{1};
+    io_context bfd{1};
     io_context operations{1};
 
     void start_threads() {
-        probes_thread_ = std::jthread{[this] {
-            probes.run();
-            ended_.release();
-        }};
-        operations_thread_ = std::jthread{[this] {
-            operations.run();
-            ended_.release();
-        }};
+        for (io_context* io : {&probes, &bfd, &operations}) {
+            threads_.emplace_back([this, io] {
+                io->run();
+                ended_.release();
+            });
+        }
     }
-    /// Waits until both have done what they have been told; false if they have not in time.
+    /// Waits until all have done what they have been told; false if they have not in time.
     [[nodiscard]] bool join(Duration patience) {
         probes_work_.reset();
+        bfd_work_.reset();
         operations_work_.reset();
         const auto late = std::chrono::steady_clock::now() + patience;
-        if (!ended_.try_acquire_until(late) || !ended_.try_acquire_until(late)) return false;
-        probes_thread_.join();
-        operations_thread_.join();
+        for (std::size_t i = 0; i < threads_.size(); ++i) {
+            if (!ended_.try_acquire_until(late)) return false;
+        }
+        threads_.clear();
         return true;
     }
 
@@ -138,10 +139,10 @@ private:
     using Guard = boost::asio::executor_work_guard<io_context::executor_type>;
 
     Guard probes_work_{probes.get_executor()};
+    Guard bfd_work_{bfd.get_executor()};
     Guard operations_work_{operations.get_executor()};
-    std::counting_semaphore<2> ended_{0};  ///< of both threads
-    std::jthread probes_thread_;
-    std::jthread operations_thread_;
+    std::counting_semaphore<3> ended_{0};  ///< of the threads
+    std::vector<std::jthread> threads_;
 };
 
 }  // namespace
@@ -169,20 +170,25 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     Loops loops;
     PostedEvents events{loops.operations};
     std::vector<LoopView> lateness;  // of the watched loops, as operations knows it
-    Watchdog watchdog{{{"main", loops.main}, {"probes", loops.probes}},
-                      {.hung = end_hung_process,
+    MainLoop main{{loops.main, loops.probes, loops.bfd, loops.operations},
+                  config,
+                  restored,
+                  events,
+                  [&lateness] { return lateness; },
+                  fresh_seed()};
+    Watchdog watchdog{{{"main", loops.main}, {"probes", loops.probes}, {"bfd", loops.bfd}},
+                      {.hung =
+                           [&main](const std::string& loop) {
+                               // A neighbor whose TCP does not hear of our end hears of this.
+                               main.hold_bfd_down();
+                               end_hung_process(loop);
+                           },
                        .lateness =
                            [&](std::vector<LoopView> now) {
                                boost::asio::post(loops.operations,
                                                  [&, now = std::move(now)] { lateness = now; });
                            }},
                       {}};
-    MainLoop main{{loops.main, loops.probes, loops.operations},
-                  config,
-                  restored,
-                  events,
-                  [&lateness] { return lateness; },
-                  fresh_seed()};
     Addresses addresses{
         *config, loops.operations.get_executor(), [&events](std::string alarm) {
             events.publish({BootClock::now(), wall_now(),
@@ -224,6 +230,7 @@ int run(const std::shared_ptr<const conf::Config>& config) {
 
     const TimePoint withdrawn = BootClock::now();
     watchdog.stop();  // before anything that may take long
+    main.end_bfd();
     main.end_probes();
     boost::asio::post(loops.operations, [&] { operations.stop(main.planned_restart()); });
     const bool ended = loops.join(end_patience);

@@ -43,6 +43,13 @@ template <class State>
             event.name, std::move(text), std::move(detail)};
 }
 
+[[nodiscard]] EventView view(const BfdEvent& event) {
+    json::object detail = change(event.from, event.to, event.reason);
+    detail["neighbor"] = json_string(event.name);
+    return {"bfd", Severity::info, event.name,
+            fmt::format("BFD with {} is {}", event.name, to_string(event.to)), std::move(detail)};
+}
+
 [[nodiscard]] EventView view(const BestPathEvent& event) {
     const std::string prefix = event.prefix.to_string();
     std::string text =

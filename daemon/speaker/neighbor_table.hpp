@@ -48,6 +48,7 @@ struct Neighbor {
         return disabled || (config != nullptr && config->admin_down);
     }
 
+    [[nodiscard]] bool wants_bfd() const { return config != nullptr && config->bfd.has_value(); }
     /// Whether `bfd.strict` is what keeps its BGP session from being begun. A neighbor whose own
     /// BFD is switched off is not waited for (RFC 5882 §3.2).
     [[nodiscard]] bool waits_for_bfd() const;
@@ -70,12 +71,16 @@ struct Neighbor {
     bool over_limit = false;           ///< its last session ended for too many prefixes
     std::optional<bfd::Report> bfd{};  ///< the last; absent before the first
     TimePoint bfd_since{};             ///< when its state was first told
+    bool vanished = false;             ///< its session ended for a planned restart
 
     std::optional<TimePoint> pending_since{};  ///< as looked at now and then
     bool out_of_sync = false;
 
     [[nodiscard]] bgp::AdjRibOut& rib_out() { return peer.rib_out(); }
 };
+
+/// Of a neighbor with BFD.
+[[nodiscard]] bfd::SessionKey bfd_key(const Neighbor& neighbor);
 
 /// Whether the neighbor keeps the routes of its session for a planned restart (RFC 4724 §4.2).
 [[nodiscard]] bool survives_restart(const Neighbor& neighbor);

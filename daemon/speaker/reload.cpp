@@ -47,7 +47,7 @@ void Speaker::Parts::reload(const conf::Change& change, Turn turn) {
     pending_hand_overs = change.hand_overs;
     decide(failover::Reconfigure{conf::site_policy(*config, seed), change.checks}, turn);
     for (const NeighborId id : added) {
-        if (!table.find(id)->kept_down()) handle(id, bgp::Start{}, turn);
+        start(id, turn);
     }
     for (const auto& [id, neighbor] : table) enforce_limit(id, turn);
     if (config->owned != before->owned) {
@@ -55,6 +55,7 @@ void Speaker::Parts::reload(const conf::Change& change, Turn turn) {
         for (const auto& [id, neighbor] : table) handle(id, bgp::AskForRoutes{}, turn);
     }
     turn.out.save = true;
+    turn.out.bfd_changed = true;
 }
 
 std::vector<NeighborId> Speaker::Parts::replace_neighbors(const conf::Change& change, Turn turn) {
@@ -65,6 +66,7 @@ std::vector<NeighborId> Speaker::Parts::replace_neighbors(const conf::Change& ch
     }
     std::vector<std::string> disabled;
     std::vector<UntoldRestart> untold;
+    std::vector<BfdState> bfd_states;
     for (const NeighborId id : existing) {
         Neighbor& neighbor = *table.find(id);
         const conf::Neighbor* becomes = entry_of(*change.after, neighbor);
@@ -83,6 +85,9 @@ std::vector<NeighborId> Speaker::Parts::replace_neighbors(const conf::Change& ch
             disabled.push_back(neighbor.name);
         }
         if (auto restart = untold_restart(id)) untold.push_back(*std::move(restart));
+        if (neighbor.bfd) {
+            bfd_states.push_back({bfd_key(neighbor), *neighbor.bfd, neighbor.bfd_since});
+        }
         const bool shut = !removed && becomes->admin_down;
         remove(id,
                removed ? bgp::subcode::peer_deconfigured
@@ -96,7 +101,16 @@ std::vector<NeighborId> Speaker::Parts::replace_neighbors(const conf::Change& ch
         const NeighborId id = table.add(*change.after, neighbor, turn.at.now);
         turn.out.added.push_back(id);
         added.push_back(id);
-        table.find(id)->disabled = std::ranges::find(disabled, neighbor.name) != disabled.end();
+        Neighbor& made = *table.find(id);
+        made.disabled = std::ranges::find(disabled, neighbor.name) != disabled.end();
+        // Its BFD session goes on, whatever became of the one of BGP.
+        const auto known = std::ranges::find_if(bfd_states, [&](const BfdState& each) {
+            return made.wants_bfd() && each.key == bfd_key(made);
+        });
+        if (known != bfd_states.end()) {
+            made.bfd = known->report;
+            made.bfd_since = known->since;
+        }
         const auto restart = std::ranges::find_if(untold, [&](const UntoldRestart& each) {
             return each.address == neighbor.address && each.interface == neighbor.interface;
         });
@@ -122,12 +136,15 @@ void Speaker::Parts::keep_neighbor(NeighborId id, const conf::Config& next,
                                    const conf::Neighbor& becomes, Turn turn) {
     Neighbor& neighbor = *table.find(id);
     const bool other_limit = neighbor.config->prefix_limit != becomes.prefix_limit;
+    const bool waited = neighbor.waits_for_bfd();
     table.reconfigure(id, next, becomes);
+    if (!neighbor.wants_bfd()) neighbor.bfd.reset();
+    if (waited) start(id, turn);
     if (!neighbor.over_limit || !other_limit || neighbor.kept_down()) return;
     // Whoever raises the limit does not mean to wait for the old one.
     neighbor.over_limit = false;
     handle(id, bgp::Stop{bgp::cease(bgp::subcode::other_configuration_change)}, turn);
-    handle(id, bgp::Start{}, turn);
+    start(id, turn);
 }
 
 void Speaker::Parts::remove(NeighborId id, std::uint8_t subcode, Turn turn) {

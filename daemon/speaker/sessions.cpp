@@ -200,21 +200,22 @@ void Speaker::Parts::command(const CommandNeighbor& command, Turn turn) {
     };
     switch (command.command) {
         case NeighborCommand::enable:
-            if (std::exchange(neighbor.disabled, false) && !neighbor.kept_down()) {
-                handle(*id, bgp::Start{}, turn);
-            }
+            if (std::exchange(neighbor.disabled, false)) start(*id, turn);
             turn.out.save = true;
+            turn.out.bfd_changed = true;
             break;
         case NeighborCommand::disable:
             if (!std::exchange(neighbor.disabled, true)) {
                 stop(bgp::subcode::administrative_shutdown);
             }
+            neighbor.bfd.reset();
             turn.out.save = true;
+            turn.out.bfd_changed = true;
             break;
         case NeighborCommand::reset:
             if (neighbor.kept_down()) break;
             stop(bgp::subcode::administrative_reset);
-            handle(*id, bgp::Start{}, turn);
+            start(*id, turn);
             break;
         case NeighborCommand::refresh:
             for (const Family family : bgp::all_families) neighbor.rib_out().refresh(family);
@@ -232,8 +233,12 @@ void Speaker::Parts::vanish(Turn turn) {
     site.save(turn.at.now, turn.at.wall, stands);
     vanished_with = std::move(stands.damping);
     for (const auto& [id, neighbor] : table) {
-        if (survives_restart(*neighbor)) handle(id, bgp::Vanish{}, turn);
+        if (!survives_restart(*neighbor)) continue;
+        handle(id, bgp::Vanish{}, turn);
+        neighbor->vanished = true;
     }
+    // AdminDown, or the neighbor would take our silence for a failure and drop what it keeps.
+    turn.out.bfd_changed = true;
 }
 
 void Speaker::Parts::end_sessions(const EndSessions& end, Turn turn) {

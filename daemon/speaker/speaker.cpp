@@ -29,11 +29,10 @@ void Speaker::Parts::begin(Turn turn) {
             disabled_elsewhere.push_back(name);
         }
     }
-    for (const auto& [id, neighbor] : table) {
-        if (!neighbor->kept_down()) handle(id, bgp::Start{}, turn);
-    }
+    for (const auto& [id, neighbor] : table) start(id, turn);
     restored = {};
     turn.out.save = true;
+    turn.out.bfd_changed = true;
 }
 
 void Speaker::Parts::tick(Turn turn) {
@@ -208,6 +207,7 @@ void Speaker::handle(Moment at, const SpeakerEvent& event, SpeakerOutput& out) {
                        parts_->recorder.acknowledged(at.now, what.neighbor, what.written_at);
                        parts_->tell_completed(turn);
                    },
+                   [&](const BfdReported& what) { parts_->bfd_reported(what.report, turn); },
                    [&](const CommandNeighbor& what) { parts_->command(what, turn); },
                    [&](const Reload& what) {
                        parts_->reload(*what.change, turn);

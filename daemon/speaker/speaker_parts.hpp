@@ -1,6 +1,7 @@
 #pragma once
 // What a speaker is made of. speaker.cpp has the way from a decision to the wire, sessions.cpp what
-// peers tell and the commands on them, reload.cpp neighbors that come and go.
+// peers tell and the commands on them, bfd.cpp what BFD tells, reload.cpp neighbors that come and
+// go.
 
 #include <cstdint>
 #include <memory>
@@ -44,6 +45,7 @@ struct Speaker::Parts {
     void peer_input(const PeerInput& input, Turn turn);
     void peer_tick(const PeerTick& tick, Turn turn);
     void command(const CommandNeighbor& command, Turn turn);
+    void bfd_reported(const bfd::Report& report, Turn turn);
     void reload(const conf::Change& change, Turn turn);
     void end_sessions(const EndSessions& end, Turn turn);
     void vanish(Turn turn);
@@ -62,6 +64,9 @@ struct Speaker::Parts {
     void perform(NeighborId id, bgp::PeerActions& actions, Turn turn);
     void session_up(NeighborId id, Neighbor& neighbor, const bgp::SessionUp& up, Turn turn);
     void session_down(NeighborId id, Neighbor& neighbor, const bgp::SessionDown& down, Turn turn);
+    /// Lets a neighbor run, unless something keeps it down.
+    void start(NeighborId id, Turn turn);
+    void end_for_bfd(NeighborId id, Turn turn);
     void learn(NeighborId id, Neighbor& neighbor, const bgp::Update& update, Turn turn);
     void tell_best(const std::vector<bgp::BestChanged>& changes, Turn turn);
     [[nodiscard]] std::optional<PrefixLimitEvent> excess(NeighborId id,
@@ -80,6 +85,12 @@ struct Speaker::Parts {
         std::optional<TimePoint> held_until;  ///< absent: its End-of-RIB is held no more
     };
     [[nodiscard]] std::optional<UntoldRestart> untold_restart(NeighborId id) const;
+    /// Of a neighbor that is made anew.
+    struct BfdState {
+        bfd::SessionKey key;
+        bfd::Report report;
+        TimePoint since;
+    };
     void keep_neighbor(NeighborId id, const conf::Config& next, const conf::Neighbor& becomes,
                        Turn turn);
     std::optional<NeighborId> add_from_range(const conf::Neighbor& range, const Address& address,

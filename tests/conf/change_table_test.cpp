@@ -26,6 +26,7 @@ neighbors:
   b: {address: 192.0.2.253, remote_as: 64497}
   restarting: {address: 192.0.2.252, remote_as: 64496, graceful_restart: {restart_time: 10s, with_health_checks: true}}
   ranged: {range: 192.0.2.64/26, remote_as: 64496}
+  watched: {address: 192.0.2.251, remote_as: 64496, local_address: 192.0.2.1, bfd: {}}
 checks:
   web: {process: {pid_file: /run/web.pid}}
   db: {process: {pid_file: /run/db.pid}}
@@ -56,6 +57,12 @@ Address address(std::string_view word) { return Address::parse(word).value(); }
 std::vector<Prefix> prefixes(std::string_view word) { return {Prefix::parse(word).value()}; }
 Neighbor& neighbor(Config& config) { return config.neighbors[0]; }
 Neighbor& restarting(Config& config) { return config.neighbors[2]; }
+Bfd& watched(Config& config) { return *config.neighbors[4].bfd; }
+void authenticate(Config& config) {
+    watched(config).authentication = {
+        .type = bfd::AuthType::meticulous_keyed_sha1, .key_id = 1, .secret = "x"};
+    watched(config).key_file = "/etc/swerve/bfd.key";
+}
 Neighbor& ranged(Config& config) { return config.neighbors[3]; }
 ExportAttributes& exported(Config& config) { return neighbor(config).attributes; }
 health::TrackerPolicy& timing(Config& config) { return config.checks[0].timing; }
@@ -74,6 +81,7 @@ const Row rows[] = {
     {"control.socket", Effect::refused, [](Config& c) { c.control_socket = "/run/x"; }},
     {"http.listen", Effect::live, [](Config& c) { c.http_listen.reset(); }},
     {"bgp.listen", Effect::live, [](Config& c) { c.bgp_listen.clear(); }},
+    {"bfd.realtime", Effect::live, [](Config& c) { c.bfd_realtime = true; }},
     {"collector.accept", Effect::refused,
      [](Config& c) { c.collector = Collector{prefixes("10.0.0.0/8")}; }},
     {"neighbors.*.address", Effect::reset,
@@ -121,6 +129,18 @@ const Row rows[] = {
      [](Config& c) { restarting(c).restart_time = 20s; }},
     {"neighbors.*.graceful_restart.with_health_checks", Effect::live,
      [](Config& c) { restarting(c).restart_with_checks = false; }},
+    {"neighbors.*.bfd.interval", Effect::live,
+     [](Config& c) {
+         watched(c).timing.min_tx = 50ms;
+         watched(c).timing.min_rx = 50ms;
+     }},
+    {"neighbors.*.bfd.multiplier", Effect::live,
+     [](Config& c) { watched(c).timing.multiplier = 5; }},
+    {"neighbors.*.bfd.multihop", Effect::live, [](Config& c) { watched(c).multihop = 2; }},
+    {"neighbors.*.bfd.strict", Effect::live, [](Config& c) { watched(c).strict = true; }},
+    {"neighbors.*.bfd.auth.type", Effect::live, authenticate},
+    {"neighbors.*.bfd.auth.key_id", Effect::live, authenticate},
+    {"neighbors.*.bfd.auth.key_file", Effect::live, authenticate},
     {"neighbors.*.mrt.file", Effect::live, [](Config& c) { neighbor(c).mrt_file = "/tmp/a.mrt"; }},
     {"neighbors.*.services", Effect::live, [](Config& c) { neighbor(c).services = {0}; }},
     {"neighbors.*.export.prepend", Effect::live, [](Config& c) { exported(c).prepend = 1; }},
@@ -258,6 +278,7 @@ TEST_CASE("change: one key alone is told as this key, and does what its line say
         std::string path{row.key};
         const std::string name = path.find(".range") != path.npos             ? "ranged"
                                  : path.find("graceful_restart") != path.npos ? "restarting"
+                                 : path.find(".bfd.") != path.npos            ? "watched"
                                  : path.starts_with("neighbors")              ? "a"
                                  : path.starts_with("checks")                 ? "web"
                                  : path.starts_with("hooks")                  ? "h"
@@ -276,16 +297,19 @@ TEST_CASE("change: one key alone is told as this key, and does what its line say
             continue;
         }
         CHECK(std::ranges::count((*change)->keys, path, &ChangedKey::path) == 1);
-        // A value and the file that it is read from stand for each other.
+        // A value and the file that it is read from stand for each other; a key of BFD has all
+        // three keys of its map.
         CHECK((*change)->keys.size() ==
-              (path.ends_with("prefixes_file") || path.ends_with("url_file") ? 2 : 1));
+              (path.find(".auth.") != path.npos                                ? 3
+               : path.ends_with("prefixes_file") || path.ends_with("url_file") ? 2
+                                                                               : 1));
         std::vector<std::string> resets;
         for (const SessionReset& each : (*change)->resets) resets.push_back(each.neighbor);
         const std::vector<std::string> expected =
             row.effect == Effect::live ? std::vector<std::string>{}
             : row.effect == Effect::reset
                 ? std::vector<std::string>{name}
-                : std::vector<std::string>{"a", "b", "restarting", "ranged"};
+                : std::vector<std::string>{"a", "b", "restarting", "ranged", "watched"};
         CHECK(resets == expected);
     }
 }

@@ -91,8 +91,9 @@ TEST_CASE("groups: a fault is told once, whoever and however many belong to the 
     for (const std::string group :
          {"hold_time: 1s", "remote_as: 0", "remote_sa: 1", "export: 5", "export: {med: x}",
           "export: {communities: [x]}", "families: [x]", "families: ipv4", "services: [x]",
-          "bfd: {}", "address: 192.0.2.9", "mrt: {}", "graceful_restart: {restart_time: 0s}",
-          "password_file: /nonexistent/key", "export: {next_hop: {ipv4: x}}"}) {
+          "llgr: {}", "bfd: 5", "bfd: {interval: 9ms}", "bfd: {auth: x}", "address: 192.0.2.9",
+          "mrt: {}", "graceful_restart: {restart_time: 0s}", "password_file: /nonexistent/key",
+          "export: {next_hop: {ipv4: x}}"}) {
         CAPTURE(group);
         const std::string own = group.starts_with("remote") ? "" : ", remote_as: 64496";
         const Diagnostics faults = told(group, own);

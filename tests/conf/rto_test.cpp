@@ -177,6 +177,58 @@ TEST_CASE(
     CHECK(held(1, {{"six", 90s}, {"six", 180s}, {"six", 30s}}).starts_with("180000 | "));
 }
 
+const std::string watched =
+    "neighbors:\n  a: {address: 192.0.2.254, remote_as: 64496, local_address: 192.0.2.1, ";
+
+TEST_CASE("rto: BFD bounds what the hold time does not, if it is the shorter one") {
+    const auto host = [](const std::string& keys) {
+        return shown(cases(checks, "web", watched + keys + "}\n"), Failure::host_dies);
+    };
+    CHECK(host("bfd: {}") ==
+          "900 | neighbor a: BFD 3 × 300ms, as configured | neighbors.a.bfd.interval");
+    CHECK(host("bfd: {interval: 50ms, multiplier: 20}") ==
+          "1000 | neighbor a: BFD 20 × 50ms, as configured | neighbors.a.bfd.multiplier");
+    CHECK(host("bfd: {interval: 1s, multiplier: 4}") ==
+          "4000 | neighbor a: BFD 4 × 1s, as configured | neighbors.a.bfd.interval");
+    CHECK(host("bfd: {interval: 2s}, hold_time: 3s") ==
+          "3000 | neighbor a: hold time 3s, as configured | neighbors.a.hold_time");
+    CHECK(host("bfd: {interval: 1s}, hold_time: 3s").starts_with("3000 | neighbor a: hold time"));
+    CHECK(host("bfd: {interval: 60s}, hold_time: 0s").starts_with("180000 | neighbor a: BFD"));
+    CHECK(host("bfd: {}, graceful_restart: {restart_time: 20s, with_health_checks: true}") ==
+          "20900 | neighbor a: BFD 3 × 300ms, as configured + 20s for a restart | "
+          "neighbors.a.graceful_restart.restart_time");
+    // The slowest of the neighbors counts, and only that one is named.
+    CHECK(shown(cases(checks, "web",
+                      watched + "bfd: {}}\n  b: {address: 192.0.2.253, remote_as: 64496}\n"),
+                Failure::host_dies) ==
+          "9000 | neighbor b: hold time 9s, as configured | neighbors.b.hold_time");
+}
+
+TEST_CASE("rto: of BFD what was negotiated counts, and while it is not Up the hold time") {
+    const Config config =
+        config_of(head + watched + "bfd: {}}\n" + checks +
+                  "services:\n  p: {prefixes: [198.51.100.0/24], healthy_when: web}\n");
+    const auto held = [&](const Config& of, const std::vector<NegotiatedHold>& negotiated) {
+        return shown(promises(of, negotiated).at(0).cases, Failure::host_dies);
+    };
+    CHECK(held(config, {{"a", 9s, 1500ms}}) ==
+          "1500 | neighbor a: BFD 1500ms, negotiated | neighbors.a.bfd.interval");
+    CHECK(held(config, {{"a", 0s, 1500ms}}).starts_with("1500 | neighbor a: BFD"));
+    CHECK(held(config, {{"a", 3s, 3500ms}}) ==
+          "3000 | neighbor a: hold time 3s, negotiated | neighbors.a.hold_time");
+    CHECK(held(config, {{"a", 6s}}) ==
+          "6000 | neighbor a: hold time 6s, negotiated; BFD is not Up | neighbors.a.hold_time");
+    CHECK(held(config, {{"a", 0s}}) ==
+          "no bound | neighbor a: no hold time, and BFD is not Up, so it never notices | "
+          "neighbors.a.hold_time");
+    CHECK(held(config, {{"b", 0s}}).starts_with("900 | neighbor a: BFD 3 × 300ms"));
+    // What is no longer configured watches nothing any more.
+    Config without = config;
+    without.neighbors[0].bfd.reset();
+    CHECK(held(without, {{"a", 9s, 900ms}}) ==
+          "9000 | neighbor a: hold time 9s, negotiated | neighbors.a.hold_time");
+}
+
 TEST_CASE("rto: a neighbor that keeps routes for a restart keeps them for a crash") {
     const auto table =
         cases(web_and_app, "web",
@@ -215,6 +267,12 @@ TEST_CASE(
           "refused\nswerve.yaml:10:60: services.p.rto: '3399ms' cannot be kept when the service "
           "hangs: 3400ms (check web: 1s + 800ms + 2 × 800ms) (hint: change checks.web.timeout, or "
           "promise less)\n");
+    // With BFD it is kept for a host that dies, too.
+    CHECK(
+        config_of(head + watched + "bfd: {}}\n" +
+                  "checks:\n  web: {tcp: {endpoint: \"198.51.100.1:80\", expect: ok}}\nservices:\n"
+                  "  p: {prefixes: [198.51.100.0/24], healthy_when: web, rto: 3600ms}\n")
+            .warnings.empty());
     const std::string both = said("1399ms");
     CHECK(both.find("fails at once: 1400ms") != std::string::npos);
     CHECK(std::ranges::count(both, '\n') == 3);

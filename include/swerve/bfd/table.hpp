@@ -56,13 +56,15 @@ struct Datagram {
     int ttl = 0;                   ///< TTL or hop limit it arrived with
 };
 
-/// How a session is: told when it has changed state, and anew to an owner that it came to.
+/// How a session is: told of a new session (Down, came_up), when it has changed state, when the
+/// neighbor's AdminDown comes or goes, and anew to an owner that it came to.
 struct Report {
     std::uint32_t owner = 0;
     State state = State::down;
     Cause cause = Cause::came_up;                       ///< of the last change
     Diagnostic diagnostic = Diagnostic::none;           ///< ours
     Diagnostic neighbor_diagnostic = Diagnostic::none;  ///< as it last said
+    bool neighbor_admin_down = false;  ///< it says AdminDown: BFD is switched off over there
     /// After which silence it would have gone, or has gone, down; 0 before the first packet.
     Duration detection_time{};
 
