@@ -17,6 +17,10 @@ void BfdSide::attach(Link& link, const std::string& name, const bfd::SessionKey&
     paths_.push_back({&link, name, key});
 }
 
+bool BfdSide::is_attached(const Link& link) const {
+    return std::ranges::any_of(paths_, [&](const Path& each) { return each.link == &link; });
+}
+
 const BfdSide::Path* BfdSide::path_of(const bfd::SessionKey& key) const {
     const auto found = std::ranges::find(paths_, key, &Path::key);
     return found == paths_.end() ? nullptr : &*found;
@@ -104,6 +108,10 @@ void BfdSide::stop(std::function<void()> done) {
         stopped_ = moved;
         apply({});
     });
+}
+
+void BfdSide::say_farewell() {
+    if (table_ && !paused_) apply({});
 }
 
 void BfdSide::hold_down() {

@@ -13,6 +13,8 @@
 
 namespace swerve::sim {
 
+[[nodiscard]] bfd::Timing some_bfd_timing(Random& random);
+
 class BfdSide {
 public:
     struct Hooks {
@@ -23,15 +25,11 @@ public:
 
     BfdSide(Timeline& timeline, Network& network, Random& random, BfdWitness& witness,
             Station& self)
-        : timeline_(timeline),
-          network_(network),
-          random_(random),
-          witness_(witness),
-          self_(self) {}
+        : timeline_(timeline), network_(network), random_(random), witness_(witness), self_(self) {}
 
     /// A path that a session may go over.
     void attach(Link& link, const std::string& name, const bfd::SessionKey& key);
-    [[nodiscard]] bool is_attached() const { return !paths_.empty(); }
+    [[nodiscard]] bool is_attached(const Link& link) const;
 
     // The life of its process.
     void begin(Duration since_boot, Hooks hooks);
@@ -39,6 +37,8 @@ public:
     void pause(bool paused);
     /// Says AdminDown for every session; then `done`.
     void stop(std::function<void()> done);
+    /// The same, and at once.
+    void say_farewell();
     void hold_down();
 
     /// A post, too.
@@ -82,10 +82,10 @@ private:
     std::uint64_t life_ = 0;
     bool paused_ = false;
     std::vector<bfd::SessionConfig> wanted_;
-    std::map<std::uint32_t, Session> sessions_;     ///< by discriminator
+    std::map<std::uint32_t, Session> sessions_;  ///< by discriminator
     std::map<std::uint32_t, const Path*> owners_;
-    std::vector<Arrived> waiting_;                  ///< in the socket, while it stands still
-    std::vector<std::function<void()>> orders_;     ///< in its queue, meanwhile
+    std::vector<Arrived> waiting_;               ///< in the socket, while it stands still
+    std::vector<std::function<void()>> orders_;  ///< in its queue, meanwhile
     TimePoint last_post_{};
     std::optional<TimePoint> armed_;
     std::uint64_t arming_ = 0;

@@ -36,7 +36,7 @@ BfdWords read_bfd(ByteView octets) {
         authenticated != (octets.size() > mandatory)) {
         violate("S10", "a BFD packet that RFC 5880 §6.8.6 makes everybody discard");
     }
-    BfdWords out{.state = octets[1] >> 6U,
+    BfdWords out{.state = static_cast<unsigned>(octets[1] >> 6U),
                  .poll = (octets[1] & 0x20U) != 0,
                  .final = (octets[1] & 0x10U) != 0,
                  .multiplier = octets[2],
@@ -79,9 +79,15 @@ void BfdWitness::wants(const Link& link, std::size_t end, const bfd::SessionConf
         return;
     }
     own.wanted = *config;
-    own.required.insert(static_cast<std::uint32_t>(config->timing.min_rx / microseconds{1}));
-    own.desired.insert(static_cast<std::uint32_t>(config->timing.min_tx / microseconds{1}));
+    take_timing(own);
     if (own.said) own.gap = std::max(own.gap, longest_gap(own));
+}
+
+void BfdWitness::take_timing(End& end) {
+    if (!end.wanted) return;
+    const bfd::Timing& timing = end.wanted->timing;
+    end.required.insert(static_cast<std::uint32_t>(timing.min_rx / microseconds{1}));
+    end.desired.insert(static_cast<std::uint32_t>(timing.min_tx / microseconds{1}));
 }
 
 /// RFC 5880 §6.8.4.
@@ -126,7 +132,7 @@ void BfdWitness::sent(const Link& link, std::size_t end, ByteView octets) {
     if (words.state != up) {
         own.required.clear();
         own.desired.clear();
-        if (own.wanted) wants(link, end, &bfd::SessionConfig{*own.wanted});
+        take_timing(own);
     }
     own.required.insert(words.required_us);
     own.desired.insert(words.desired_us);
@@ -168,7 +174,7 @@ void BfdWitness::arrived(const Link& link, std::size_t end, ByteView octets) {
             // What was asked for is in force; what was configured meanwhile may be.
             own.required = {own.said->required_us};
             own.desired = {own.said->desired_us};
-            if (own.wanted) wants(link, end, &bfd::SessionConfig{*own.wanted});
+            take_timing(own);
         }
     } else {
         own.heard.push_back(words);

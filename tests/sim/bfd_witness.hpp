@@ -70,8 +70,8 @@ private:
         TimePoint up_since{};
         std::optional<BfdWords> said{};
         TimePoint said_at{};
-        Duration gap{};          ///< until it has to say the next, while Up
-        unsigned unheard = 0;    ///< how many of its packets have not arrived since the last did
+        Duration gap{};           ///< until it has to say the next, while Up
+        unsigned unheard = 0;     ///< how many of its packets have not arrived since the last did
         TimePoint lossy_until{};  ///< for the direction to this end
         // Values that may be in force here, in microseconds: they are until a poll is answered.
         std::set<std::uint32_t> required{};
@@ -91,6 +91,7 @@ private:
     [[nodiscard]] TimePoint now() const { return timeline_.now(); }
     [[nodiscard]] static Duration detection(const End& end, bool longest);
     [[nodiscard]] static Duration longest_gap(const End& end);
+    static void take_timing(End& end);
     void came_up(const Link& link, std::size_t end);
     void expired(const Link& link, std::size_t end);
     void watch(const Link& link, std::size_t end);

@@ -202,6 +202,10 @@ void Draft::add_neighbor(unsigned uplink, const SitePlan& plan, Random& random) 
         config.attributes.local_pref = between(random, 50, 52);
     }
     set_families(config, random);
+    if (at.bfd) {
+        config.local_address = at.local_address;
+        if (chance(random, 75)) set_bfd(config, *at.bfd, random);
+    }
     neighbors_.insert_or_assign(uplink, Neighbor{std::move(config), {}});
 }
 
@@ -388,6 +392,8 @@ std::string Draft::edit_prefixes(Random& random) {
 std::string Draft::edit_neighbor(const SitePlan& plan, Random& random) {
     auto& [uplink, neighbor] = pick(random, neighbors_);
     conf::Neighbor& config = neighbor.config;
+    const std::optional<BfdPlan>& bfd = plan.uplinks[uplink].bfd;
+    if (bfd && chance(random, 50)) return edit_bfd(config, *bfd, random);
     switch (between(random, 0, 7)) {
         case 0:
             config.hold_time = seconds{between(random, 3, 15)};
