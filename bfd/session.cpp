@@ -15,6 +15,8 @@ using std::chrono::microseconds;
 
 /// RFC 5880 §6.8.3: as long as it is not Up, a system sends no faster than this.
 constexpr Duration slow = std::chrono::seconds{1};
+/// A neighbor that wants a packet an hour does not keep us for hours.
+constexpr Duration longest_farewell = std::chrono::minutes{1};
 
 std::uint32_t on_wire(Duration interval) {
     const auto count = std::chrono::duration_cast<microseconds>(interval).count();
@@ -164,7 +166,8 @@ void Session::on(TimePoint now, const Administer& event, Actions& out) {
     // RFC 5880 §6.8.16: for a detection time of the neighbor's, so that it is heard.
     const Duration said = timing_.multiplier * transmit_interval().value_or(slow);
     enter(now, State::admin_down, Diagnostic::administratively_down, Cause::admin_down, out);
-    deadlines_.set(Timer::farewell, now + std::max(said, timing_.multiplier * slow));
+    deadlines_.set(Timer::farewell,
+                   now + std::max(std::min(said, longest_farewell), timing_.multiplier * slow));
 }
 
 void Session::on(TimePoint now, const HoldDown& event, Actions& out) {

@@ -39,10 +39,12 @@ struct Table::Parts {
         Stay stay = Stay::wanted;
         bool has_said_farewell = false;
         Cause cause = Cause::came_up;
+        bool told_neighbor_off = false;  ///< the owner knows that the neighbor says AdminDown
         SessionCounters counters{};
         std::optional<TimePoint> scheduled{};  ///< as it stands in the deadlines
 
-        [[nodiscard]] Report report(std::optional<Duration> patience) const;
+        [[nodiscard]] bool is_neighbor_off() const;
+        void tell(std::optional<Duration> patience, TableOutput& out);
         [[nodiscard]] SessionView view() const;
         /// Whether the neighbor has been told, or wants no packets (RFC 5880 §6.8.7).
         [[nodiscard]] bool is_told() const;
@@ -191,6 +193,7 @@ void Table::Parts::open(TimePoint now, SessionConfig config, TableOutput& out) {
     Session session{now, id, config.timing, config.authentication, random.next()};
     const auto entry = entries.emplace(id, Entry{std::move(config), std::move(session), now}).first;
     out.opened.push_back(id);
+    entry->second.tell({}, out);
     if (held_down) {
         handle(now, entry, HoldDown{true}, out);
     } else {
@@ -211,7 +214,7 @@ void Table::Parts::keep(TimePoint now, std::uint32_t id, SessionConfig config, T
         // Its way back to Down is a change that its owner hears of.
         handle(now, entry, Administer{true}, out);
     } else if (is_other_owner) {
-        out.reports.push_back(entry->second.report(entry->second.session.detection_time()));
+        entry->second.tell(entry->second.session.detection_time(), out);
     }
 }
 
@@ -243,26 +246,29 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, std::optional<
     Entry& entry = where->second;
     const bool is_wanted = entry.stay == Stay::wanted;
     for (Action& action : actions) {
-        std::visit(Overloaded{[&](Send& send) {
-                                  ++entry.counters.sent;
-                                  if (!is_wanted) entry.has_said_farewell = true;
-                                  out.transmissions.push_back({id, std::move(send.octets)});
-                              },
-                              [&](const StateChanged& changed) {
-                                  entry.since = now;
-                                  entry.cause = changed.cause;
-                                  if (changed.from == State::up) ++entry.counters.downs;
-                                  const bool expired =
-                                      changed.cause == Cause::detection_time_expired;
-                                  if (is_wanted) {
-                                      out.reports.push_back(entry.report(
-                                          expired ? patience : entry.session.detection_time()));
-                                  }
-                              },
-                              [&](const Discarded& discarded_one) {
-                                  ++entry.counters.discarded[index(discarded_one.why)];
-                              }},
-                   action);
+        std::visit(
+            Overloaded{[&](Send& send) {
+                           ++entry.counters.sent;
+                           if (!is_wanted) entry.has_said_farewell = true;
+                           out.transmissions.push_back({id, std::move(send.octets)});
+                       },
+                       [&](const StateChanged& changed) {
+                           entry.since = now;
+                           entry.cause = changed.cause;
+                           if (changed.from == State::up) ++entry.counters.downs;
+                           const bool expired = changed.cause == Cause::detection_time_expired;
+                           if (is_wanted) {
+                               entry.tell(expired ? patience : entry.session.detection_time(), out);
+                           }
+                       },
+                       [&](const Discarded& discarded_one) {
+                           ++entry.counters.discarded[index(discarded_one.why)];
+                       }},
+            action);
+    }
+    // What comes or goes without a change of state.
+    if (is_wanted && entry.is_neighbor_off() != entry.told_neighbor_off) {
+        entry.tell(entry.session.detection_time(), out);
     }
     if (!entry.is_over()) return schedule(id, entry);
     if (entry.scheduled) deadlines.erase({*entry.scheduled, id});
@@ -295,14 +301,21 @@ std::uint32_t Table::Parts::draw_discriminator() {
     }
 }
 
-Report Table::Parts::Entry::report(std::optional<Duration> patience) const {
+bool Table::Parts::Entry::is_neighbor_off() const {
+    return session.neighbor() && session.neighbor()->state == State::admin_down;
+}
+
+void Table::Parts::Entry::tell(std::optional<Duration> patience, TableOutput& out) {
     const auto& neighbor = session.neighbor();
-    return {.owner = config.owner,
-            .state = session.state(),
-            .cause = cause,
-            .diagnostic = session.diagnostic(),
-            .neighbor_diagnostic = neighbor ? neighbor->diagnostic : Diagnostic::none,
-            .detection_time = patience.value_or(Duration{})};
+    told_neighbor_off = is_neighbor_off();
+    out.reports.push_back(
+        {.owner = config.owner,
+         .state = session.state(),
+         .cause = cause,
+         .diagnostic = session.diagnostic(),
+         .neighbor_diagnostic = neighbor ? neighbor->diagnostic : Diagnostic::none,
+         .neighbor_admin_down = told_neighbor_off,
+         .detection_time = patience.value_or(Duration{})});
 }
 
 SessionView Table::Parts::Entry::view() const {

@@ -42,6 +42,8 @@ constexpr std::array targets{
     Target{"wireguard_text", fuzz::wireguard_text},
     Target{"postgres_request", fuzz::postgres_request},
     Target{"postgres_reply", fuzz::postgres_reply},
+    Target{"bfd_packet", fuzz::bfd_packet},
+    Target{"bfd_datagram", fuzz::bfd_datagram},
 };
 
 Bytes read(const std::filesystem::path& path) {

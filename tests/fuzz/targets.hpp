@@ -32,6 +32,8 @@ void wireguard_netlink(ByteView input);
 void wireguard_text(ByteView input);
 void postgres_request(ByteView input);
 void postgres_reply(ByteView input);
+void bfd_packet(ByteView input);
+void bfd_datagram(ByteView input);
 
 /// Says on standard error what does not hold, and aborts.
 void demand(bool holds, std::string_view what);

@@ -45,7 +45,8 @@ struct PacketReceived {
 struct Retime {
     Timing timing;
 };
-/// Switches the session off, with AdminDown to the neighbor for a detection time, or on again.
+/// Switches the session off, with AdminDown to the neighbor for a detection time (of a slow one a
+/// minute), or on again.
 struct Administer {
     bool up = true;
 };

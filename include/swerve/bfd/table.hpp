@@ -57,7 +57,8 @@ struct Datagram {
 };
 
 /// How a session is: told of a new session (Down, came_up), when it has changed state, when the
-/// neighbor's AdminDown comes or goes, and anew to an owner that it came to.
+/// neighbor's AdminDown comes or goes, and anew to an owner that it came to; of one that goes
+/// nothing at all.
 struct Report {
     std::uint32_t owner = 0;
     State state = State::down;
@@ -65,13 +66,15 @@ struct Report {
     Diagnostic diagnostic = Diagnostic::none;           ///< ours
     Diagnostic neighbor_diagnostic = Diagnostic::none;  ///< as it last said
     bool neighbor_admin_down = false;  ///< it says AdminDown: BFD is switched off over there
-    /// After which silence it would have gone, or has gone, down; 0 before the first packet.
+    /// After which silence it would have gone, or has gone, down; 0 before the first packet. Of one
+    /// that has just come up it is still the slow one of before.
     Duration detection_time{};
 
     friend bool operator==(const Report&, const Report&) = default;
 };
 
-/// What a call asks of the driver. Sessions are named by our discriminator.
+/// What a call asks of the driver. Sessions are named by our discriminator. Of one that is closed
+/// the table knows nothing any more: the driver keeps the addresses of those that are open.
 struct TableOutput {
     struct Transmission {
         std::uint32_t session;
@@ -117,8 +120,9 @@ public:
 
     /// From now on these are the sessions, no two of the same key. One that stays is not disturbed:
     /// other timing is negotiated (RFC 5880 §6.8.3), another owner gets a report. One that goes
-    /// says AdminDown for a detection time first; another authentication or another number of hops
-    /// make a session anew.
+    /// says AdminDown for a detection time first, and lives on if it is wanted again meanwhile;
+    /// another authentication or another number of hops make a session anew, beside the old one as
+    /// long as that has not said AdminDown once.
     void configure(TimePoint now, std::vector<SessionConfig> wanted, TableOutput& out);
     /// In the order in which they arrived; to be called with all that has arrived before tick().
     void receive(TimePoint now, const Datagram& datagram, TableOutput& out);
@@ -132,7 +136,7 @@ public:
     [[nodiscard]] std::optional<SessionView> view(std::uint32_t session) const;
     /// In the order of their keys, without those that are going.
     [[nodiscard]] std::vector<SessionView> views() const;
-    /// Datagrams that were of no session.
+    /// Datagrams between addresses that no session has.
     [[nodiscard]] const std::array<std::uint64_t, discard_count>& discarded() const;
 
 private:

@@ -1,0 +1,234 @@
+// What BFD does to the sessions of BGP, and what it does not.
+
+#include "tests/speaker/rig.hpp"
+
+namespace swerve::daemon::test {
+
+namespace {
+
+std::string site(const std::string& bfd, const std::string& more = {}) {
+    return R"(
+site: fra1
+local_as: 64500
+router_id: 192.0.2.1
+owned: [198.51.100.0/23]
+neighbors:
+  upstream-a: {address: 192.0.2.254, remote_as: 64496, local_address: 192.0.2.1)" +
+           bfd + more + R"(}
+  upstream-b: {address: 192.0.2.253, remote_as: 64497}
+checks:
+  web: {tcp: {endpoint: "192.0.2.1:80"}, rise: 1, fall: 1}
+services:
+  portal: {prefixes: [198.51.100.0/24], healthy_when: web}
+)";
+}
+
+constexpr auto with_bfd = ", bfd: {}";
+constexpr auto strict = ", bfd: {strict: true}";
+
+struct Site : Rig {
+    explicit Site(const std::string& text) : Rig(text) {
+        begin();
+        run_for(10s);
+    }
+    [[nodiscard]] NeighborId id(const std::string& name) const {
+        return *speaker.neighbors().find(name);
+    }
+    [[nodiscard]] const Neighbor& neighbor(const std::string& name) const {
+        return *speaker.neighbors().find(id(name));
+    }
+    [[nodiscard]] bool up(const std::string& name) const {
+        return neighbor(name).peer.state() == bgp::State::established;
+    }
+    /// The bfd loop tells that the session with upstream-a is so.
+    void report(bfd::State state, bfd::Cause cause, bool neighbor_admin_down = false) {
+        handle(BfdReported{{.owner = id("upstream-a"),
+                            .state = state,
+                            .cause = cause,
+                            .neighbor_diagnostic = bfd::Diagnostic::detection_time_expired,
+                            .neighbor_admin_down = neighbor_admin_down,
+                            .detection_time = 900ms}});
+    }
+    void come_up() {
+        report(bfd::State::down, bfd::Cause::came_up);
+        report(bfd::State::init, bfd::Cause::neighbor_agrees);
+        report(bfd::State::up, bfd::Cause::came_up);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("speaker bfd: a failure ends the session with Cease 6/10 in the same turn") {
+    for (const auto cause :
+         {bfd::Cause::detection_time_expired, bfd::Cause::neighbor_signaled_down}) {
+        Site rig{site(with_bfd)};
+        rig.come_up();
+        REQUIRE(rig.holds("upstream-a", "198.51.100.0/24"));
+        rig.events.clear();
+        rig.report(bfd::State::down, cause);
+        CHECK_FALSE(rig.up("upstream-a"));
+        CHECK_FALSE(rig.holds("upstream-a", "198.51.100.0/24"));
+        CHECK(rig.up("upstream-b"));
+        const auto ended = rig.told<SessionEvent>();
+        REQUIRE(ended.size() == 1);
+        CHECK(ended[0].notification_sent);
+        CHECK(ended[0].notification == bgp::cease(bgp::subcode::bfd_down));
+        const auto told = rig.told<BfdEvent>();
+        REQUIRE(told.size() == 1);
+        CHECK(told[0].name == "upstream-a");
+        CHECK(told[0].from == bfd::State::up);
+        CHECK(told[0].to == bfd::State::down);
+        CHECK(told[0].reason == (cause == bfd::Cause::detection_time_expired
+                                     ? "nothing arrived for 900ms"
+                                     : "the neighbor says Down: Control Detection Time Expired"));
+        // BGP does not wait for BFD.
+        rig.run_for(10s);
+        CHECK(rig.up("upstream-a"));
+        CHECK(rig.sessions["upstream-a"] == 2);
+    }
+}
+
+TEST_CASE("speaker bfd: what is no failure of the path leaves BGP alone") {
+    for (const auto cause : {bfd::Cause::neighbor_admin_down, bfd::Cause::admin_down,
+                             bfd::Cause::path_down, bfd::Cause::came_up}) {
+        for (const auto* mode : {with_bfd, strict}) {
+            Site rig{site(mode)};
+            rig.come_up();
+            rig.run_for(10s);
+            REQUIRE(rig.up("upstream-a"));
+            rig.report(bfd::State::down, cause);
+            rig.run_for(1min);
+            CHECK(rig.sessions["upstream-a"] == 1);
+            CHECK(rig.up("upstream-a"));
+        }
+    }
+}
+
+TEST_CASE("speaker bfd: a session that never was Up fails nothing") {
+    Site rig{site(with_bfd)};
+    rig.report(bfd::State::down, bfd::Cause::came_up);
+    rig.report(bfd::State::init, bfd::Cause::neighbor_agrees);
+    rig.report(bfd::State::down, bfd::Cause::detection_time_expired);
+    rig.run_for(1min);
+    CHECK(rig.up("upstream-a"));
+    CHECK(rig.sessions["upstream-a"] == 1);
+}
+
+TEST_CASE("speaker bfd: strict waits for Up, at the beginning and after a failure") {
+    Site rig{site(strict)};
+    CHECK(rig.sessions["upstream-a"] == 0);
+    CHECK(rig.neighbor("upstream-a").waits_for_bfd());
+    CHECK(rig.up("upstream-b"));
+    for (const auto command : {NeighborCommand::enable, NeighborCommand::reset}) {
+        rig.handle(CommandNeighbor{"upstream-a", command, "root", ""});
+        rig.run_for(10s);
+        CHECK(rig.sessions["upstream-a"] == 0);
+    }
+    rig.come_up();
+    rig.run_for(10s);
+    CHECK(rig.up("upstream-a"));
+    rig.report(bfd::State::down, bfd::Cause::detection_time_expired);
+    CHECK_FALSE(rig.up("upstream-a"));
+    rig.run_for(5min);
+    CHECK(rig.sessions["upstream-a"] == 1);
+    rig.come_up();
+    rig.run_for(10s);
+    CHECK(rig.up("upstream-a"));
+    CHECK(rig.sessions["upstream-a"] == 2);
+}
+
+TEST_CASE("speaker bfd: strict does not wait for a neighbor that has switched BFD off") {
+    Site rig{site(strict)};
+    rig.report(bfd::State::down, bfd::Cause::came_up, true);
+    rig.run_for(10s);
+    CHECK(rig.up("upstream-a"));
+}
+
+TEST_CASE("speaker bfd: whoever is not strict any more begins at once") {
+    Site rig{site(strict)};
+    REQUIRE(rig.sessions["upstream-a"] == 0);
+    (void)rig.reload(site(with_bfd));
+    rig.run_for(10s);
+    CHECK(rig.up("upstream-a"));
+    // To become so ends nothing.
+    (void)rig.reload(site(strict));
+    rig.run_for(1min);
+    CHECK(rig.sessions["upstream-a"] == 1);
+}
+
+TEST_CASE("speaker bfd: the sessions that are wanted follow neighbors, commands and reloads") {
+    const auto owners = [](const Site& rig) {
+        std::vector<NeighborId> out;
+        for (const auto& each : rig.speaker.bfd_sessions()) out.push_back(each.owner);
+        return out;
+    };
+    Site rig{site(", bfd: {interval: 50ms, multihop: 3}")};
+    REQUIRE(owners(rig) == std::vector{rig.id("upstream-a")});
+    const bfd::SessionConfig wanted = rig.speaker.bfd_sessions()[0];
+    CHECK(wanted.key ==
+          bfd::SessionKey{*Address::parse("192.0.2.1"), *Address::parse("192.0.2.254"), "", true});
+    CHECK(wanted.hops == 3);
+    CHECK(wanted.timing == bfd::Timing{50ms, 50ms, 3});
+    const auto command = [&](NeighborCommand what) {
+        rig.handle(CommandNeighbor{"upstream-a", what, "root", ""});
+    };
+    command(NeighborCommand::disable);
+    CHECK(owners(rig).empty());
+    CHECK_FALSE(rig.neighbor("upstream-a").bfd);
+    command(NeighborCommand::enable);
+    CHECK(owners(rig).size() == 1);
+    (void)rig.reload(site(with_bfd, ", admin_down: true"));
+    CHECK(owners(rig).empty());
+    (void)rig.reload(site(""));
+    CHECK(owners(rig).empty());
+    (void)rig.reload(site(with_bfd));
+    CHECK(owners(rig).size() == 1);
+}
+
+TEST_CASE("speaker bfd: a session of BGP that a reload ends leaves that of BFD alone") {
+    Site rig{site(strict)};
+    rig.come_up();
+    rig.run_for(10s);
+    const NeighborId before = rig.id("upstream-a");
+    rig.events.clear();
+    (void)rig.reload(site(strict, ", hold_time: 30s"));
+    const NeighborId after = rig.id("upstream-a");
+    REQUIRE(before != after);
+    CHECK(rig.speaker.bfd_sessions()[0].owner == after);
+    // Known at once, so that strict waits for nothing; the loop says it again to the new owner.
+    rig.report(bfd::State::up, bfd::Cause::came_up);
+    CHECK(rig.told<BfdEvent>().empty());
+    rig.run_for(10s);
+    CHECK(rig.up("upstream-a"));
+    CHECK(rig.sessions["upstream-a"] == 2);
+}
+
+TEST_CASE("speaker bfd: a planned restart says AdminDown to those that keep the routes") {
+    const std::string keeps = ", graceful_restart: {restart_time: 60s, with_health_checks: true}";
+    Site rig{site(with_bfd, keeps)};
+    rig.come_up();
+    REQUIRE(rig.speaker.bfd_sessions().size() == 1);
+    rig.handle(VanishForRestart{});
+    CHECK(rig.speaker.bfd_sessions().empty());
+
+    // To one that keeps nothing the routes are withdrawn first, and until then BFD goes on.
+    Site plain{site(with_bfd)};
+    plain.come_up();
+    plain.handle(VanishForRestart{});
+    CHECK(plain.speaker.bfd_sessions().size() == 1);
+}
+
+TEST_CASE("speaker bfd: what the loop tells late, or of nobody, does nothing") {
+    Site rig{site(with_bfd)};
+    rig.come_up();
+    rig.handle(CommandNeighbor{"upstream-a", NeighborCommand::disable, "root", ""});
+    rig.events.clear();
+    rig.report(bfd::State::down, bfd::Cause::detection_time_expired);
+    rig.handle(BfdReported{{.owner = 4711, .state = bfd::State::up}});
+    rig.handle(BfdReported{{.owner = rig.id("upstream-b"), .state = bfd::State::up}});
+    CHECK(rig.told<BfdEvent>().empty());
+    CHECK_FALSE(rig.neighbor("upstream-a").bfd);
+    CHECK(rig.up("upstream-b"));
+}
+
+}  // namespace swerve::daemon::test
