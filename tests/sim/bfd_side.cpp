@@ -158,6 +158,10 @@ void BfdSide::carry_out(const bfd::TableOutput& out) {
         const auto config = std::ranges::find(wanted_, view->config.key, &bfd::SessionConfig::key);
         sessions_.insert_or_assign(id, Session{path_of(view->config.key), *config});
     }
+    for (const bfd::Report& report : out.reports) {
+        const Path& path = *owners_.at(report.owner);
+        witness_.reported(*path.link, path.link->side_of(self_), report);
+    }
     for (const auto& [id, octets] : out.transmissions) {
         const auto& [path, config] = sessions_.at(id);
         if (octets.size() > 1 && octets[1] >> 6U == 0) hooks_.admin_down(*path->link, config);
@@ -165,8 +169,6 @@ void BfdSide::carry_out(const bfd::TableOutput& out) {
         network_.post(*path->link, self_, octets);
     }
     for (const bfd::Report& report : out.reports) {
-        const Path& path = *owners_.at(report.owner);
-        witness_.reported(*path.link, path.link->side_of(self_), report);
         timeline_.at(post_at(), [this, life = life_, report] {
             if (life == life_) hooks_.report(report);
         });

@@ -105,7 +105,8 @@ void World::forge(Path& path) {
     bfd::Authentication wrong;
     Letter letter{{}, path.link->ttl, true};
     std::uint32_t sequence = between(random_, 0, 1U << 20U);
-    switch (between(random_, 0, secret ? 5 : 3)) {
+    const unsigned shape = between(random_, 0, secret ? 5 : 3);
+    switch (shape) {
         case 0:
             for (unsigned i = between(random_, 0, 80); i > 0; --i) {
                 letter.octets.push_back(static_cast<std::uint8_t>(between(random_, 0, 255)));
@@ -135,7 +136,10 @@ void World::forge(Path& path) {
             if (letter.octets.empty() || secret->type == AuthType::simple_password) return;
             break;
     }
-    if (letter.octets.empty()) letter.octets = bfd::encode(packet, key, sequence);
+    if (shape > 0 && letter.octets.empty()) letter.octets = bfd::encode(packet, key, sequence);
+    trace_.detail(timeline_.now(), "a forged BFD packet of shape {} to the {} of {}: TTL {}, {:02x}",
+                  shape, to == 0 ? "site" : "router", path.host->plan().name, letter.ttl,
+                  fmt::join(letter.octets, ""));
     network_.deliver(*path.link, to, std::move(letter), {});
 }
 
