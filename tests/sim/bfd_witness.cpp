@@ -169,7 +169,8 @@ void BfdWitness::arrived(const Link& link, std::size_t end, ByteView octets) {
     if (sure) {
         own.heard = {words};
         own.sure_at = now();
-        own.counted.assign(octets.begin(), octets.end());
+        own.counted[0].assign(octets.begin(), octets.end());
+        if (words.state == 1) own.counted[1] = own.counted[0];
         if (words.final && own.said && own.said->poll) {
             // What was asked for is in force; what was configured meanwhile may be.
             own.required = {own.said->required_us};
@@ -265,13 +266,18 @@ std::optional<BfdWords> BfdWitness::last_words(const Link& link, std::size_t end
     return own == nullptr ? std::nullopt : own->said;
 }
 
-std::optional<Bytes> BfdWitness::last_heard(const Link& link, std::size_t end) const {
+bool BfdWitness::polls(const Link& link, std::size_t end) const {
     const End* own = find(link, end);
-    if (own == nullptr || !own->up || !own->runs || !own->certain || own->counted.empty() ||
+    return own != nullptr && own->said && own->said->poll;
+}
+
+std::optional<Bytes> BfdWitness::heard(const Link& link, std::size_t end, bool down) const {
+    const End* own = find(link, end);
+    if (own == nullptr || !own->up || !own->runs || !own->certain || own->counted[down].empty() ||
         own->sure_at != own->possible_at || own->sure_at + detection(*own, false) < now()) {
         return std::nullopt;
     }
-    return own->counted;
+    return own->counted[down];
 }
 
 }  // namespace swerve::sim

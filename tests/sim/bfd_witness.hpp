@@ -57,8 +57,11 @@ public:
     [[nodiscard]] bool is_up(const Link& link, std::size_t end) const;
     // For forgers.
     [[nodiscard]] std::optional<BfdWords> last_words(const Link& link, std::size_t end) const;
-    /// The last packet that has surely counted at this end; nothing if it may count once more.
-    [[nodiscard]] std::optional<Bytes> last_heard(const Link& link, std::size_t end) const;
+    /// A packet that has surely counted at this end, the last one or one that said Down; nothing if
+    /// it may count once more.
+    [[nodiscard]] std::optional<Bytes> heard(const Link& link, std::size_t end, bool down) const;
+    /// It asks for something and waits for the answer.
+    [[nodiscard]] bool polls(const Link& link, std::size_t end) const;
 
 private:
     struct End {
@@ -78,7 +81,7 @@ private:
         std::set<std::uint32_t> desired{};
         /// The last packet that counted, and those behind it that may have.
         std::vector<BfdWords> heard{};
-        Bytes counted{};
+        std::array<Bytes, 2> counted{};  ///< the last packet that did, and the last that said Down
         TimePoint sure_at{};
         TimePoint possible_at{};
         bool certain = false;  ///< about the sequence number it expects

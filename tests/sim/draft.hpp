@@ -93,7 +93,8 @@ private:
     std::string edit_service(Random& random);
     std::string edit_prefixes(Random& random);
     std::string edit_neighbor(const SitePlan& plan, Random& random);
-    [[nodiscard]] static std::string edit_bfd(conf::Neighbor& neighbor, const BfdPlan& plan, Random& random);
+    [[nodiscard]] static std::string edit_bfd(conf::Neighbor& neighbor, const BfdPlan& plan,
+                                              Random& random);
 
     bool wide_ = true;                        ///< all that is owned, or a part
     bool reversed_ = false;                   ///< the order in which checks and services stand

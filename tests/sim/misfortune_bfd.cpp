@@ -132,13 +132,16 @@ void World::forge(Path& path) {
             break;
         default:
             // A replay.
-            if (const auto heard = witness_.last_heard(*path.link, to)) letter.octets = *heard;
+            if (const auto heard = witness_.heard(*path.link, to, chance(random_, 50))) {
+                letter.octets = *heard;
+            }
             if (letter.octets.empty() || secret->type == AuthType::simple_password) return;
             break;
     }
     if (shape > 0 && letter.octets.empty()) letter.octets = bfd::encode(packet, key, sequence);
-    trace_.detail(timeline_.now(), "a forged BFD packet of shape {} to the {} of {}: TTL {}, {:02x}",
-                  shape, to == 0 ? "site" : "router", path.host->plan().name, letter.ttl,
+    trace_.detail(timeline_.now(),
+                  "a forged BFD packet of shape {} to the {} of {}: TTL {}, {:02x}", shape,
+                  to == 0 ? "site" : "router", path.host->plan().name, letter.ttl,
                   fmt::join(letter.octets, ""));
     network_.deliver(*path.link, to, std::move(letter), {});
 }

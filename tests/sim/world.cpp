@@ -212,6 +212,9 @@ void World::check_quiet(Host& host) {
               witness_.is_up(*path.link, 1))) {
             violate("L1", "{}: BFD with {} is not up", site, neighbor->name);
         }
+        if (witness_.polls(*path.link, 0) || witness_.polls(*path.link, 1)) {
+            violate("L1", "{}: a poll of BFD with {} has no answer", site, neighbor->name);
+        }
         if (neighbor->disabled) violate("P3", "{}: {} is disabled still", site, neighbor->name);
         if (neighbor->peer.state() != bgp::State::established ||
             !path.router->established(*path.link)) {
