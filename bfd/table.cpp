@@ -38,14 +38,15 @@ struct Table::Parts {
         TimePoint since;
         Stay stay = Stay::wanted;
         bool has_said_farewell = false;
+        bool was_neighbor_off = false;  ///< when it was last looked at
         Cause cause = Cause::came_up;
-        bool told_neighbor_off = false;  ///< the owner knows that the neighbor says AdminDown
         SessionCounters counters{};
         std::optional<TimePoint> scheduled{};  ///< as it stands in the deadlines
 
-        [[nodiscard]] bool is_neighbor_off() const;
-        void tell(std::optional<Duration> patience, TableOutput& out);
+        [[nodiscard]] Report report(std::optional<Duration> patience) const;
         [[nodiscard]] SessionView view() const;
+        /// Whether it says AdminDown.
+        [[nodiscard]] bool is_neighbor_off() const;
         /// Whether the neighbor has been told, or wants no packets (RFC 5880 §6.8.7).
         [[nodiscard]] bool is_told() const;
         [[nodiscard]] bool is_over() const;
@@ -93,8 +94,7 @@ void Table::configure(TimePoint now, std::vector<SessionConfig> wanted, TableOut
     }
     std::vector<std::uint32_t> unwanted;
     for (const auto& [key, id] : parts_->by_key) {
-        const bool is_leaving = parts_->entries.at(id).stay != Parts::Stay::wanted;
-        if (!is_leaving && !stays.contains(key)) unwanted.push_back(id);
+        if (!stays.contains(key)) unwanted.push_back(id);
     }
     for (const std::uint32_t id : unwanted) {
         parts_->send_away(now, id, Parts::Stay::until_heard, out);
@@ -193,7 +193,8 @@ void Table::Parts::open(TimePoint now, SessionConfig config, TableOutput& out) {
     Session session{now, id, config.timing, config.authentication, random.next()};
     const auto entry = entries.emplace(id, Entry{std::move(config), std::move(session), now}).first;
     out.opened.push_back(id);
-    entry->second.tell({}, out);
+    // Its owner may remember another session between these ends.
+    out.reports.push_back(entry->second.report(std::nullopt));
     if (held_down) {
         handle(now, entry, HoldDown{true}, out);
     } else {
@@ -214,7 +215,7 @@ void Table::Parts::keep(TimePoint now, std::uint32_t id, SessionConfig config, T
         // Its way back to Down is a change that its owner hears of.
         handle(now, entry, Administer{true}, out);
     } else if (is_other_owner) {
-        entry->second.tell(entry->second.session.detection_time(), out);
+        out.reports.push_back(entry->second.report(entry->second.session.detection_time()));
     }
 }
 
@@ -245,30 +246,30 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, std::optional<
     const std::uint32_t id = where->first;
     Entry& entry = where->second;
     const bool is_wanted = entry.stay == Stay::wanted;
+    const bool was_neighbor_off = std::exchange(entry.was_neighbor_off, entry.is_neighbor_off());
+    bool has_news = entry.was_neighbor_off != was_neighbor_off;
+    bool has_expired = false;
     for (Action& action : actions) {
-        std::visit(
-            Overloaded{[&](Send& send) {
-                           ++entry.counters.sent;
-                           if (!is_wanted) entry.has_said_farewell = true;
-                           out.transmissions.push_back({id, std::move(send.octets)});
-                       },
-                       [&](const StateChanged& changed) {
-                           entry.since = now;
-                           entry.cause = changed.cause;
-                           if (changed.from == State::up) ++entry.counters.downs;
-                           const bool expired = changed.cause == Cause::detection_time_expired;
-                           if (is_wanted) {
-                               entry.tell(expired ? patience : entry.session.detection_time(), out);
-                           }
-                       },
-                       [&](const Discarded& discarded_one) {
-                           ++entry.counters.discarded[index(discarded_one.why)];
-                       }},
-            action);
+        std::visit(Overloaded{[&](Send& send) {
+                                  ++entry.counters.sent;
+                                  if (!is_wanted) entry.has_said_farewell = true;
+                                  out.transmissions.push_back({id, std::move(send.octets)});
+                              },
+                              [&](const StateChanged& changed) {
+                                  entry.since = now;
+                                  entry.cause = changed.cause;
+                                  if (changed.from == State::up) ++entry.counters.downs;
+                                  has_expired = changed.cause == Cause::detection_time_expired;
+                                  has_news = true;
+                              },
+                              [&](const Discarded& discarded_one) {
+                                  ++entry.counters.discarded[index(discarded_one.why)];
+                              }},
+                   action);
     }
-    // What comes or goes without a change of state.
-    if (is_wanted && entry.is_neighbor_off() != entry.told_neighbor_off) {
-        entry.tell(entry.session.detection_time(), out);
+    if (has_news && is_wanted) {
+        out.reports.push_back(
+            entry.report(has_expired ? patience : entry.session.detection_time()));
     }
     if (!entry.is_over()) return schedule(id, entry);
     if (entry.scheduled) deadlines.erase({*entry.scheduled, id});
@@ -301,21 +302,15 @@ std::uint32_t Table::Parts::draw_discriminator() {
     }
 }
 
-bool Table::Parts::Entry::is_neighbor_off() const {
-    return session.neighbor() && session.neighbor()->state == State::admin_down;
-}
-
-void Table::Parts::Entry::tell(std::optional<Duration> patience, TableOutput& out) {
+Report Table::Parts::Entry::report(std::optional<Duration> patience) const {
     const auto& neighbor = session.neighbor();
-    told_neighbor_off = is_neighbor_off();
-    out.reports.push_back(
-        {.owner = config.owner,
-         .state = session.state(),
-         .cause = cause,
-         .diagnostic = session.diagnostic(),
-         .neighbor_diagnostic = neighbor ? neighbor->diagnostic : Diagnostic::none,
-         .neighbor_admin_down = told_neighbor_off,
-         .detection_time = patience.value_or(Duration{})});
+    return {.owner = config.owner,
+            .state = session.state(),
+            .cause = cause,
+            .diagnostic = session.diagnostic(),
+            .neighbor_diagnostic = neighbor ? neighbor->diagnostic : Diagnostic::none,
+            .neighbor_admin_down = is_neighbor_off(),
+            .detection_time = patience.value_or(Duration{})};
 }
 
 SessionView Table::Parts::Entry::view() const {
@@ -335,6 +330,11 @@ SessionView Table::Parts::Entry::view() const {
         out.neighbor_detection_time = session.timing().multiplier * *out.transmit_interval;
     }
     return out;
+}
+
+bool Table::Parts::Entry::is_neighbor_off() const {
+    const auto& neighbor = session.neighbor();
+    return neighbor && neighbor->state == State::admin_down;
 }
 
 bool Table::Parts::Entry::is_told() const {

@@ -180,6 +180,7 @@ TEST_CASE("bfd table: one that may not speak at once says AdminDown before it is
     sites.run(20ms);
     CHECK(sites.a().table->has_said_farewell());
     CHECK(sites.a().closed == std::vector{id});
+    CHECK(sites.a().find(one_hop.key)->discriminator == sites.a().opened[0]);
     CHECK(std::ranges::count(sites.a().sent, State::admin_down,
                              [](const auto& each) { return each.second.state; }) == 1);
 }

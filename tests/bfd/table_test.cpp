@@ -58,7 +58,8 @@ TEST_CASE("bfd table: sessions of all kinds come up side by side, each between i
     sites.multihop_ttl = 253;
     sites.configure_both(all);
     CHECK(sites.a().opened.size() == 5);
-    CHECK(sites.a().reports.empty());
+    REQUIRE(sites.a().reports.size() == 5);
+    CHECK(sites.a().reports[0] == Report{.owner = over_ipv4.owner});
     sites.come_up();
     sites.run(2s);
     std::set<std::uint32_t> discriminators;
@@ -141,7 +142,9 @@ TEST_CASE("bfd table: a discriminator counts from its neighbor alone") {
     // A number that nobody has, and none at all from a stranger.
     const Bytes wrong =
         encode({.state = State::down, .my_discriminator = 7, .your_discriminator = guessed ^ 1U});
+    const auto received = sites.a().find(over_ipv4.key)->counters.received;
     sites.receive(0, datagram(over_ipv4.key, wrong));
+    CHECK(sites.a().find(over_ipv4.key)->counters.received == received);
     CHECK(discarded(sites.a().find(over_ipv4.key), Discard::unknown_discriminator) == 1);
     sites.receive(0, datagram(elsewhere[0], encode({.my_discriminator = 7})));
     CHECK(sites.a().discarded(Discard::unknown_discriminator) == 6);
@@ -176,6 +179,58 @@ TEST_CASE("bfd table: another owner and another timing disturb no session") {
     CHECK(after->transmit_interval == 300ms);
     CHECK(after->neighbor_detection_time == 900ms);
     CHECK(sites.b().find(mirrored(over_ipv4).key)->detection_time == 900ms);
+}
+
+TEST_CASE("bfd table: an owner hears of the neighbor's AdminDown, also where no state changes") {
+    Sites sites;
+    sites.configure(0, {over_ipv4});
+    sites.a().forget();
+    sites.configure(1, {mirrored(over_ipv4)});
+    sites.configure(1, {});
+    sites.run(900ms);
+    REQUIRE_FALSE(sites.a().reports.empty());
+    CHECK(sites.a().reports.back().state == State::down);
+    CHECK(sites.a().reports.back().neighbor_admin_down);
+    sites.a().forget();
+    // It is silent then, which is another thing than to be switched off.
+    sites.run(2min);
+    REQUIRE(sites.a().reports.size() == 1);
+    CHECK_FALSE(sites.a().reports[0].neighbor_admin_down);
+}
+
+TEST_CASE("bfd table: the report of an expiry tells the silence that it was, not the next one") {
+    SessionConfig patient = over_ipv4;
+    patient.timing.min_rx = 400ms;
+    Sites sites;
+    sites.configure(0, {patient});
+    sites.configure(1, {mirrored(over_ipv4)});
+    sites.come_up();
+    sites.run(2s);
+    sites.a().forget();
+    // RFC 5880 §6.8.3: the longer interval counts until the neighbor has answered, which it cannot.
+    sites.lost = [](std::size_t, const SessionKey&) { return true; };
+    sites.configure(0, {over_ipv4});
+    sites.run(3s);
+    REQUIRE_FALSE(sites.a().reports.empty());
+    CHECK(sites.a().reports[0].cause == Cause::detection_time_expired);
+    CHECK(sites.a().reports[0].detection_time == 1200ms);
+}
+
+TEST_CASE("bfd table: a way up that fails is told, and is no way down from Up") {
+    Sites sites;
+    sites.configure(0, {over_ipv4});
+    sites.run(10ms);
+    sites.a().forget();
+    const Bytes octets =
+        encode({.my_discriminator = 7, .desired_min_tx_us = 1, .required_min_rx_us = 1});
+    sites.receive(0, datagram(over_ipv4.key, octets));
+    sites.run(10s);
+    CHECK(told(sites.a(), 1) == Told{{State::init, Cause::neighbor_agrees},
+                                     {State::down, Cause::detection_time_expired}});
+    const auto view = sites.a().find(over_ipv4.key);
+    CHECK(view->counters.downs == 0);
+    CHECK_FALSE(view->neighbor);
+    CHECK_FALSE(view->neighbor_detection_time);
 }
 
 TEST_CASE("bfd table: one that goes says AdminDown for a detection time, then it is closed") {
@@ -249,7 +304,8 @@ TEST_CASE("bfd table: another authentication or number of hops makes a session a
         REQUIRE(sites.a().sent.size() == 1);
         CHECK(sites.a().sent[0].second.state == State::admin_down);
         CHECK(sites.a().sent[0].second.my_discriminator == before);
-        CHECK(sites.a().reports.empty());
+        // Whoever thinks that it is Up still learns that it begins, and that nothing has failed.
+        CHECK(sites.a().reports == std::vector{Report{.owner = to.owner}});
         sites.configure(1, {mirrored(to)});
         sites.come_up();
         CHECK(sites.a().sockets.size() == 1);

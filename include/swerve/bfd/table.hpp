@@ -57,8 +57,8 @@ struct Datagram {
 };
 
 /// How a session is: told of a new session (Down, came_up), when it has changed state, when the
-/// neighbor's AdminDown comes or goes, and anew to an owner that it came to; of one that goes
-/// nothing at all.
+/// neighbor's AdminDown comes or goes, and anew to an owner that it came to. Of one that goes
+/// nothing is told.
 struct Report {
     std::uint32_t owner = 0;
     State state = State::down;
