@@ -14,6 +14,9 @@ constexpr Duration slack = milliseconds{5};
 /// How long a datagram may have been under way on a link that does not delay more than usual.
 constexpr Duration longest_delay = milliseconds{40};
 
+/// The same on any link.
+constexpr Duration longest_way = std::chrono::seconds{3};
+
 constexpr const char* states[] = {"AdminDown", "Down", "Init", "Up"};
 
 std::uint32_t u32(ByteView octets, std::size_t at) {
@@ -78,6 +81,7 @@ void BfdWitness::wants(const Link& link, std::size_t end, const bfd::SessionConf
         own.wanted.reset();
         return;
     }
+    if (own.wanted && own.wanted->authentication != config->authentication) own.key_since = now();
     own.wanted = *config;
     take_timing(own);
     if (own.said) own.gap = std::max(own.gap, longest_gap(own));
@@ -119,6 +123,8 @@ void BfdWitness::sent(const Link& link, std::size_t end, ByteView octets) {
                   words.my, words.your, words.desired_us, words.required_us, words.multiplier,
                   words.poll ? " poll" : "", words.final ? " final" : "");
     ++own.unheard;
+    // Another session, which expects no number of those that came before.
+    if (own.said && own.said->my != words.my) own.certain = false;
     if (words.state != up) own.up = false;
     // S10: who is Up says so in time. A final comes between, and moves no timer.
     if (own.said && own.said->state == up && words.state == up && !words.final &&
@@ -151,11 +157,13 @@ void BfdWitness::arrived(const Link& link, std::size_t end, ByteView octets) {
     const BfdWords words = read_bfd(octets);
     from.unheard = 0;
     if (link.jitter > Duration::zero()) own.lossy_until = now() + std::chrono::seconds{5};
-    if (!own.wanted || (from.wanted && from.wanted->authentication != own.wanted->authentication)) {
-        return;
-    }
+    if (!own.wanted) return;
+    const bool other_key = from.wanted && from.wanted->authentication != own.wanted->authentication;
+    // One that was under way meanwhile may be of the old key.
+    const bool key_is_new = now() < std::max(own.key_since, from.key_since) + longest_way;
+    if (other_key && !key_is_new) return;
     const bool fits = own.said && words.your != 0 ? words.your == own.said->my : words.state <= 1;
-    bool sure = fits;
+    bool sure = fits && !key_is_new;
     if (words.sequence) {
         // RFC 5880 §6.7.4; after twice the detection time any number is fresh (§6.8.1).
         if (own.possible_at + detection(own, false) < now()) own.certain = false;
@@ -164,7 +172,7 @@ void BfdWitness::arrived(const Link& link, std::size_t end, ByteView octets) {
             if (ahead == 0 || ahead > 3 * words.multiplier) return;
         }
         if (fits || !own.certain) own.sequence = words.sequence;
-        sure = fits && own.certain;
+        sure = sure && own.certain;
     }
     if (sure) {
         own.heard = {words};

@@ -69,6 +69,7 @@ private:
         bool runs = false;
         TimePoint runs_since{};
         std::optional<bfd::SessionConfig> wanted{};
+        TimePoint key_since{};  ///< when its key was changed
         bool up = false;
         TimePoint up_since{};
         std::optional<BfdWords> said{};

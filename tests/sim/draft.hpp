@@ -52,6 +52,8 @@ public:
     std::string edit(const SitePlan& plan, Random& random);
     /// Another probe for this check, if it is there.
     std::string replace_probe(const std::string& check);
+    /// Another key of BFD for what is at this uplink, if it has BFD.
+    std::string replace_key(unsigned uplink, const bfd::Authentication& key);
     [[nodiscard]] std::shared_ptr<const conf::Config> build(const SitePlan& plan) const;
 
     /// Of one of its services, or of none.

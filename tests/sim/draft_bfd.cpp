@@ -24,6 +24,13 @@ void Draft::set_bfd(conf::Neighbor& neighbor, const BfdPlan& plan, Random& rando
     bfd.authentication = plan.authentication;
 }
 
+std::string Draft::replace_key(unsigned uplink, const bfd::Authentication& key) {
+    const auto found = neighbors_.find(uplink);
+    if (found == neighbors_.end() || !found->second.config.bfd) return "nothing changes";
+    found->second.config.bfd->authentication = key;
+    return found->second.config.name + " has another BFD key";
+}
+
 std::string Draft::edit_bfd(conf::Neighbor& neighbor, const BfdPlan& plan, Random& random) {
     if (!neighbor.bfd) {
         set_bfd(neighbor, plan, random);

@@ -198,6 +198,12 @@ void Host::reload() { reload(draft_.edit(plan_, world_.random)); }
 
 void Host::replace_probe(const std::string& check) { reload(draft_.replace_probe(check)); }
 
+void Host::replace_key(const Link& link, const bfd::Authentication& key) {
+    const auto at = static_cast<std::size_t>(std::ranges::find(links_, &link) - links_.begin());
+    plan_.uplinks.at(at).bfd->authentication = key;
+    reload(draft_.replace_key(static_cast<unsigned>(at), key));
+}
+
 void Host::reload(const std::string& what) {
     config_ = draft_.build(plan_);
     for (const conf::Check& check : config_->checks) truths_[check.name];

@@ -52,6 +52,8 @@ public:
     void reload();
     /// By a reload; no evidence for the old one counts for it.
     void replace_probe(const std::string& check);
+    /// The neighbor over this link gets another key of BFD, by a reload.
+    void replace_key(const Link& link, const bfd::Authentication& key);
     void say(const Subject& subject, std::optional<failover::OverrideKind> kind,
              std::optional<Duration> lasting = {});
     void command(const std::string& neighbor, daemon::NeighborCommand command);

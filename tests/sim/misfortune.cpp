@@ -53,6 +53,7 @@ std::span<const World::Misfortune> World::odds() {
         Misfortune{"main hangs", 2, &World::main_hangs, true},
         Misfortune{"router BFD timing", 4, &World::router_bfd_timing, true},
         Misfortune{"router BFD off", 3, &World::router_bfd_off, true},
+        Misfortune{"BFD key changes", 3, &World::key_changes, true},
     };
     return table;
 }

@@ -172,4 +172,18 @@ void World::router_bfd_off() {
                     [path] { path->router->speak_bfd(*path->link, path->bfd); });
 }
 
+/// Two people change it, one after the other.
+void World::key_changes() {
+    Path* const path = some_bfd_path();
+    if (path == nullptr || !path->bfd->authentication) return;
+    const bfd::Authentication key = some_authentication(random_);
+    path->host->replace_key(*path->link, key);
+    path->bfd->authentication = key;
+    timeline_.after(some_span(milliseconds{10}, seconds{8}), [path] {
+        if (path->router->speaks_bfd(*path->link)) {
+            path->router->speak_bfd(*path->link, path->bfd);
+        }
+    });
+}
+
 }  // namespace swerve::sim

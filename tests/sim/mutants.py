@@ -124,7 +124,7 @@ MUTANTS = [
     Mutant("BFD notices a silence late", "bfd/session.cpp",
            "deadlines_.set(Timer::detect, now + *detection);", "deadlines_.set(Timer::detect, now + 2 * *detection);"),
     Mutant("what BFD hears puts off what it says", "bfd/session.cpp",
-           "if (transmit_interval() != before) arm_transmit(last_sent_);", "arm_transmit(now);"),
+           "if (transmit_interval() != before) arm_transmit(last_sent_);", "if (before) arm_transmit(now);"),
     Mutant("BFD expects packets faster before the neighbor knows", "bfd/session.cpp",
            "    counted_rx_ = std::max(counted_rx_, required_rx_);\n    polling_ = true;\n    return true;",
            "    counted_rx_ = required_rx_;\n    polling_ = true;\n    return true;"),

@@ -106,6 +106,7 @@ private:
     void main_hangs();
     void router_bfd_timing();
     void router_bfd_off();
+    void key_changes();
 
     Random random_;
     Trace trace_;
