@@ -32,6 +32,9 @@ using namespace std::chrono_literals;
 constexpr std::size_t datagrams_per_turn = 256;
 constexpr Duration time_between_turns = 1ms;
 
+/// Of many sessions some are due at about the same time: one wake serves them all.
+constexpr Duration time_between_ticks = 500us;
+
 /// At a deadline as much is read as waits in the sockets, but in the long run no more than the
 /// turns may read: whoever has a full credit had a calm, or a pause of this process.
 constexpr Duration price_of_datagram =
@@ -43,6 +46,8 @@ constexpr Duration retry_period = 1s;
 /// For AdminDown at the end, and for whoever waits for hold_down().
 constexpr Duration end_patience = 200ms;
 constexpr Duration hold_down_patience = 100ms;
+/// No neighbor gives up that soon.
+constexpr Duration shortest_standstill = 10ms;
 /// A host that stutters is told once in a while; how often it does, the lateness shows.
 constexpr Duration standstill_alarm_gap = 10s;
 
@@ -110,6 +115,7 @@ private:
     Duration credit_ = credit_at_most;
     TimePoint credited_at_;
     std::size_t first_ready_ = 0;
+    TimePoint last_tick_{};
     TimePoint last_ran_;
     std::optional<TimePoint> alarmed_at_;
     LatenessCounts lateness_;
@@ -163,7 +169,7 @@ BfdLoop::Parts::Parts(asio::io_context& on, Hooks told, std::uint64_t seed)
       last_ran_(credited_at_) {
     boost::system::error_code error;
     // Without it no receiver opens, and says so.
-    arrivals_.assign(::epoll_create1(EPOLL_CLOEXEC), error);
+    (void)arrivals_.assign(::epoll_create1(EPOLL_CLOEXEC), error);
 }
 
 void BfdLoop::Parts::configure(BfdWanted wanted) {
@@ -194,7 +200,7 @@ void BfdLoop::Parts::end() {
     links_.clear();
     doors_.clear();
     boost::system::error_code ignored;
-    arrivals_.close(ignored);
+    (void)arrivals_.close(ignored);
     for (DeadlineTimer* timer : {&timer_, &retry_, &resume_, &give_up_}) timer->arm(std::nullopt);
 }
 
@@ -255,7 +261,8 @@ void BfdLoop::Parts::on_deadline() {
     // A packet that waited in the socket while we did not run has not come late.
     while (read_ready(begins) != 0) {
     }
-    table_.tick(BootClock::now(), out_);
+    last_tick_ = BootClock::now();
+    table_.tick(last_tick_, out_);
     deadline_.reset();
     settle();
 }
@@ -289,7 +296,7 @@ std::size_t BfdLoop::Parts::read_ready(TimePoint now) {
 /// Before anything that arrived meanwhile is read: it may say that a neighbor has given us up.
 void BfdLoop::Parts::notice_standstill(TimePoint now) {
     const Duration gap = now - last_ran_;
-    if (!deadline_ || now < *deadline_ + 1ms) return;
+    if (!deadline_ || now < *deadline_ + 1ms || gap < shortest_standstill) return;
     if (alarmed_at_ && now - *alarmed_at_ < standstill_alarm_gap) return;
     const auto views = table_.views();
     const bool too_long = std::ranges::any_of(views, [&](const bfd::SessionView& view) {
@@ -308,6 +315,7 @@ void BfdLoop::Parts::settle() {
     if (ending_ && !ended_ && table_.has_said_farewell()) end();
     if (ended_) return;
     deadline_ = table_.next_deadline();
+    if (deadline_) deadline_ = std::max(*deadline_, last_tick_ + time_between_ticks);
     timer_.arm(deadline_);
     last_ran_ = BootClock::now();
 }
@@ -385,9 +393,9 @@ void BfdLoop::Parts::look_after_links() {
 
 void BfdLoop::Parts::send(const bfd::TableOutput::Transmission& transmission) {
     const auto found = links_.find(transmission.session);
-    if (found == links_.end() || !found->second.sender) return;
-    Link& link = found->second;
-    link.send_error = link.sender->send(transmission.octets);
+    if (found == links_.end()) return;
+    const auto& sender = found->second.sender;
+    if (sender) found->second.send_error = sender->send(transmission.octets);
 }
 
 }  // namespace swerve::daemon

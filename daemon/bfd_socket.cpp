@@ -67,13 +67,13 @@ Address from_sockaddr(const sockaddr_in6& from) {
         std::memcpy(&in, &from, sizeof in);
         return Address::v4(ntohl(in.sin_addr.s_addr));
     }
-    return *Address::from_octets(std::span<const std::uint8_t>{from.sin6_addr.s6_addr, 16});
+    return Address::from_octets(std::span<const std::uint8_t>{from.sin6_addr.s6_addr, 16})
+        .value_or(Address::v4(0));
 }
 
 /// "192.0.2.1:3784", "[fe80::1%eth0]:3784"; port 0 is left out.
 std::string name_of(const Address& address, const std::string& interface, std::uint16_t port) {
-    const std::string host =
-        address.to_string() + (address.is_ipv6_link_local() ? "%" + interface : "");
+    std::string host = address.to_string() + (address.is_ipv6_link_local() ? "%" + interface : "");
     if (port == 0) return host;
     return (address.family() == Family::ipv6 ? "[" + host + "]" : host) + ":" +
            std::to_string(port);

@@ -69,7 +69,8 @@ struct NeighborView {
 struct BfdView {
     bfd::SessionView session;
     std::uint16_t source_port = 0;  ///< 49152 and above; 0: no socket
-    std::string trouble = {};       ///< why it has no sockets: "cannot bind ..."; empty: none
+    /// Why it has no sockets, or cannot send: "cannot bind ..."; empty: none.
+    std::string trouble = {};
 };
 
 struct BfdSnapshot {

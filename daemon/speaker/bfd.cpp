@@ -69,6 +69,10 @@ void Speaker::Parts::bfd_reported(const bfd::Report& report, Turn turn) {
     if (!neighbor.bfd || from != report.state) neighbor.bfd_since = turn.at.now;
     neighbor.bfd = report;
     const bool lost = from == bfd::State::up && report.state != bfd::State::up;
+    // The cause stands before what comes of it.
+    if (from != report.state) {
+        turn.tell(BfdEvent{neighbor.name, from, report.state, reason_of(report)});
+    }
     if (lost && is_failure(report.cause)) {
         end_for_bfd(report.owner, turn);
     } else if (waited) {
@@ -76,8 +80,6 @@ void Speaker::Parts::bfd_reported(const bfd::Report& report, Turn turn) {
     } else {
         hold_for_bfd(report.owner, turn);
     }
-    if (from == report.state) return;
-    turn.tell(BfdEvent{neighbor.name, from, report.state, reason_of(report)});
 }
 
 void Speaker::Parts::hold_for_bfd(NeighborId id, Turn turn) {

@@ -3,133 +3,27 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <condition_variable>
 #include <cstdlib>
 #include <future>
-#include <mutex>
 #include <numeric>
-#include <optional>
 
-#include "swerve/base/clock.hpp"
 #include "tests/support/bfd_network.hpp"
+#include "tests/support/bfd_site.hpp"
 
 using namespace swerve;
 using namespace std::chrono_literals;
 using bfd::Cause;
 using bfd::Discard;
-using bfd::Report;
 using bfd::SessionConfig;
 using bfd::State;
-using daemon::BfdLoop;
 using daemon::BfdSnapshot;
 using daemon::BfdView;
+using swerve::testing::BfdSite;
 using swerve::testing::in_own_network;
 using swerve::testing::PlainSocket;
 
 namespace {
-
-constexpr auto patience = 20s;
-
-/// A bfd loop on a thread of its own, and what it said.
-class Site {
-public:
-    explicit Site(std::uint64_t seed)
-        : loop(io,
-               {.report = [this](const Report& report) { note(reports_, report); },
-                .alarm = [this](std::string what) { note(alarms_, std::move(what)); }},
-               seed) {}
-    ~Site() { end(); }
-    Site(const Site&) = delete;
-    Site& operator=(const Site&) = delete;
-
-    void want(std::vector<SessionConfig> sessions) {
-        loop.configure({.sessions = std::move(sessions), .realtime = false});
-    }
-    /// The next report of this kind; those before it are passed over.
-    std::optional<Report> hears(const std::function<bool(const Report&)>& kind) {
-        std::unique_lock held{mutex_};
-        std::optional<Report> out;
-        const bool there = said_.wait_for(held, patience, [&] {
-            while (read_ < reports_.size()) {
-                const Report& report = reports_[read_++];
-                if (!kind(report)) continue;
-                out = report;
-                return true;
-            }
-            return false;
-        });
-        CHECK_MESSAGE(there, "no such report came in 20 s");
-        return out;
-    }
-    std::optional<Report> hears(State state, std::uint32_t owner = 1) {
-        return hears(
-            [=](const Report& report) { return report.state == state && report.owner == owner; });
-    }
-    bool is_alarmed(const std::string& words) {
-        std::unique_lock held{mutex_};
-        return said_.wait_for(held, patience, [&] {
-            return std::ranges::any_of(alarms_, [&](const std::string& each) {
-                return each.find(words) != std::string::npos;
-            });
-        });
-    }
-    std::vector<std::string> alarms() {
-        const std::lock_guard held{mutex_};
-        return alarms_;
-    }
-    bool was_ever(State state) {
-        const std::lock_guard held{mutex_};
-        return std::ranges::any_of(reports_,
-                                   [&](const Report& each) { return each.state == state; });
-    }
-    BfdSnapshot look() {
-        std::promise<BfdSnapshot> seen;
-        auto out = seen.get_future();
-        loop.describe([&](BfdSnapshot snapshot) { seen.set_value(std::move(snapshot)); });
-        REQUIRE(out.wait_for(patience) == std::future_status::ready);
-        return out.get();
-    }
-    bool shows(const std::function<bool(const BfdSnapshot&)>& what) {
-        const auto late = std::chrono::steady_clock::now() + patience;
-        while (std::chrono::steady_clock::now() < late) {
-            if (what(look())) return true;
-            std::unique_lock held{mutex_};
-            said_.wait_for(held, 2ms);
-        }
-        return false;
-    }
-    void start() {
-        thread_ = std::jthread{[this] { io.run(); }};
-    }
-    void end() {
-        if (!thread_.joinable()) return;
-        loop.stop();
-        work_.reset();
-        thread_.join();
-    }
-
-    boost::asio::io_context io{1};
-    BfdLoop loop;
-
-private:
-    template <class What>
-    void note(std::vector<What>& in, What what) {
-        const std::lock_guard held{mutex_};
-        in.push_back(std::move(what));
-        said_.notify_all();
-    }
-
-    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
-        io.get_executor()};
-    std::mutex mutex_;
-    std::condition_variable said_;
-    std::vector<Report> reports_;
-    std::size_t read_ = 0;
-    std::vector<std::string> alarms_;
-    std::jthread thread_;
-};
 
 SessionConfig session(const std::string& local, const std::string& remote,
                       const std::string& interface = "") {
@@ -162,8 +56,8 @@ struct Two {
         b.hears(State::up);
     }
 
-    Site a{1};
-    Site b{2};
+    BfdSite a{1};
+    BfdSite b{2};
 };
 
 std::uint64_t total(const std::array<std::uint64_t, bfd::discard_count>& counters) {
@@ -187,13 +81,13 @@ bool run(const std::string& command) {
 
 TEST_CASE("bfd loop: two on one host come up, with one hop and with several at once") {
     in_own_network([] {
-        Site a{1};
-        Site b{2};
+        BfdSite a{1};
+        BfdSite b{2};
         a.start();
         b.start();
         a.want({session("127.0.0.2", "127.0.0.3"), multihop("127.0.0.2", "127.0.0.3")});
         b.want({session("127.0.0.3", "127.0.0.2"), multihop("127.0.0.3", "127.0.0.2")});
-        for (Site* site : {&a, &b}) {
+        for (BfdSite* site : {&a, &b}) {
             CHECK(site->shows([](const BfdSnapshot& now) {
                 return now.sessions.size() == 2 &&
                        std::ranges::all_of(now.sessions, [](const BfdView& each) {
@@ -208,8 +102,10 @@ TEST_CASE("bfd loop: two on one host come up, with one hop and with several at o
             }
             CHECK(now.sessions.at(0).source_port != now.sessions.at(1).source_port);
             CHECK(total(now.discarded) == 0);
-            CHECK(std::accumulate(now.lateness.buckets.begin(), now.lateness.buckets.end(),
-                                  std::uint64_t{0}) > 0);
+            CHECK(site->shows([](const BfdSnapshot& later) {
+                return std::ranges::any_of(later.lateness.buckets,
+                                           [](std::uint64_t bucket) { return bucket > 0; });
+            }));
             CHECK_FALSE(now.realtime);
             CHECK(site->alarms().empty());
         }
@@ -219,7 +115,7 @@ TEST_CASE("bfd loop: two on one host come up, with one hop and with several at o
 TEST_CASE("bfd loop: packets carry TTL 255 and CS6, from one port above 49151") {
     in_own_network([] {
         const PlainSocket neighbor{"127.0.0.3", bfd::single_hop_port};
-        Site a{1};
+        BfdSite a{1};
         a.start();
         a.want({session("127.0.0.2", "127.0.0.3")});
         std::uint16_t port = 0;
@@ -240,8 +136,8 @@ TEST_CASE("bfd loop: packets carry TTL 255 and CS6, from one port above 49151") 
 TEST_CASE("bfd loop: a port that is taken is told once, and the session heals by itself") {
     in_own_network([] {
         auto other = std::make_unique<PlainSocket>("127.0.0.2", bfd::single_hop_port);
-        Site a{1};
-        Site b{2};
+        BfdSite a{1};
+        BfdSite b{2};
         a.start();
         b.start();
         SessionConfig another = session("127.0.0.2", "127.0.0.4");
@@ -264,7 +160,7 @@ TEST_CASE("bfd loop: a port that is taken is told once, and the session heals by
 
 TEST_CASE("bfd loop: what came too far, or from elsewhere, is counted and changes nothing") {
     in_own_network([] {
-        Site a{1};
+        BfdSite a{1};
         a.start();
         a.want({session("127.0.0.2", "127.0.0.3")});
         (void)a.look();  // its sockets are there
@@ -303,8 +199,8 @@ TEST_CASE("bfd loop: a flood of 100,000 datagrams ends no session, and is counte
         CHECK(total(after.discarded) > 1000);
         CHECK(total(after.sessions.at(0).session.counters.discarded) > 1000);
         CHECK(after.sessions.at(0).session.state == State::up);
-        CHECK_FALSE(two.a.was_ever(State::down));
-        CHECK_FALSE(two.b.was_ever(State::down));
+        CHECK_FALSE(two.a.went_down());
+        CHECK_FALSE(two.b.went_down());
     });
 }
 
@@ -316,9 +212,10 @@ TEST_CASE("bfd loop: packets that waited while it did not run have not come late
         Two two{session("127.0.0.2", "127.0.0.3"), of_b};
         std::promise<void> stands;
         std::promise<void> goes_on;
+        const auto until = goes_on.get_future();
         boost::asio::post(two.a.io, [&] {
             stands.set_value();
-            goes_on.get_future().wait();
+            until.wait();
         });
         stands.get_future().wait();
         // In front of what B sends is more than a turn reads.
@@ -333,8 +230,8 @@ TEST_CASE("bfd loop: packets that waited while it did not run have not come late
         goes_on.set_value();
         CHECK(two.a.shows([](const BfdSnapshot& now) { return total(now.discarded) >= 3000; }));
         CHECK(two.a.look().sessions.at(0).session.state == State::up);
-        CHECK_FALSE(two.a.was_ever(State::down));
-        CHECK_FALSE(two.b.was_ever(State::down));
+        CHECK_FALSE(two.a.went_down());
+        CHECK_FALSE(two.b.went_down());
     });
 }
 
@@ -344,7 +241,8 @@ TEST_CASE("bfd loop: that it stood still for longer than a neighbor waits is tol
         of_a.timing.multiplier = 5;
         Two two{of_a};
         std::promise<void> goes_on;
-        boost::asio::post(two.a.io, [&] { goes_on.get_future().wait(); });
+        const auto until = goes_on.get_future();
+        boost::asio::post(two.a.io, [&] { until.wait(); });
         const auto down = two.b.hears(State::down);
         REQUIRE(down.has_value());
         CHECK(down->cause == Cause::detection_time_expired);
@@ -379,7 +277,7 @@ TEST_CASE("bfd loop: whoever hangs tells its neighbors to leave, with Path Down"
 
 TEST_CASE("bfd loop: nobody waits for a loop that does not run") {
     in_own_network([] {
-        Site a{1};
+        BfdSite a{1};
         a.loop.hold_down();  // returns
         a.start();
         a.want({session("127.0.0.2", "127.0.0.3")});
@@ -403,14 +301,14 @@ TEST_CASE("bfd loop: other timing is negotiated without a flap, from the same po
                    !neighbor->poll;
         }));
         CHECK(two.a.look().sessions.at(0).source_port == port);
-        CHECK_FALSE(two.a.was_ever(State::down));
-        CHECK_FALSE(two.b.was_ever(State::down));
+        CHECK_FALSE(two.a.went_down());
+        CHECK_FALSE(two.b.went_down());
     });
 }
 
 TEST_CASE("bfd loop: the last session of an address gives its socket back") {
     in_own_network([] {
-        Site a{1};
+        BfdSite a{1};
         a.start();
         SessionConfig one = session("127.0.0.2", "127.0.0.3");
         SessionConfig another = session("127.0.0.2", "127.0.0.4");
@@ -458,8 +356,8 @@ TEST_CASE("bfd loop: IPv6, global and link-local; an interface that goes may com
         SessionConfig far_a = multihop("::1", "::2");
         SessionConfig far_b = multihop("::2", "::1");
         far_a.owner = far_b.owner = 3;
-        Site a{1};
-        Site b{2};
+        BfdSite a{1};
+        BfdSite b{2};
         a.start();
         b.start();
         a.want({session("::1", "::2"), near_a, far_a});
@@ -486,5 +384,50 @@ TEST_CASE("bfd loop: IPv6, global and link-local; an interface that goes may com
         CHECK(a.shows(all_up));
         CHECK(near(a.look()).source_port == port);
         CHECK(a.alarms().size() == 1);
+    });
+}
+
+TEST_CASE("bfd loop: an address that comes late, goes and comes back") {
+    in_own_network([] {
+        if (!run("ip addr add 192.0.2.2/32 dev lo")) {
+            swerve::testing::skipped("no `ip`");
+            return;
+        }
+        BfdSite a{1};
+        BfdSite b{2};
+        a.start();
+        b.start();
+        SessionConfig of_a = session("192.0.2.1", "192.0.2.2");
+        SessionConfig of_b = session("192.0.2.2", "192.0.2.1");
+        of_a.timing.multiplier = of_b.timing.multiplier = 20;
+        a.want({of_a});
+        b.want({of_b});
+        CHECK(a.is_alarmed("cannot bind 192.0.2.1:3784: Cannot assign requested address"));
+        REQUIRE(run("ip addr add 192.0.2.1/32 dev lo"));
+        a.hears(State::up);
+        b.hears(State::up);
+        REQUIRE(run("ip addr del 192.0.2.1/32 dev lo"));
+        b.hears(State::down);
+        CHECK(a.shows([](const BfdSnapshot& now) {
+            return now.sessions.at(0).trouble.starts_with("cannot send: ");
+        }));
+        REQUIRE(run("ip addr add 192.0.2.1/32 dev lo"));
+        a.hears(State::up);
+        b.hears(State::up);
+        CHECK(a.alarms().size() == 1);
+    });
+}
+
+TEST_CASE("bfd loop: real-time priority is what the snapshot says, or there is an alarm") {
+    in_own_network([] {
+        BfdSite a{1};
+        a.start();
+        a.want({}, true);
+        CHECK(a.look().realtime == a.alarms().empty());
+        a.want({}, true);
+        (void)a.look();
+        CHECK(a.alarms().size() <= 1);
+        a.want({}, false);
+        CHECK_FALSE(a.look().realtime);
     });
 }
