@@ -97,7 +97,7 @@ void BfdWitness::take_timing(End& end) {
 /// RFC 5880 §6.8.4.
 Duration BfdWitness::detection(const End& end, bool longest) {
     if (end.heard.empty() || end.required.empty()) return Duration{};
-    const std::uint32_t own = longest ? *end.required.rbegin() : *end.required.begin();
+    const std::uint32_t own = longest ? *end.required.rbegin() : end.confirmed;
     const auto of = [&](const BfdWords& words) {
         return words.multiplier * Duration{microseconds{std::max(own, words.desired_us)}};
     };
@@ -181,12 +181,16 @@ void BfdWitness::arrived(const Link& link, std::size_t end, ByteView octets) {
         if (words.state == 1) own.counted[1] = own.counted[0];
         if (words.final && own.said && own.said->poll) {
             // What was asked for is in force; what was configured meanwhile may be.
-            own.required = {own.said->required_us};
+            own.confirmed = own.said->required_us;
+            own.required = {own.confirmed};
             own.desired = {own.said->desired_us};
             take_timing(own);
         }
     } else {
         own.heard.push_back(words);
+        if (words.final && own.said && own.said->poll) {
+            own.confirmed = std::min(own.confirmed, own.said->required_us);
+        }
         constexpr std::size_t remembered = 64;
         if (own.heard.size() > remembered) own.heard.erase(own.heard.begin());
     }
@@ -214,6 +218,7 @@ void BfdWitness::came_up(const Link& link, std::size_t end) {
     own.heard = {own.heard.back()};
     own.sure_at = own.possible_at = own.up_since = now();
     own.certain = true;
+    own.confirmed = own.required.empty() ? 0 : *own.required.begin();
     watch(link, end);
 }
 

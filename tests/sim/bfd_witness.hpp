@@ -79,6 +79,9 @@ private:
         TimePoint lossy_until{};  ///< for the direction to this end
         // Values that may be in force here, in microseconds: they are until a poll is answered.
         std::set<std::uint32_t> required{};
+        /// Of those, what the neighbor has confirmed: a shorter one counts for no detection time
+        /// (RFC 5880 §6.8.3).
+        std::uint32_t confirmed = 0;
         std::set<std::uint32_t> desired{};
         /// The last packet that counted, and those behind it that may have.
         std::vector<BfdWords> heard{};
