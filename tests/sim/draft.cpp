@@ -488,9 +488,7 @@ std::shared_ptr<const conf::Config> Draft::build(const SitePlan& plan) const {
 
 Prefix Draft::some_prefix(Random& random) const {
     if (chance(random, 25)) return prefix(fmt::format("10.{}.1.0/24", between(random, 126, 129)));
-    if (chance(random, 20)) {
-        return any_prefix(random);
-    }
+    if (chance(random, 20)) return any_prefix(random);
     return pick(random, pick(random, services_).second.prefixes);
 }
 

@@ -114,7 +114,9 @@ void World::forge(Path& path) {
             if (chance(random_, 50)) letter.ttl = static_cast<int>(between(random_, 0, 255));
             break;
         case 1:
-            letter.ttl = static_cast<int>(between(random_, 0, 255 - path.bfd->hops));
+            letter.ttl = ttl_sent - static_cast<int>(path.bfd->hops);
+            if (chance(random_, 50)) letter.ttl = static_cast<int>(between(random_, 0, 250));
+            letter.ttl = std::min(letter.ttl, ttl_sent - static_cast<int>(path.bfd->hops));
             break;
         case 2:
             packet.your_discriminator = its->my + between(random_, 1, 1000);
