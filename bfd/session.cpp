@@ -96,7 +96,7 @@ void Session::take_values(TimePoint now, const Packet& packet) {
     const auto before = transmit_interval();
     neighbor_ = packet;
     neighbor_discriminator_ = packet.my_discriminator;
-    if (packet.final && polling_) end_poll();
+    if (packet.final && polling_ && has_asked_) end_poll();
     const auto detection = detection_time();
     deadlines_.set(Timer::detect, now + *detection);
     deadlines_.clear(Timer::forget);
@@ -210,6 +210,7 @@ void Session::enter(TimePoint now, State to, Diagnostic diagnostic, Cause cause,
         counted_tx_ = desired_tx_;
         counted_rx_ = std::max(counted_rx_, required_rx_);
         polling_ = true;
+        has_asked_ = false;
     } else {
         counted_tx_ = desired_tx_;
         counted_rx_ = required_rx_;
@@ -241,6 +242,7 @@ bool Session::begin_poll() {
     counted_tx_ = std::min(counted_tx_, desired_tx_);
     counted_rx_ = std::max(counted_rx_, required_rx_);
     polling_ = true;
+    has_asked_ = false;
     return true;
 }
 
@@ -288,6 +290,7 @@ void Session::send(bool is_answer, Actions& out) {
                         .your_discriminator = neighbor_discriminator_,
                         .desired_min_tx_us = on_wire(desired_tx_),
                         .required_min_rx_us = on_wire(required_rx_)};
+    has_asked_ |= packet.poll;
     out.push_back(Send{encode(packet, authentication_ ? &*authentication_ : nullptr, ++sequence_)});
 }
 

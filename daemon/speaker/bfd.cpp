@@ -62,7 +62,7 @@ void Speaker::Parts::start(NeighborId id, Turn turn) {
 
 void Speaker::Parts::bfd_reported(const bfd::Report& report, Turn turn) {
     Neighbor* found = table.find(report.owner);
-    if (found == nullptr || !found->wants_bfd() || found->kept_down()) return;
+    if (found == nullptr || !found->wants_bfd() || found->kept_down() || found->vanished) return;
     Neighbor& neighbor = *found;
     const bool waited = neighbor.waits_for_bfd();
     const bfd::State from = neighbor.bfd ? neighbor.bfd->state : bfd::State::down;
@@ -78,7 +78,19 @@ void Speaker::Parts::bfd_reported(const bfd::Report& report, Turn turn) {
         end_for_bfd(report.owner, turn);
     } else if (waited) {
         start(report.owner, turn);
+    } else {
+        hold_for_bfd(report.owner, turn);
     }
+}
+
+void Speaker::Parts::hold_for_bfd(NeighborId id, Turn turn) {
+    const Neighbor& neighbor = *table.find(id);
+    const bool is_stopped =
+        neighbor.peer.state() == bgp::State::idle && !neighbor.peer.next_deadline();
+    if (!neighbor.waits_for_bfd() || is_stopped) return;
+    // One that stands is left alone: BFD was switched off over there, or is strict from now on.
+    if (neighbor.peer.state() == bgp::State::established) return;
+    handle(id, bgp::Stop{bgp::cease(bgp::subcode::bfd_down)}, turn);
 }
 
 void Speaker::Parts::end_for_bfd(NeighborId id, Turn turn) {

@@ -140,6 +140,7 @@ void Speaker::Parts::keep_neighbor(NeighborId id, const conf::Config& next,
     table.reconfigure(id, next, becomes);
     if (!neighbor.wants_bfd()) neighbor.bfd.reset();
     if (waited) start(id, turn);
+    hold_for_bfd(id, turn);
     if (!neighbor.over_limit || !other_limit || neighbor.kept_down()) return;
     // Whoever raises the limit does not mean to wait for the old one.
     neighbor.over_limit = false;

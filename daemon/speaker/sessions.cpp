@@ -101,6 +101,7 @@ void Speaker::Parts::perform(NeighborId id, bgp::PeerActions& actions, Turn turn
         turn.out.connections.push_back({id, std::move(action)});
     }
     enforce_limit(id, turn);
+    hold_for_bfd(id, turn);
 }
 
 void Speaker::Parts::session_up(NeighborId id, Neighbor& neighbor, const bgp::SessionUp& up,

@@ -67,6 +67,8 @@ struct Speaker::Parts {
     /// Lets a neighbor run, unless something keeps it down.
     void start(NeighborId id, Turn turn);
     void end_for_bfd(NeighborId id, Turn turn);
+    /// `strict` waits with what would begin by itself, too: a retry after a session that ended.
+    void hold_for_bfd(NeighborId id, Turn turn);
     void learn(NeighborId id, Neighbor& neighbor, const bgp::Update& update, Turn turn);
     void tell_best(const std::vector<bgp::BestChanged>& changes, Turn turn);
     [[nodiscard]] std::optional<PrefixLimitEvent> excess(NeighborId id,

@@ -82,6 +82,7 @@ void Daemon::carry_out(SpeakerOutput& out, std::optional<NeighborId> writer) {
         drivers_.erase(id);
         host_.oracle().removed(id);
     }
+    if (out.bfd_changed) host_.bfd().configure(speaker_->bfd_sessions());
     if (out.routes_changed) {
         std::vector<NeighborId> all;
         for (const auto& [id, driver] : drivers_) all.push_back(id);
@@ -147,6 +148,7 @@ void Daemon::note(const daemon::Event& event) {
             [&](const daemon::OutOfSyncEvent& what) {
                 say(what.name + (what.out_of_sync ? " is out of sync" : " is in sync"));
             },
+            [](const daemon::BfdEvent&) {},
             [](const daemon::BestPathEvent&) {},
             [](const daemon::PrefixLimitEvent&) {},
             [](const daemon::NeighborCommandEvent&) {},
@@ -203,6 +205,7 @@ void Daemon::close(Driver& driver, Side side, ByteView last_words, bool reset) {
     if (!socket) return;
     sockets_.erase(*socket);
     host_.oracle().closed(*socket, last_words);
+    last_words_.assign(last_words.begin(), last_words.end());
     if (reset) {
         host_.world().network.reset(*socket);
     } else {
@@ -247,6 +250,7 @@ void Daemon::flush(NeighborId id, Driver& driver, Side side) {
         if (taken == 0) return;
         host_.world().trace.detail(host_.world().timeline.now(), "{}: {} octets to neighbor {}",
                                    host_.plan().name, taken, id);
+        if (network.written(socket) == taken) host_.oracle().opens(*speaker_, id);
         // Before it is recorded as sent: what was still to be withdrawn must have come first.
         host_.oracle().wrote(peer, id, socket, ByteView{octets}.first(taken));
         peer.consumed(host_.clock(), side, taken);
@@ -255,6 +259,17 @@ void Daemon::flush(NeighborId id, Driver& driver, Side side) {
             driver.marks.push_back({network.written(socket), host_.clock()});
             tell(daemon::WithdrawalsWritten{id, host_.clock()});
         }
+    }
+}
+
+void Daemon::bfd_reported(const bfd::Report& report) {
+    const daemon::Neighbor* const neighbor = speaker_->neighbors().find(report.owner);
+    const bool was_up = neighbor != nullptr && neighbor->peer.state() == bgp::State::established;
+    host_.oracle().told(*speaker_, report);
+    last_words_.clear();
+    tell(daemon::BfdReported{report});
+    if (was_up && host_.oracle().ended_by(*speaker_, report, last_words_)) {
+        ++host_.world().tally["sessions ended by BFD"];
     }
 }
 

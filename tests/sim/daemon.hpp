@@ -15,14 +15,12 @@
 
 #include "daemon/speaker/speaker.hpp"
 #include "daemon/state/store.hpp"
+#include "tests/sim/bfd_witness.hpp"
 #include "tests/sim/oracle.hpp"
 
 namespace swerve::sim {
 
 class Host;
-
-/// What a run counts, by name.
-using Tally = std::map<std::string, std::uint64_t>;
 
 class Daemon {
 public:
@@ -55,6 +53,7 @@ public:
     void writable(Socket socket);
     void acknowledged(Socket socket);
     void stalled(bool stalled);
+    void bfd_reported(const bfd::Report& report);
     /// Timers that came due while the process stood still.
     void resumed();
     /// The kernel is left with the sockets, or they are gone with it.
@@ -146,6 +145,7 @@ private:
     bool stopping_ = false;
     bool planned_ = false;  ///< that end is a planned restart
     bool finished_ = false;
+    Bytes last_words_;  ///< of the connection that was closed last
 };
 
 }  // namespace swerve::sim

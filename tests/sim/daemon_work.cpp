@@ -207,7 +207,7 @@ void Daemon::finish_stop() {
     if (std::exchange(finished_, true)) return;
     tell(daemon::EndSessions{"simulated"});
     save(true);
-    host_.exited(life_, true);
+    host_.bfd().stop([&host = host_, life = life_] { host.exited(life, true); });
 }
 
 failover::SavedState Daemon::state(bool clean) const {

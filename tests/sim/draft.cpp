@@ -202,6 +202,10 @@ void Draft::add_neighbor(unsigned uplink, const SitePlan& plan, Random& random) 
         config.attributes.local_pref = between(random, 50, 52);
     }
     set_families(config, random);
+    if (at.bfd) {
+        config.local_address = at.local_address;
+        if (chance(random, 75)) set_bfd(config, *at.bfd, random);
+    }
     neighbors_.insert_or_assign(uplink, Neighbor{std::move(config), {}});
 }
 
@@ -388,6 +392,8 @@ std::string Draft::edit_prefixes(Random& random) {
 std::string Draft::edit_neighbor(const SitePlan& plan, Random& random) {
     auto& [uplink, neighbor] = pick(random, neighbors_);
     conf::Neighbor& config = neighbor.config;
+    const std::optional<BfdPlan>& bfd = plan.uplinks[uplink].bfd;
+    if (bfd && chance(random, 50)) return edit_bfd(config, *bfd, random);
     switch (between(random, 0, 7)) {
         case 0:
             config.hold_time = seconds{between(random, 3, 15)};
@@ -482,9 +488,7 @@ std::shared_ptr<const conf::Config> Draft::build(const SitePlan& plan) const {
 
 Prefix Draft::some_prefix(Random& random) const {
     if (chance(random, 25)) return prefix(fmt::format("10.{}.1.0/24", between(random, 126, 129)));
-    if (chance(random, 20)) {
-        return any_prefix(random);
-    }
+    if (chance(random, 20)) return any_prefix(random);
     return pick(random, pick(random, services_).second.prefixes);
 }
 

@@ -11,16 +11,29 @@
 #include <vector>
 
 #include "swerve/base/random.hpp"
+#include "swerve/bfd/table.hpp"
 #include "swerve/conf/config.hpp"
 
 namespace swerve::sim {
+
+/// In what the two ends of a BFD session have to agree.
+struct BfdPlan {
+    unsigned hops = 1;
+    bool multihop = false;
+    std::optional<bfd::Authentication> authentication{};
+};
 
 /// Where a site may have a neighbor.
 struct Uplink {
     Address router_address;
     Address local_address;
     Asn router_as;
-    bool router_dials;  ///< the router does not only wait
+    bool router_dials;             ///< the router does not only wait
+    std::optional<BfdPlan> bfd{};  ///< what the router speaks, if it does
+
+    [[nodiscard]] bfd::SessionKey bfd_key() const {
+        return {.local = local_address, .remote = router_address, .multihop = bfd && bfd->multihop};
+    }
 };
 
 /// What no edit changes.
@@ -39,6 +52,8 @@ public:
     std::string edit(const SitePlan& plan, Random& random);
     /// Another probe for this check, if it is there.
     std::string replace_probe(const std::string& check);
+    /// Another key of BFD for what is at this uplink, if it has BFD.
+    std::string replace_key(unsigned uplink, const bfd::Authentication& key);
     [[nodiscard]] std::shared_ptr<const conf::Config> build(const SitePlan& plan) const;
 
     /// Of one of its services, or of none.
@@ -66,6 +81,7 @@ private:
     void add_check(unsigned number, Random& random);
     void add_service(unsigned number, Random& random);
     void add_neighbor(unsigned uplink, const SitePlan& plan, Random& random);
+    static void set_bfd(conf::Neighbor& neighbor, const BfdPlan& plan, Random& random);
     void set_families(conf::Neighbor& neighbor, Random& random) const;
     /// One that a service may have at first; perhaps none has it.
     [[nodiscard]] static Prefix any_prefix(Random& random);
@@ -79,6 +95,8 @@ private:
     std::string edit_service(Random& random);
     std::string edit_prefixes(Random& random);
     std::string edit_neighbor(const SitePlan& plan, Random& random);
+    [[nodiscard]] static std::string edit_bfd(conf::Neighbor& neighbor, const BfdPlan& plan,
+                                              Random& random);
 
     bool wide_ = true;                        ///< all that is owned, or a part
     bool reversed_ = false;                   ///< the order in which checks and services stand

@@ -12,23 +12,55 @@ Host::Host(const Surroundings& world, SitePlan plan)
       config_(draft_.build(plan_)),
       links_(plan_.uplinks.size()),
       disk_(world.random.next()),
-      oracle_(plan_.name, world.timeline, truths_) {
+      oracle_(plan_.name, world.timeline, truths_),
+      bfd_(world.timeline, world.network, world.random, world.witness, *this) {
     for (const conf::Check& check : config_->checks) truths_[check.name];
 }
 Host::~Host() = default;
 
-void Host::attach(std::size_t uplink, Link& link) { links_.at(uplink) = &link; }
+void Host::attach(std::size_t uplink, Link& link) {
+    links_.at(uplink) = &link;
+    const Uplink& at = plan_.uplinks[uplink];
+    if (at.bfd) bfd_.attach(link, fmt::format("{} upstream-{}", plan_.name, uplink), at.bfd_key());
+}
 
 void Host::start() {
     if (daemon_ || !powered_) return;
     world_.trace.story(world_.timeline.now(), "{}: the daemon starts", plan_.name);
     disk_.process_ended();
     daemon_ = std::make_unique<Daemon>(*this, ++life_);
+    begin_bfd();
     daemon_->begin();
+}
+
+void Host::begin_bfd() {
+    bfd_.begin(since_boot_, {[this, life = life_](const bfd::Report& report) {
+                                 enter(life,
+                                       [report](Daemon& daemon) { daemon.bfd_reported(report); });
+                             },
+                             [this](const Link& link, const bfd::SessionConfig& session) {
+                                 check_admin_down(link, session);
+                             }});
+}
+
+/// S12: AdminDown makes nobody drop a route, so it must not be said for one that stands; unless it
+/// is BFD that is switched off, or begun anew under another key.
+void Host::check_admin_down(const Link& link, const bfd::SessionConfig& session) const {
+    const auto at = static_cast<std::size_t>(std::ranges::find(links_, &link) - links_.begin());
+    const daemon::Speaker& speaker = daemon_->speaker();
+    const auto id = speaker.neighbors().at(plan_.uplinks.at(at).router_address);
+    const daemon::Neighbor* neighbor = id ? speaker.neighbors().find(*id) : nullptr;
+    if (neighbor == nullptr || neighbor->peer.state() != bgp::State::established) return;
+    const auto& bfd = neighbor->config->bfd;
+    if (bfd && bfd->authentication == session.authentication) {
+        violate("S12", "{}: AdminDown is said to {} while its BGP session is up", plan_.name,
+                neighbor->name);
+    }
 }
 
 void Host::end(bool with_the_host) {
     if (!daemon_) return;
+    bfd_.end();
     daemon_->die(with_the_host);
     for (const Socket socket : std::exchange(unaccepted_, {})) {
         if (with_the_host) {
@@ -91,7 +123,27 @@ void Host::pause(Duration span) {
     world_.trace.story(world_.timeline.now(), "{}: the process stands still for {} ms", plan_.name,
                        span / milliseconds{1});
     paused_ = true;
+    bfd_.pause(true);
     world_.timeline.after(span, [this, life = life_] { resume(life); });
+}
+
+void Host::stall_main(Duration span) {
+    if (!daemon_ || paused_) return;
+    world_.trace.story(world_.timeline.now(), "{}: main stands still for {} ms", plan_.name,
+                       span / milliseconds{1});
+    paused_ = true;
+    world_.timeline.after(span, [this, life = life_] { resume(life); });
+}
+
+void Host::hang(Duration patience, Duration down_for) {
+    if (!daemon_ || paused_) return;
+    world_.trace.story(world_.timeline.now(), "{}: main hangs", plan_.name);
+    paused_ = true;
+    world_.timeline.after(patience, [this, down_for, life = life_] {
+        if (life != life_) return;
+        bfd_.hold_down();
+        crash(down_for);
+    });
 }
 
 void Host::resume(std::uint64_t life) {
@@ -99,6 +151,7 @@ void Host::resume(std::uint64_t life) {
     paused_ = false;
     world_.trace.story(world_.timeline.now(), "{}: the process goes on", plan_.name);
     oracle_.disturbed();
+    bfd_.pause(false);
     // Which loop comes first is anybody's guess.
     const bool timers_first = chance(world_.random, 50);
     if (timers_first) daemon_->resumed();
@@ -144,6 +197,12 @@ void Host::stall_probes(bool stalled) {
 void Host::reload() { reload(draft_.edit(plan_, world_.random)); }
 
 void Host::replace_probe(const std::string& check) { reload(draft_.replace_probe(check)); }
+
+void Host::replace_key(const Link& link, const bfd::Authentication& key) {
+    const auto at = static_cast<std::size_t>(std::ranges::find(links_, &link) - links_.begin());
+    plan_.uplinks.at(at).bfd->authentication = key;
+    reload(draft_.replace_key(static_cast<unsigned>(at), key));
+}
 
 void Host::reload(const std::string& what) {
     config_ = draft_.build(plan_);

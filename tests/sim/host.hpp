@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/bfd_side.hpp"
 #include "tests/sim/daemon.hpp"
 #include "tests/sim/draft.hpp"
 #include "tests/sim/draw.hpp"
@@ -21,6 +22,7 @@ struct Surroundings {
     Trace& trace;
     Random& random;
     Tally& tally;
+    BfdWitness& witness;
 };
 
 class Host final : public Station {
@@ -36,6 +38,10 @@ public:
     void restart(bool planned);
     void lose_power(Duration down_for);
     void pause(Duration span);
+    /// Main does nothing meanwhile; its BFD does.
+    void stall_main(Duration span);
+    /// Main does nothing any more, and the watchdog ends the process after `patience`.
+    void hang(Duration patience, Duration down_for);
 
     // What happens to what it watches.
     void become(const std::string& check, Condition condition, unsigned failing_percent = 0);
@@ -46,6 +52,8 @@ public:
     void reload();
     /// By a reload; no evidence for the old one counts for it.
     void replace_probe(const std::string& check);
+    /// The neighbor over this link gets another key of BFD, by a reload.
+    void replace_key(const Link& link, const bfd::Authentication& key);
     void say(const Subject& subject, std::optional<failover::OverrideKind> kind,
              std::optional<Duration> lasting = {});
     void command(const std::string& neighbor, daemon::NeighborCommand command);
@@ -65,6 +73,8 @@ public:
     [[nodiscard]] std::size_t backlog() const { return backlog_.size(); }
 
     // For the daemon.
+    [[nodiscard]] BfdSide& bfd() { return bfd_; }
+    void begin_bfd();
     [[nodiscard]] const Surroundings& world() const { return world_; }
     [[nodiscard]] TimePoint clock() const { return world_.timeline.now() - since_boot_; }
     [[nodiscard]] TimePoint on_the_world(TimePoint boot) const { return boot + since_boot_; }
@@ -90,6 +100,7 @@ public:
     void readable(Socket socket) override;
     void writable(Socket socket) override;
     void acknowledged(Socket socket) override;
+    void datagram(Link& link, Letter letter) override { bfd_.receive(link, std::move(letter)); }
 
 private:
     struct Late {
@@ -99,6 +110,7 @@ private:
     void end(bool with_the_host);
     void resume(std::uint64_t life);
     void reload(const std::string& what);
+    void check_admin_down(const Link& link, const bfd::SessionConfig& session) const;
 
     Surroundings world_;
     SitePlan plan_;
@@ -108,6 +120,7 @@ private:
     Truths truths_;
     test::MemoryDisk disk_;
     Oracle oracle_;
+    BfdSide bfd_;
     std::unique_ptr<Daemon> daemon_;
     std::uint64_t life_ = 0;
     bool powered_ = true;

@@ -46,6 +46,14 @@ std::span<const World::Misfortune> World::odds() {
         Misfortune{"disk full", 2, &World::disk_full},
         Misfortune{"torn save", 3, &World::torn_save},
         Misfortune{"damaged state", 1, &World::damaged_state},
+        Misfortune{"datagrams lost", 8, &World::datagrams_lost, true},
+        Misfortune{"one-way loss", 5, &World::one_way_loss, true},
+        Misfortune{"datagrams forged", 6, &World::datagrams_forged, true},
+        Misfortune{"main stalls", 4, &World::main_stalls, true},
+        Misfortune{"main hangs", 2, &World::main_hangs, true},
+        Misfortune{"router BFD timing", 4, &World::router_bfd_timing, true},
+        Misfortune{"router BFD off", 3, &World::router_bfd_off, true},
+        Misfortune{"BFD key changes", 3, &World::key_changes, true},
     };
     return table;
 }

@@ -10,6 +10,8 @@ namespace {
 constexpr std::size_t largest_segment = 1460;
 /// What was lost comes again after at most this much, once the link carries again.
 constexpr Duration longest_retransmission = std::chrono::milliseconds{1500};
+/// By how much the delays of datagrams differ at the best of times.
+constexpr Duration datagram_jitter = std::chrono::milliseconds{1};
 
 Bytes take_front(std::deque<std::uint8_t>& from, std::size_t count) {
     const auto end = from.begin() + static_cast<std::ptrdiff_t>(count);
@@ -224,6 +226,30 @@ void Network::pump(Socket socket) {
     if (own.phase != Half::Phase::lingering || !own.unsent.empty()) return;
     if (!std::exchange(own.end_sent, true)) send(socket, {Packet::Kind::end});
     if (own.silent() && (own.ended || peer.phase == Half::Phase::gone)) forget(socket);
+}
+
+void Network::post(Link& link, const Station& from, Bytes octets) {
+    const std::size_t side = link.side_of(from);
+    Link::Loss& loss = link.loss[side];
+    if (loss.left == 0 && loss.percent > 0 && !std::exchange(loss.spared, false) &&
+        random_.below(100) < loss.percent) {
+        loss.left = 1 + static_cast<unsigned>(random_.below(loss.longest));
+    }
+    if (loss.left > 0) {
+        loss.spared = --loss.left == 0;
+        return;
+    }
+    if (loss.all || link.cut) return;
+    const Duration jitter{static_cast<Duration::rep>(
+        random_.below(static_cast<std::uint64_t>((link.jitter + datagram_jitter).count()) + 1))};
+    deliver(link, 1 - side, {std::move(octets), link.ttl}, link.delay_ + jitter);
+}
+
+void Network::deliver(Link& link, std::size_t to, Letter letter, Duration after) {
+    timeline_.after(after, [&link, to, moved = std::move(letter)]() mutable {
+        if (link.cut || !link.ends_[0]->powered() || !link.ends_[1]->powered()) return;
+        link.ends_[to]->datagram(link, std::move(moved));
+    });
 }
 
 void Network::release(Link& link) {

@@ -32,6 +32,13 @@ struct Socket {
 
 class Link;
 
+/// A datagram as it arrives.
+struct Letter {
+    Bytes octets;
+    int ttl = 255;
+    bool forged = false;  ///< no daemon has sent it; nobody but the oracle is told
+};
+
 /// A host's program, told what its kernel has for it.
 class Station {
 public:
@@ -51,6 +58,7 @@ public:
     virtual void readable(Socket socket) = 0;
     virtual void writable(Socket socket) = 0;
     virtual void acknowledged(Socket socket) = 0;
+    virtual void datagram(Link& link, Letter letter) = 0;
 };
 
 /// The path between two stations and what it does to packets.
@@ -58,11 +66,27 @@ class Link {
 public:
     Link(Station& left, Station& right, Duration delay) : ends_{&left, &right}, delay_(delay) {}
 
+    /// What becomes of the datagrams of one end. TCP sends again what is lost, so this is not
+    /// for it: its octets arrive.
+    struct Loss {
+        bool all = false;
+        unsigned percent = 0;  ///< how often a burst of losses begins
+        unsigned longest = 1;  ///< of such a burst; the datagram behind one arrives
+        unsigned left = 0;     ///< of the one that goes on
+        bool spared = false;   ///< the next one
+    };
+
+    [[nodiscard]] std::size_t side_of(const Station& station) const {
+        return ends_[0] == &station ? 0 : 1;
+    }
+
     bool cut = false;
     Duration jitter{0};           ///< of every packet, at most
     std::size_t piece = 65'536;   ///< octets are read in pieces of 1 to this many
     std::size_t window = 65'536;  ///< what a receiver takes without its program reading
     std::size_t room = 262'144;   ///< unsent octets that a sending kernel takes
+    std::array<Loss, 2> loss{};   ///< by the sending end
+    int ttl = 255;                ///< with which datagrams arrive
 
 private:
     friend class Network;
@@ -112,6 +136,11 @@ public:
     void abandon(Socket socket);
     /// The host died: no packet is sent.
     void vanish(Socket socket);
+
+    /// A datagram from one of its ends to the other, which may get it.
+    void post(Link& link, const Station& from, Bytes octets);
+    /// To one of its ends, whoever has sent it.
+    void deliver(Link& link, std::size_t to, Letter letter, Duration after);
 
     /// Delivers what was held up, if the link carries again.
     void release(Link& link);

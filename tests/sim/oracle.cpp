@@ -125,6 +125,7 @@ void Oracle::started(const daemon::Speaker& speaker, const failover::Restored& r
 
 void Oracle::ended() {
     notebook_.died(now());
+    bfd_.clear();
     config_.reset();
     beliefs_.clear();
     standing_.clear();

@@ -67,6 +67,18 @@ public:
     void received(Socket socket, ByteView octets);
     void asked_for_routes(daemon::NeighborId neighbor);
     void closed(Socket socket, ByteView last_words);
+
+    // BFD.
+    /// Main is told this now.
+    void told(const daemon::Speaker& speaker, const bfd::Report& report);
+    /// What became of an Established session in the turn that was told: whether it was ended, as
+    /// it has to be.
+    [[nodiscard]] bool ended_by(const daemon::Speaker& speaker, const bfd::Report& report,
+                                ByteView last_words) const;
+    /// The first octets of a connection are sent to a neighbor.
+    void opens(const daemon::Speaker& speaker, daemon::NeighborId id) const;
+    [[nodiscard]] bool bfd_is_up(const daemon::Neighbor& neighbor) const;
+
     /// Before and after each turn; `blocked`: the kernel takes no more for this neighbor.
     void check(const daemon::Speaker& speaker, bool routes_changed,
                const std::function<bool(daemon::NeighborId)>& blocked);
@@ -187,6 +199,11 @@ private:
     Upstreams upstreams_;
     std::map<Subject, Word> words_;
     std::set<std::string> disabled_;  ///< neighbors
+    struct Bfd {
+        bfd::Report last{};
+        bool failed = false;  ///< it left Up with it
+    };
+    std::map<Address, Bfd> bfd_;  ///< by neighbor, as main was told
     std::map<daemon::NeighborId, bgp::State> states_;
     std::map<daemon::NeighborId, Session> sessions_;
     std::map<Socket, Conversation> conversations_;

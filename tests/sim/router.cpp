@@ -33,6 +33,8 @@ struct Router::Session {
     std::uint64_t arming = 0;
     std::uint64_t life = 0;  ///< counts restarts
     bool deaf = false;       ///< reads nothing
+    std::optional<bfd::SessionConfig> bfd{};
+    bool bfd_up = false;
 
     [[nodiscard]] std::optional<Socket>& socket(Side side) {
         return sockets[static_cast<std::size_t>(side)];
@@ -40,8 +42,13 @@ struct Router::Session {
     [[nodiscard]] bool& is_open(Side side) { return open[static_cast<std::size_t>(side)]; }
 };
 
-Router::Router(std::string name, Timeline& timeline, Network& network, Trace& trace)
-    : name_(std::move(name)), timeline_(timeline), network_(network), trace_(trace) {}
+Router::Router(std::string name, Timeline& timeline, Network& network, Trace& trace, Random& random,
+               BfdWitness& witness)
+    : name_(std::move(name)),
+      timeline_(timeline),
+      network_(network),
+      trace_(trace),
+      bfd_(timeline, network, random, witness, *this) {}
 Router::~Router() = default;
 
 void Router::serve(Link& link, const std::string& site, Address own, bgp::PeerConfig config) {
@@ -251,6 +258,9 @@ void Router::restart(Duration down_for, Ending ending) {
             network_.vanish(socket);
         }
     };
+    if (ending == Ending::clean) bfd_.say_farewell();
+    bfd_.end();
+    unheard_.clear();
     for (const Socket socket : std::exchange(waiting_, {})) leave(socket);
     for (const auto& each : sessions_) {
         Session& session = *each;
@@ -272,6 +282,7 @@ void Router::restart(Duration down_for, Ending ending) {
     timeline_.after(down_for, [this] {
         up_ = true;
         powered_ = true;
+        begin_bfd();
         for (const auto& each : sessions_) network_.release(each->link);
         for (const auto& each : sessions_) handle(*each, bgp::Start{});
     });
@@ -306,7 +317,9 @@ void Router::give_up_waiting(Link& link) {
 }
 
 void Router::pause(bool paused) {
-    if (std::exchange(paused_, paused) == paused || paused || !up_) return;
+    if (std::exchange(paused_, paused) == paused) return;
+    if (!bfd_apart_) bfd_.pause(paused);
+    if (paused || !up_) return;
     for (const Socket socket : std::exchange(waiting_, {})) {
         // It was accepted on this link; the station's callback is only late.
         for (const auto& each : sessions_) {
@@ -314,6 +327,7 @@ void Router::pause(bool paused) {
         }
     }
     read_all();
+    for (const bfd::Report& report : std::exchange(unheard_, {})) hear(report);
     for (const auto& each : sessions_) {
         each->armed.reset();
         flush(*each);
@@ -342,6 +356,53 @@ void Router::keep_alive(Session& session, std::uint64_t life) {
     }
     timeline_.after(session.peer.negotiated()->keepalive,
                     [this, &session, life] { keep_alive(session, life); });
+}
+
+void Router::speak_bfd(Link& link, std::optional<bfd::SessionConfig> config) {
+    Session& at = session(link);
+    if (config && !bfd_.is_attached(link)) {
+        bfd_.attach(link, fmt::format("{} {}", name_, at.site), config->key);
+    }
+    at.bfd = std::move(config);
+    configure_bfd();
+}
+
+bool Router::speaks_bfd(const Link& link) const { return session(link).bfd.has_value(); }
+
+void Router::begin_bfd() {
+    bfd_.begin({}, {[this](const bfd::Report& report) {
+                        if (paused_) {
+                            unheard_.push_back(report);
+                        } else {
+                            hear(report);
+                        }
+                    },
+                    [](const Link&, const bfd::SessionConfig&) {}});
+    if (paused_ && !bfd_apart_) bfd_.pause(true);
+    for (const auto& each : sessions_) each->bfd_up = false;
+    configure_bfd();
+}
+
+void Router::configure_bfd() {
+    std::vector<bfd::SessionConfig> wanted;
+    for (std::uint32_t i = 0; i < sessions_.size(); ++i) {
+        if (!sessions_[i]->bfd) continue;
+        wanted.push_back(*sessions_[i]->bfd);
+        wanted.back().owner = i;
+    }
+    bfd_.configure(std::move(wanted));
+}
+
+/// RFC 5882 §3.2: routes go with the path; that somebody has switched BFD off says nothing of it.
+void Router::hear(const bfd::Report& report) {
+    Session& at = *sessions_[report.owner];
+    const bool was_up = std::exchange(at.bfd_up, report.state == bfd::State::up);
+    if (!was_up || at.bfd_up || !up_ || at.peer.state() < bgp::State::open_sent) return;
+    if (report.cause != bfd::Cause::detection_time_expired &&
+        report.cause != bfd::Cause::neighbor_signaled_down) {
+        return;
+    }
+    handle(at, bgp::Halt{bgp::cease(bgp::subcode::bfd_down), std::chrono::seconds{1}});
 }
 
 bool Router::established(const Link& link) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "swerve/bgp/peer.hpp"
+#include "tests/sim/bfd_side.hpp"
 #include "tests/sim/network.hpp"
 #include "tests/sim/trace.hpp"
 
@@ -16,11 +17,18 @@ namespace swerve::sim {
 
 class Router final : public Station {
 public:
-    Router(std::string name, Timeline& timeline, Network& network, Trace& trace);
+    Router(std::string name, Timeline& timeline, Network& network, Trace& trace, Random& random,
+           BfdWitness& witness);
     ~Router() override;
 
     /// A session with the site at the other end of `link`.
     void serve(Link& link, const std::string& site, Address own, bgp::PeerConfig config);
+    /// BFD on that link, with these; nothing: none any more, which the site is told.
+    void speak_bfd(Link& link, std::optional<bfd::SessionConfig> config);
+    [[nodiscard]] bool speaks_bfd(const Link& link) const;
+    /// Its BFD goes on while it stands still.
+    void keep_bfd_apart() { bfd_apart_ = true; }
+    void begin_bfd();
 
     // Misfortune.
     enum class Ending : std::uint8_t {
@@ -55,6 +63,7 @@ public:
     void readable(Socket socket) override;
     void writable(Socket socket) override;
     void acknowledged(Socket /*socket*/) override {}
+    void datagram(Link& link, Letter letter) override { bfd_.receive(link, std::move(letter)); }
 
 private:
     struct Session;
@@ -73,6 +82,8 @@ private:
     void arm(Session& session);
     void tick(Session& session, std::uint64_t armed);
     void keep_alive(Session& session, std::uint64_t life);
+    void configure_bfd();
+    void hear(const bfd::Report& report);
 
     std::string name_;
     Timeline& timeline_;
@@ -85,6 +96,9 @@ private:
     std::map<Socket, At> sockets_;
     std::vector<Socket> waiting_;  ///< accepted while paused
     std::uint64_t routes_learned_ = 0;
+    BfdSide bfd_;
+    bool bfd_apart_ = false;
+    std::vector<bfd::Report> unheard_;  ///< while it stands still
 };
 
 }  // namespace swerve::sim

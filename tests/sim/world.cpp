@@ -8,18 +8,28 @@ namespace {
 /// L1: a minute after the last fault all is well again; the first seconds are for daemons that
 /// were just stopping.
 constexpr Duration until_well = seconds{70};
+/// BFD is many packets: the other worlds are for what takes long.
+constexpr unsigned worlds_with_bfd = 40;
 
 }  // namespace
 
 World::World(std::uint64_t seed, Trace::Wants wants)
-    : random_(seed), trace_(wants), network_(timeline_, random_) {
+    : random_(seed),
+      trace_(wants),
+      network_(timeline_, random_),
+      witness_(timeline_, trace_, tally_),
+      with_bfd_(chance(random_, worlds_with_bfd)) {
+    if (with_bfd_) ++tally_["worlds with BFD"];
     for (unsigned i = between(random_, 2, 4); i > 0; --i) {
         routers_.push_back(std::make_unique<Router>(fmt::format("router-{}", routers_.size()),
-                                                    timeline_, network_, trace_));
+                                                    timeline_, network_, trace_, random_,
+                                                    witness_));
+        if (with_bfd_ && chance(random_, 30)) routers_.back()->keep_bfd_apart();
     }
     for (unsigned i = between(random_, 2, 5); i > 0; --i) {
         build_site(static_cast<unsigned>(hosts_.size()));
     }
+    for (const auto& router : routers_) router->begin_bfd();
 }
 World::~World() = default;
 
@@ -41,14 +51,16 @@ void World::build_site(unsigned number) {
                                        ? fmt::format("2001:db8:ffff:{}:{}::{}", number, router, end)
                                        : fmt::format("192.0.{}.{}", 2 + number, router * 16 + end));
         };
+        std::optional<BfdPlan> bfd = some_bfd();
         plan.uplinks.push_back(
             {.router_address = address(2),
              .local_address = address(1),
              .router_as = *Asn::from(internal ? 64'500U : 64'600U + static_cast<unsigned>(router)),
-             .router_dials = chance(random_, 40)});
+             .router_dials = chance(random_, 40),
+             .bfd = std::move(bfd)});
     }
-    hosts_.push_back(
-        std::make_unique<Host>(Surroundings{timeline_, network_, trace_, random_, tally_}, plan));
+    hosts_.push_back(std::make_unique<Host>(
+        Surroundings{timeline_, network_, trace_, random_, tally_, witness_}, plan));
     Host& host = *hosts_.back();
     for (std::size_t i = 0; i < uplinks; ++i) {
         const Uplink& uplink = plan.uplinks[i];
@@ -76,6 +88,7 @@ void World::build_site(unsigned number) {
             .next_hop_ipv6 = {},
             .seed = random_.next()};
         router.serve(*path.link, plan.name, uplink.router_address, config);
+        attach_bfd(path, uplink);
         paths_.push_back(std::move(path));
     }
 }
@@ -102,9 +115,10 @@ void World::chaos(Duration span) {
 void World::strike_again() {
     if (timeline_.now() + seconds{5} > quiet_from_) return;
     unsigned whole = 0;
-    for (const Misfortune& each : odds()) whole += each.weight;
+    for (const Misfortune& each : odds()) whole += each.of_bfd && !with_bfd_ ? 0 : each.weight;
     unsigned drawn = between(random_, 0, whole - 1);
     for (const Misfortune& each : odds()) {
+        if (each.of_bfd && !with_bfd_) continue;
         if (drawn >= each.weight) {
             drawn -= each.weight;
             continue;
@@ -124,6 +138,8 @@ void World::heal() {
         link.cut = false;
         link.jitter = Duration{0};
         link.piece = 65'536;
+        link.loss = {};
+        if (path.bfd) path.router->speak_bfd(link, path.bfd);
         network_.release(link);
         path.router->stop_reading(link, false);
         path.router->give_up_waiting(link);
@@ -191,6 +207,14 @@ void World::check_quiet(Host& host) {
         Path& path = *std::ranges::find_if(paths_, [&](const Path& each) {
             return each.link.get() == &host.link_to(neighbor->address);
         });
+        if (neighbor->config->bfd && path.bfd &&
+            !(host.oracle().bfd_is_up(*neighbor) && witness_.is_up(*path.link, 0) &&
+              witness_.is_up(*path.link, 1))) {
+            violate("L1", "{}: BFD with {} is not up", site, neighbor->name);
+        }
+        if (witness_.polls(*path.link, 0) || witness_.polls(*path.link, 1)) {
+            violate("L1", "{}: a poll of BFD with {} has no answer", site, neighbor->name);
+        }
         if (neighbor->disabled) violate("P3", "{}: {} is disabled still", site, neighbor->name);
         if (neighbor->peer.state() != bgp::State::established ||
             !path.router->established(*path.link)) {

@@ -28,6 +28,7 @@ public:
         std::string_view name;
         unsigned weight;
         void (World::*strike)();
+        bool of_bfd = false;  ///< only where BFD is spoken
     };
     [[nodiscard]] static std::span<const Misfortune> odds();
 
@@ -36,9 +37,13 @@ private:
         std::unique_ptr<Link> link;
         Host* host;
         Router* router;
+        std::optional<bfd::SessionConfig> bfd{};  ///< the router's
     };
 
     void build_site(unsigned number);
+    [[nodiscard]] std::optional<BfdPlan> some_bfd();
+    void attach_bfd(Path& path, const Uplink& uplink);
+    [[nodiscard]] Path* some_bfd_path();
     void chaos(Duration span);
     void strike_again();
     void heal();
@@ -93,12 +98,23 @@ private:
     void disk_full();
     void torn_save();
     void damaged_state();
+    void datagrams_lost();
+    void one_way_loss();
+    void datagrams_forged();
+    void forge(Path& path);
+    void main_stalls();
+    void main_hangs();
+    void router_bfd_timing();
+    void router_bfd_off();
+    void key_changes();
 
     Random random_;
     Trace trace_;
     Timeline timeline_;
     Network network_;
     Tally tally_;
+    BfdWitness witness_;
+    bool with_bfd_;
     std::vector<std::unique_ptr<Router>> routers_;
     std::vector<std::unique_ptr<Host>> hosts_;
     std::vector<Path> paths_;

@@ -144,6 +144,24 @@ TEST_CASE("speaker bfd: strict does not wait for a neighbor that has switched BF
     CHECK(rig.up("upstream-a"));
 }
 
+TEST_CASE("speaker bfd: strict waits with a session that would begin again by itself") {
+    Site rig{site(strict)};
+    rig.report(bfd::State::down, bfd::Cause::came_up, true);
+    rig.run_for(10s);
+    REQUIRE(rig.up("upstream-a"));
+    // It speaks BFD again, and its session stands; what follows that one waits.
+    rig.report(bfd::State::down, bfd::Cause::came_up);
+    rig.run_for(10s);
+    CHECK(rig.up("upstream-a"));
+    rig.handle(PeerInput{rig.id("upstream-a"), bgp::TcpFailed{bgp::Side::dialled, "gone"}});
+    CHECK_FALSE(rig.up("upstream-a"));
+    rig.run_for(5min);
+    CHECK(rig.sessions["upstream-a"] == 1);
+    rig.come_up();
+    rig.run_for(10s);
+    CHECK(rig.sessions["upstream-a"] == 2);
+}
+
 TEST_CASE("speaker bfd: whoever is not strict any more begins at once") {
     Site rig{site(strict)};
     REQUIRE(rig.sessions["upstream-a"] == 0);

@@ -135,6 +135,7 @@ private:
     Duration required_rx_{};
     Duration counted_rx_{};
     bool polling_ = false;
+    bool has_asked_ = false;  ///< the poll was sent: a final before it answers the one before
     TimePoint last_sent_{};
     EventRate urgent_;  ///< finals and changes of state, which do not wait for the interval
     std::uint32_t sequence_;
