@@ -44,7 +44,8 @@ NeighborView view(const Speaker& speaker, NeighborId id, const Neighbor& neighbo
         .over_limit = neighbor.over_limit,
         .last_notification = neighbor.last_notification,
         .bfd = neighbor.bfd,
-        .waits_for_bfd = neighbor.waits_for_bfd(),
+        .waits_for_bfd =
+            neighbor.waits_for_bfd() && neighbor.peer.state() != bgp::State::established,
     };
     rib_out.for_each_sent([&](const bgp::BlockRef& block, bgp::IdRange range) {
         out.sent.push_back({block, range});

@@ -40,7 +40,9 @@ MainLoop::MainLoop(Loops loops, std::shared_ptr<const conf::Config> config,
       bfd_(loops.bfd,
            {.report =
                 [this](bfd::Report report) {
-                    boost::asio::post(loops_.main, [this, report] { turn(BfdReported{report}); });
+                    boost::asio::post(loops_.main, [this, report] {
+                        if (phase_ != Phase::stopped) turn(BfdReported{report});
+                    });
                 },
             .alarm =
                 [this](std::string alarm) {

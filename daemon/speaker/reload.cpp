@@ -55,7 +55,7 @@ void Speaker::Parts::reload(const conf::Change& change, Turn turn) {
         for (const auto& [id, neighbor] : table) handle(id, bgp::AskForRoutes{}, turn);
     }
     turn.out.save = true;
-    turn.out.bfd_changed = true;
+    settle_bfd(turn);
 }
 
 std::vector<NeighborId> Speaker::Parts::replace_neighbors(const conf::Change& change, Turn turn) {

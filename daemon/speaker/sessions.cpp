@@ -203,15 +203,14 @@ void Speaker::Parts::command(const CommandNeighbor& command, Turn turn) {
         case NeighborCommand::enable:
             if (std::exchange(neighbor.disabled, false)) start(*id, turn);
             turn.out.save = true;
-            turn.out.bfd_changed = true;
+            settle_bfd(turn);
             break;
         case NeighborCommand::disable:
             if (!std::exchange(neighbor.disabled, true)) {
                 stop(bgp::subcode::administrative_shutdown);
             }
-            neighbor.bfd.reset();
             turn.out.save = true;
-            turn.out.bfd_changed = true;
+            settle_bfd(turn);
             break;
         case NeighborCommand::reset:
             if (neighbor.kept_down()) break;
@@ -229,6 +228,7 @@ void Speaker::Parts::command(const CommandNeighbor& command, Turn turn) {
 }
 
 void Speaker::Parts::vanish(Turn turn) {
+    ending = true;
     // What is withdrawn from now on stands with neighbors that keep it.
     failover::SavedState stands{};
     site.save(turn.at.now, turn.at.wall, stands);
@@ -239,6 +239,7 @@ void Speaker::Parts::vanish(Turn turn) {
 }
 
 void Speaker::Parts::end_sessions(const EndSessions& end, Turn turn) {
+    ending = true;
     const auto goodbye =
         bgp::cease(bgp::subcode::administrative_shutdown, config->site + ": " + end.reason);
     for (const auto& [id, neighbor] : table) handle(id, bgp::Stop{goodbye}, turn);

@@ -30,9 +30,9 @@ void Speaker::Parts::begin(Turn turn) {
         }
     }
     for (const auto& [id, neighbor] : table) start(id, turn);
+    settle_bfd(turn);
     restored = {};
     turn.out.save = true;
-    turn.out.bfd_changed = true;
 }
 
 void Speaker::Parts::tick(Turn turn) {
@@ -41,12 +41,13 @@ void Speaker::Parts::tick(Turn turn) {
     carry_out(actions, turn);
     if (look_again && *look_again <= turn.at.now) look_at_pending(turn);
     if (forget_at && *forget_at <= turn.at.now) forget_ended(turn);
+    if (const auto leave = next_bfd_leave(); leave && *leave <= turn.at.now) settle_bfd(turn);
 }
 
 std::optional<TimePoint> Speaker::Parts::next_deadline() const {
     std::optional<TimePoint> next = earlier(site.next_deadline(), look_again);
     if (!held_end_of_ribs.empty()) next = earlier(next, held_end_of_ribs.begin()->first);
-    return earlier(next, forget_at);
+    return earlier(earlier(next, forget_at), next_bfd_leave());
 }
 
 void Speaker::Parts::carry_out(const failover::SiteActions& actions, Turn turn) {

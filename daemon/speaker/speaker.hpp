@@ -118,8 +118,9 @@ public:
     [[nodiscard]] std::optional<NeighborId> admit(Moment at, const Address& address,
                                                   const std::string& interface, SpeakerOutput& out);
 
-    /// The BFD sessions that are wanted; of a neighbor that is kept down none, so that AdminDown
-    /// follows what ended its BGP session. The owner is the neighbor's id.
+    /// The BFD sessions that are wanted; the owner is the neighbor's id. That of a neighbor that is
+    /// kept down, or has gone, stays for another second and reports to nobody, so that AdminDown
+    /// follows what ended the BGP session.
     [[nodiscard]] std::vector<bfd::SessionConfig> bfd_sessions() const;
 
     /// Why VanishForRestart would be no more than the end, in one sentence.

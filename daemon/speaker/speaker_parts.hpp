@@ -67,6 +67,10 @@ struct Speaker::Parts {
     /// Lets a neighbor run, unless something keeps it down.
     void start(NeighborId id, Turn turn);
     void end_for_bfd(NeighborId id, Turn turn);
+    /// Brings the list of BFD sessions to what the neighbors want now.
+    void settle_bfd(Turn turn);
+    void forget_bfd(const bfd::SessionKey& key, Turn turn);
+    [[nodiscard]] std::optional<TimePoint> next_bfd_leave() const;
     /// `strict` waits with what would begin by itself, too: a retry after a session that ended.
     void hold_for_bfd(NeighborId id, Turn turn);
     void learn(NeighborId id, Neighbor& neighbor, const bgp::Update& update, Turn turn);
@@ -116,6 +120,12 @@ struct Speaker::Parts {
     /// end still works with them.
     std::vector<NeighborId> ended;
     std::optional<TimePoint> forget_at;
+    struct BfdSession {
+        bfd::SessionConfig config;
+        std::optional<TimePoint> leaves_at;  ///< its neighbor wants it no more
+    };
+    std::vector<BfdSession> bfd_wanted;
+    bool ending = false;  ///< the process; nothing begins any more
     /// What services had cost and showed when this process vanished for a planned restart.
     std::optional<std::vector<failover::SavedDamping>> vanished_with;
     /// Disabled before the restart, and come from a range: they are not there until they call.

@@ -175,32 +175,110 @@ TEST_CASE("speaker bfd: whoever is not strict any more begins at once") {
 }
 
 TEST_CASE("speaker bfd: the sessions that are wanted follow neighbors, commands and reloads") {
-    const auto owners = [](const Site& rig) {
-        std::vector<NeighborId> out;
-        for (const auto& each : rig.speaker.bfd_sessions()) out.push_back(each.owner);
-        return out;
-    };
     Site rig{site(", bfd: {interval: 50ms, multihop: 3}")};
-    REQUIRE(owners(rig) == std::vector{rig.id("upstream-a")});
-    const bfd::SessionConfig wanted = rig.speaker.bfd_sessions()[0];
-    CHECK(wanted.key ==
+    const auto wanted = [&] { return rig.speaker.bfd_sessions(); };
+    REQUIRE(wanted().size() == 1);
+    CHECK(wanted()[0].owner == rig.id("upstream-a"));
+    CHECK(wanted()[0].key ==
           bfd::SessionKey{*Address::parse("192.0.2.1"), *Address::parse("192.0.2.254"), "", true});
-    CHECK(wanted.hops == 3);
-    CHECK(wanted.timing == bfd::Timing{50ms, 50ms, 3});
+    CHECK(wanted()[0].hops == 3);
+    CHECK(wanted()[0].timing == bfd::Timing{50ms, 50ms, 3});
     const auto command = [&](NeighborCommand what) {
         rig.handle(CommandNeighbor{"upstream-a", what, "root", ""});
     };
+    // Each end leaves the BGP session's last words a second to arrive, and tells nobody anything.
+    const auto leaves = [&] {
+        REQUIRE(wanted().size() == 1);
+        CHECK_FALSE(rig.speaker.neighbors().find(wanted()[0].owner));
+        rig.run_for(999ms);
+        CHECK(wanted().size() == 1);
+        rig.run_for(1ms);
+        CHECK(wanted().empty());
+    };
     command(NeighborCommand::disable);
-    CHECK(owners(rig).empty());
-    CHECK_FALSE(rig.neighbor("upstream-a").bfd);
+    leaves();
     command(NeighborCommand::enable);
-    CHECK(owners(rig).size() == 1);
-    (void)rig.reload(site(with_bfd, ", admin_down: true"));
-    CHECK(owners(rig).empty());
+    CHECK(wanted().size() == 1);
+    command(NeighborCommand::disable);
+    command(NeighborCommand::enable);
+    CHECK(wanted()[0].owner == rig.id("upstream-a"));
+    rig.run_for(10s);
+    CHECK(wanted().size() == 1);
+    (void)rig.reload(site(", bfd: {interval: 50ms, multihop: 3}", ", admin_down: true"));
+    leaves();
     (void)rig.reload(site(""));
-    CHECK(owners(rig).empty());
+    CHECK(wanted().empty());
     (void)rig.reload(site(with_bfd));
-    CHECK(owners(rig).size() == 1);
+    CHECK(wanted().size() == 1);
+    // One of another kind takes its place at once.
+    (void)rig.reload(site(", bfd: {multihop: 3}"));
+    REQUIRE(wanted().size() == 2);
+    CHECK(wanted()[0].owner == rig.id("upstream-a"));
+    CHECK(wanted()[0].key.multihop);
+    rig.run_for(1s);
+    CHECK(wanted().size() == 1);
+}
+
+TEST_CASE("speaker bfd: what was Up when a neighbor was switched off is so no more") {
+    for (const bool by_command : {true, false}) {
+        Site rig{site(strict)};
+        rig.come_up();
+        rig.run_for(10s);
+        REQUIRE(rig.up("upstream-a"));
+        rig.events.clear();
+        if (by_command) {
+            rig.handle(CommandNeighbor{"upstream-a", NeighborCommand::disable, "root", ""});
+        } else {
+            (void)rig.reload(site(strict, ", admin_down: true"));
+        }
+        rig.run_for(2s);
+        CHECK_FALSE(rig.neighbor("upstream-a").bfd);
+        const auto told = rig.told<BfdEvent>();
+        REQUIRE(told.size() == 1);
+        CHECK(told[0].from == bfd::State::up);
+        CHECK(told[0].reason == "switched off here");
+        if (by_command) {
+            rig.handle(CommandNeighbor{"upstream-a", NeighborCommand::enable, "root", ""});
+        } else {
+            (void)rig.reload(site(strict));
+        }
+        rig.run_for(10s);
+        CHECK(rig.sessions["upstream-a"] == 1);
+        CHECK(rig.neighbor("upstream-a").waits_for_bfd());
+        rig.come_up();
+        rig.run_for(10s);
+        CHECK(rig.sessions["upstream-a"] == 2);
+    }
+}
+
+TEST_CASE("speaker bfd: strict cuts no pause short that a limit of prefixes asked for") {
+    const std::string limit = ", prefix_limit: {received: 1, idle: 15m}";
+    Site rig{site(strict, limit)};
+    rig.come_up();
+    rig.run_for(10s);
+    REQUIRE(rig.up("upstream-a"));
+    rig.router("upstream-a").tell({"203.0.113.0/25", "203.0.113.128/25"});
+    rig.settle();
+    REQUIRE_FALSE(rig.up("upstream-a"));
+    // The neighbor begins its BFD anew with every session of BGP.
+    rig.report(bfd::State::down, bfd::Cause::neighbor_signaled_down);
+    rig.come_up();
+    rig.run_for(14min);
+    CHECK(rig.sessions["upstream-a"] == 1);
+    rig.run_for(2min);
+    CHECK(rig.sessions["upstream-a"] == 2);
+}
+
+TEST_CASE("speaker bfd: a daemon that ends begins nothing that strict had held back") {
+    const std::string keeps = ", graceful_restart: {restart_time: 60s, with_health_checks: true}";
+    for (const SpeakerEvent& end :
+         {SpeakerEvent{VanishForRestart{}}, SpeakerEvent{EndSessions{"stopped"}}}) {
+        Site rig{site(strict, keeps)};
+        rig.handle(end);
+        rig.come_up();
+        rig.run_for(10s);
+        CHECK(rig.sessions["upstream-a"] == 0);
+    }
 }
 
 TEST_CASE("speaker bfd: a session of BGP that a reload ends leaves that of BFD alone") {
@@ -234,16 +312,14 @@ TEST_CASE("speaker bfd: a planned restart leaves BFD to the end of the process")
     CHECK(rig.sessions["upstream-a"] == 1);
 }
 
-TEST_CASE("speaker bfd: what the loop tells late, or of nobody, does nothing") {
+TEST_CASE("speaker bfd: what the loop tells of nobody does nothing") {
     Site rig{site(with_bfd)};
     rig.come_up();
-    rig.handle(CommandNeighbor{"upstream-a", NeighborCommand::disable, "root", ""});
     rig.events.clear();
-    rig.report(bfd::State::down, bfd::Cause::detection_time_expired);
     rig.handle(BfdReported{{.owner = 4711, .state = bfd::State::up}});
     rig.handle(BfdReported{{.owner = rig.id("upstream-b"), .state = bfd::State::up}});
     CHECK(rig.told<BfdEvent>().empty());
-    CHECK_FALSE(rig.neighbor("upstream-a").bfd);
+    CHECK_FALSE(rig.neighbor("upstream-b").bfd);
     CHECK(rig.up("upstream-b"));
 }
 
