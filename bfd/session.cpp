@@ -1,10 +1,11 @@
 // Where this session departs from RFC 5880 or chooses: it is always active; it has no echo and no
 // demand mode of its own; what it sends at once (a final, a change of state) is bounded in its
-// rate.
+// rate, and so is what a neighbor's packets change.
 
 #include "swerve/bfd/session.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "swerve/base/overloaded.hpp"
 
@@ -54,8 +55,14 @@ void Session::on(TimePoint now, const PacketReceived& event, Actions& out) {
     }
     // RFC 5880 §6.8.6: what an own AdminDown leaves is to drop it.
     if (state_ == State::admin_down) return;
+    // Each way down and each AdminDown has a way up before it: who forges both without end is held
+    // back here, and a true way down is not.
+    if (is_way_up(packet) && now < changes_.earliest()) return;
+    const State before = state_;
+    const bool was_off = std::exchange(neighbor_off_, packet.state == State::admin_down);
     take_values(now, packet);
     follow(now, packet, out);
+    if (state_ != before || neighbor_off_ != was_off) changes_.take(now);
     if (packet.poll && now >= urgent_.earliest()) {
         // RFC 5880 §6.5: without delay, whatever the transmit timer says, and it is not touched.
         urgent_.take(now);
@@ -90,6 +97,12 @@ std::optional<Discard> Session::authenticate(TimePoint now, const Received& rece
     // RFC 5880 §6.8.1: after twice the detection time without packets, any number is fresh.
     sequence_counts_until_ = now + 2 * silence_allowed(received.packet);
     return std::nullopt;
+}
+
+/// Whether it may lead out of Down, or takes an AdminDown back.
+bool Session::is_way_up(const Packet& packet) const {
+    return state_ == State::down && packet.state != State::admin_down &&
+           (packet.state != State::up || neighbor_off_);
 }
 
 void Session::take_values(TimePoint now, const Packet& packet) {

@@ -38,7 +38,7 @@ struct Table::Parts {
         TimePoint since;
         Stay stay = Stay::wanted;
         bool has_said_farewell = false;
-        bool is_neighbor_off = false;  ///< the last that it said was AdminDown
+        bool is_neighbor_off = false;  ///< as it was told last
         Cause cause = Cause::came_up;
         SessionCounters counters{};
         std::optional<TimePoint> scheduled{};  ///< as it stands in the deadlines
@@ -244,13 +244,8 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, std::optional<
     const std::uint32_t id = where->first;
     Entry& entry = where->second;
     const bool is_wanted = entry.stay == Stay::wanted;
-    bool has_news = false;
-    if (const auto& neighbor = entry.session.neighbor()) {
-        // Some say AdminDown once and are silent; that they are is no other word.
-        const bool was_off =
-            std::exchange(entry.is_neighbor_off, neighbor->state == State::admin_down);
-        has_news = was_off != entry.is_neighbor_off;
-    }
+    const bool is_off = entry.session.is_neighbor_off();
+    bool has_news = std::exchange(entry.is_neighbor_off, is_off) != is_off;
     bool has_expired = false;
     for (Action& action : actions) {
         std::visit(Overloaded{[&](Send& send) {
@@ -312,7 +307,7 @@ Report Table::Parts::Entry::report(std::optional<Duration> patience) const {
             .cause = cause,
             .diagnostic = session.diagnostic(),
             .neighbor_diagnostic = neighbor ? neighbor->diagnostic : Diagnostic::none,
-            .neighbor_admin_down = is_neighbor_off,
+            .neighbor_admin_down = session.is_neighbor_off(),
             .detection_time = patience.value_or(Duration{})};
 }
 

@@ -134,6 +134,52 @@ TEST_CASE("bfd table: a hundred thousand forged packets of every kind change not
     CHECK(sites.a().discarded(Discard::unknown_discriminator) > 2000);
 }
 
+TEST_CASE("bfd table: who forges changes without end is heard some fifty times a second") {
+    using enum State;
+    const std::vector<std::vector<State>> storms{{down, admin_down}, {down, init, down, admin_down},
+                                                 {init, admin_down}, {init, down, admin_down},
+                                                 {admin_down, up},   {init, down}};
+    for (const auto& storm : storms) {
+        for (const bool is_blind : {true, false}) {
+            Sites sites;
+            sites.configure(0, {one_hop});
+            sites.run(100ms);
+            sites.a().forget();
+            const auto id = sites.a().find(one_hop.key)->discriminator;
+            const swerve::test::MemoryHeld held;
+            for (std::size_t i = 0; i < 100'000; ++i) {
+                const State state = storm[i % storm.size()];
+                // Init and Up without a number are refused before.
+                const Bytes octets = encode({.state = state,
+                                             .my_discriminator = 7,
+                                             .your_discriminator = is_blind ? 0 : id,
+                                             .desired_min_tx_us = 1'000'000,
+                                             .required_min_rx_us = 1'000'000});
+                sites.receive(0, datagram(one_hop.key, {octets, {}}));
+                if (i % 100 == 0) sites.run(1ms);
+            }
+            CAPTURE(to_string(storm[0]));
+            CAPTURE(storm.size());
+            CAPTURE(is_blind);
+            CHECK(sites.a().reports.size() <= 60);
+            if (!is_blind) CHECK(sites.a().reports.size() >= 10);
+            CHECK(sites.a().sent.size() <= 60);
+            CHECK(held.grown() < 65'536);
+        }
+    }
+    // Some calm, and one comes up as ever.
+    Sites sites;
+    sites.configure_both({one_hop});
+    for (int i = 0; i < 1000; ++i) {
+        const Bytes octets = encode({.state = i % 2 == 0 ? down : admin_down,
+                                     .my_discriminator = 7,
+                                     .desired_min_tx_us = 1'000'000,
+                                     .required_min_rx_us = 1'000'000});
+        sites.receive(0, datagram(one_hop.key, {octets, {}}));
+    }
+    sites.come_up(4s);
+}
+
 TEST_CASE("bfd table: intervals of 0 and of 71 minutes stop no other session") {
     Sites sites;
     sites.configure_both({one_hop, hops});

@@ -92,6 +92,8 @@ public:
     [[nodiscard]] const Timing& timing() const { return timing_; }
     /// Of the last packet that counted; nothing before the first, and once it is forgotten.
     [[nodiscard]] const std::optional<Packet>& neighbor() const { return neighbor_; }
+    /// Whether the last that counted said AdminDown; silence is no other word.
+    [[nodiscard]] bool is_neighbor_off() const { return neighbor_off_; }
     /// Without jitter; nothing while the neighbor wants no packets.
     [[nodiscard]] std::optional<Duration> transmit_interval() const;
     /// After which silence the session goes down; nothing before the first packet.
@@ -107,6 +109,7 @@ private:
 
     [[nodiscard]] std::optional<Discard> refuse(const Received& received) const;
     [[nodiscard]] std::optional<Discard> authenticate(TimePoint now, const Received& received);
+    [[nodiscard]] bool is_way_up(const Packet& packet) const;
     void take_values(TimePoint now, const Packet& packet);
     void follow(TimePoint now, const Packet& packet, Actions& out);
     void enter(TimePoint now, State to, Diagnostic diagnostic, Cause cause, Actions& out);
@@ -128,6 +131,8 @@ private:
     bool held_down_ = false;
     std::optional<Packet> neighbor_;
     std::uint32_t neighbor_discriminator_ = 0;
+    bool neighbor_off_ = false;
+    EventRate changes_;  ///< what its packets change, for each may be news to many
     // What packets say, and what counts until the neighbor has answered a poll: of the transmit
     // intervals the shorter one, of the receive intervals the longer one (RFC 5880 §6.8.3).
     Duration desired_tx_{};
