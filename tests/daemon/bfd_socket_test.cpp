@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <stdexcept>
 #include <vector>
 
 #include "tests/support/bfd_network.hpp"
@@ -47,6 +48,20 @@ std::vector<Kept> read(const BfdReceiver& receiver, std::size_t most = BfdBatch:
 }
 
 }  // namespace
+
+TEST_CASE("bfd socket: what a test throws in its own network fails that test alone") {
+    bool has_run = false;
+    bool was_thrown = false;
+    try {
+        in_own_network([&] {
+            has_run = true;
+            throw std::runtime_error{"as REQUIRE does"};
+        });
+    } catch (const std::runtime_error&) {
+        was_thrown = true;
+    }
+    CHECK(was_thrown == has_run);
+}
 
 TEST_CASE("bfd socket: a datagram arrives with its sender and its TTL, in order, a batch at most") {
     in_own_network([] {

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@ namespace swerve::testing {
 
 /// Runs `test` in a network namespace that has nothing but loopback and ends with it; needs root.
 inline void in_own_network(const std::function<void()>& test) {
+    std::exception_ptr thrown;  // a REQUIRE throws; from a thread it would end all tests
     std::thread{[&] {
         if (::unshare(CLONE_NEWNET) != 0) {
             skipped("no network namespace without root");
@@ -36,8 +38,13 @@ inline void in_own_network(const std::function<void()>& test) {
         const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         CHECK(::ioctl(socket, SIOCSIFFLAGS, &lo) == 0);
         ::close(socket);
-        test();
+        try {
+            test();
+        } catch (...) {
+            thrown = std::current_exception();
+        }
     }}.join();
+    if (thrown) std::rethrow_exception(thrown);
 }
 
 /// A UDP socket of IPv4 as any program has one.
@@ -73,7 +80,12 @@ public:
         int tos;
     };
     /// Waits 20 s at most.
-    [[nodiscard]] std::optional<Arrived> receive() const {
+    [[nodiscard]] std::optional<Arrived> receive() const { return receive(0); }
+    /// What is there already.
+    [[nodiscard]] std::optional<Arrived> receive_at_once() const { return receive(MSG_DONTWAIT); }
+
+private:
+    [[nodiscard]] std::optional<Arrived> receive(int flags) const {
         Arrived out{Bytes(2048), 0, -1, -1};
         sockaddr_in from{};
         alignas(cmsghdr) std::array<char, 128> control{};
@@ -85,7 +97,7 @@ public:
         message.msg_iovlen = 1;
         message.msg_control = control.data();
         message.msg_controllen = control.size();
-        const ssize_t got = ::recvmsg(fd_, &message, 0);
+        const ssize_t got = ::recvmsg(fd_, &message, flags);
         if (got < 0) return std::nullopt;
         out.octets.resize(static_cast<std::size_t>(got));
         out.source_port = ntohs(from.sin_port);
@@ -98,7 +110,6 @@ public:
         return out;
     }
 
-private:
     static sockaddr_in to(const std::string& address, std::uint16_t port) {
         sockaddr_in out{};
         out.sin_family = AF_INET;
