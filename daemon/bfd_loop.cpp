@@ -86,7 +86,8 @@ private:
     void wait_for_datagrams();
     void on_readable();
     void on_deadline();
-    std::size_t read_ready(TimePoint now);
+    std::size_t read_ready();
+    void grant_credit(TimePoint now);
     void notice_standstill(TimePoint now);
     void settle();
     void perform();
@@ -244,8 +245,9 @@ void BfdLoop::Parts::wait_for_datagrams() {
 void BfdLoop::Parts::on_readable() {
     const TimePoint now = BootClock::now();
     notice_standstill(now);
+    grant_credit(now);
     for (std::size_t got = 0; got < datagrams_per_turn;) {
-        const std::size_t more = read_ready(now);
+        const std::size_t more = read_ready();
         if (more == 0) break;
         got += more;
     }
@@ -258,19 +260,25 @@ void BfdLoop::Parts::on_deadline() {
     const TimePoint begins = BootClock::now();
     if (deadline_ && begins >= *deadline_) lateness_.count(begins - *deadline_);
     notice_standstill(begins);
-    // A packet that waited in the socket while we did not run has not come late.
-    while (read_ready(begins) != 0) {
-    }
-    last_tick_ = BootClock::now();
+    grant_credit(begins);
+    // A packet that waited in the socket while we did not run has not come late, wherever it was
+    // that we stood still: silence counts up to a moment at which nothing had been left unread.
+    do {
+        last_tick_ = BootClock::now();
+    } while (read_ready() != 0);
     table_.tick(last_tick_, out_);
     deadline_.reset();
     settle();
 }
 
-/// One batch of every socket that has something, as far as the credit goes.
-std::size_t BfdLoop::Parts::read_ready(TimePoint now) {
+/// Once a turn, or a flood that is a little slower than the credit grows would never let it end.
+void BfdLoop::Parts::grant_credit(TimePoint now) {
     credit_ = std::min(credit_ + std::max(now - credited_at_, Duration{}), credit_at_most);
     credited_at_ = now;
+}
+
+/// One batch of every socket that has something, as far as the credit goes.
+std::size_t BfdLoop::Parts::read_ready() {
     std::array<epoll_event, 64> events{};
     const int found =
         ::epoll_wait(arrivals_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
@@ -285,7 +293,8 @@ std::size_t BfdLoop::Parts::read_ready(TimePoint now) {
             static_cast<std::size_t>(std::max<Duration::rep>(credit_ / price_of_datagram, 0));
         if (most == 0) break;
         const std::size_t got = receiver->read(batch_, most, [&](const bfd::Datagram& datagram) {
-            table_.receive(now, datagram, out_);
+            // Never a moment before it was read: it may have arrived just then.
+            table_.receive(BootClock::now(), datagram, out_);
         });
         credit_ -= static_cast<Duration::rep>(got) * price_of_datagram;
         total += got;

@@ -235,6 +235,55 @@ TEST_CASE("bfd loop: packets that waited while it did not run have not come late
     });
 }
 
+TEST_CASE("bfd loop: a pause in the middle of a turn makes no packet late") {
+    in_own_network([] {
+        // It believes the neighbor dead after 0.5 s of silence; the neighbor never gives it up.
+        const PlainSocket neighbor{"127.0.0.3", bfd::single_hop_port};
+        BfdSite a{1};
+        a.on_alarm = [] { std::this_thread::sleep_for(1s); };
+        a.start();
+        SessionConfig of_a = session("127.0.0.2", "127.0.0.3");
+        of_a.timing.multiplier = 3;
+        a.want({of_a});
+        const auto first = neighbor.receive();
+        REQUIRE(first.has_value());
+        const std::uint32_t mine = bfd::decode(first->octets)->packet.my_discriminator;
+        const auto say = [&](State state) {
+            CHECK(neighbor.send(bfd::encode({.state = state,
+                                             .final = true,  // whatever it asks
+                                             .detect_multiplier = 5,
+                                             .my_discriminator = 7,
+                                             .your_discriminator = mine,
+                                             .desired_min_tx_us = 100'000,
+                                             .required_min_rx_us = 100'000}),
+                                "127.0.0.2", bfd::single_hop_port));
+        };
+        say(State::down);
+        a.hears(State::init);
+        {
+            const std::jthread talks{[&](const std::stop_token& stop) {
+                while (!stop.stop_requested()) {
+                    say(State::up);
+                    std::this_thread::sleep_for(20ms);
+                }
+            }};
+            a.hears(State::up);
+            CHECK(a.shows([](const BfdSnapshot& now) {
+                const auto& own = now.sessions.at(0).session;
+                return own.detection_time == 500ms && own.neighbor_detection_time == 300ms;
+            }));
+            // The alarm comes between the first reading of the clock and the first datagram.
+            boost::asio::post(a.io, [] { std::this_thread::sleep_for(400ms); });
+            CHECK(a.is_alarmed("BFD: this process stood still for 0."));
+            const auto received = a.look().sessions.at(0).session.counters.received;
+            CHECK(a.shows([&](const BfdSnapshot& now) {
+                return now.sessions.at(0).session.counters.received >= received + 50;
+            }));
+        }
+        CHECK_FALSE(a.went_down());
+    });
+}
+
 TEST_CASE("bfd loop: that it stood still for longer than a neighbor waits is told") {
     in_own_network([] {
         SessionConfig of_a = session("127.0.0.2", "127.0.0.3");

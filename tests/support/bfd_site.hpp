@@ -26,7 +26,11 @@ public:
     explicit BfdSite(std::uint64_t seed)
         : loop(io,
                {.report = [this](const bfd::Report& report) { note(reports_, report); },
-                .alarm = [this](std::string what) { note(alarms_, std::move(what)); }},
+                .alarm =
+                    [this](std::string what) {
+                        note(alarms_, std::move(what));
+                        if (on_alarm) on_alarm();
+                    }},
                seed) {}
     ~BfdSite() { end(); }
     BfdSite(const BfdSite&) = delete;
@@ -102,6 +106,8 @@ public:
         thread_.join();
     }
 
+    /// Called on the loop, in the middle of its turn; to be set before start().
+    std::function<void()> on_alarm{};
     boost::asio::io_context io{1};
     daemon::BfdLoop loop;
 
