@@ -102,12 +102,13 @@ private:
     Random random_;
     bfd::Table table_;
     bfd::TableOutput out_;
+    /// An epoll(7) of all receivers: one question tells which of them have something. Goes after
+    /// them, for each takes itself out of it.
+    asio::posix::stream_descriptor arrivals_;
+    bool is_reading_ = false;              ///< turns of reading follow each other until the end
     std::map<std::uint32_t, Link> links_;  ///< by the discriminator of the session
     std::map<BfdDoor, std::weak_ptr<BfdReceiver>> doors_;
     BfdBatch batch_;
-    /// An epoll(7) of all receivers: one question tells which of them have something.
-    asio::posix::stream_descriptor arrivals_;
-    bool waiting_ = false;  ///< for arrivals_
     DeadlineTimer timer_;
     DeadlineTimer retry_;
     DeadlineTimer resume_;  ///< ends a pause of reading
@@ -178,7 +179,7 @@ void BfdLoop::Parts::configure(BfdWanted wanted) {
     be_realtime(wanted.realtime);
     table_.configure(BootClock::now(), std::move(wanted.sessions), out_);
     settle();
-    if (!waiting_) wait_for_datagrams();
+    if (!std::exchange(is_reading_, true)) wait_for_datagrams();
 }
 
 void BfdLoop::Parts::hold_down() {
@@ -235,7 +236,6 @@ void BfdLoop::Parts::be_realtime(bool wanted) {
 }
 
 void BfdLoop::Parts::wait_for_datagrams() {
-    waiting_ = true;
     arrivals_.async_wait(asio::posix::stream_descriptor::wait_read,
                          [this](const boost::system::error_code& error) {
                              if (!error && !ended_) on_readable();
@@ -368,7 +368,13 @@ Result<ReceiverPtr, std::string> BfdLoop::Parts::receiver_for(const bfd::Session
     }
     auto opened = BfdReceiver::open(door);
     if (!opened) return fail(opened.error());
-    auto receiver = std::make_shared<BfdReceiver>(std::move(*opened));
+    // Its end is not left to close(2): where a child that was just forked still has the descriptor,
+    // epoll would go on to name a receiver that is gone.
+    const auto forget = [this](BfdReceiver* gone) {
+        (void)::epoll_ctl(arrivals_.native_handle(), EPOLL_CTL_DEL, gone->descriptor(), nullptr);
+        std::default_delete<BfdReceiver>{}(gone);
+    };
+    const ReceiverPtr receiver{std::make_unique<BfdReceiver>(std::move(*opened)).release(), forget};
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = receiver.get();

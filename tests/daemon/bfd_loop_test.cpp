@@ -1,12 +1,16 @@
 #include "daemon/bfd_loop.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <numeric>
+#include <sstream>
 
 #include "tests/support/bfd_network.hpp"
 #include "tests/support/bfd_site.hpp"
@@ -71,6 +75,37 @@ std::uint64_t count(const std::array<std::uint64_t, bfd::discard_count>& counter
 Bytes some_packet() {
     return bfd::encode(
         {.my_discriminator = 7, .desired_min_tx_us = 1'000'000, .required_min_rx_us = 1'000'000});
+}
+
+/// Of the socket that is bound to this address and the port of single hops, as a fork has it.
+int copy_of_receiver(const std::string& address) {
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+        const int fd = std::stoi(entry.path().filename().string());
+        sockaddr_in bound{};
+        socklen_t size = sizeof bound;
+        if (::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size) != 0) continue;
+        if (bound.sin_family == AF_INET && ntohs(bound.sin_port) == bfd::single_hop_port &&
+            Address::v4(ntohl(bound.sin_addr.s_addr)) == *Address::parse(address)) {
+            return ::dup(fd);
+        }
+    }
+    return -1;
+}
+
+/// Whether an epoll of this process has it, under whatever number.
+bool is_watched(int socket) {
+    struct stat about{};
+    REQUIRE(::fstat(socket, &about) == 0);
+    std::ostringstream inode;
+    inode << " ino:" << std::hex << about.st_ino << ' ';
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fdinfo"}) {
+        std::ifstream info{entry.path()};
+        for (std::string line; std::getline(info, line);) {
+            if (line.starts_with("tfd:") && line.find(inode.str()) != std::string::npos)
+                return true;
+        }
+    }
+    return false;
 }
 
 bool run(const std::string& command) {
@@ -382,6 +417,23 @@ TEST_CASE("bfd loop: the last session of an address gives its socket back") {
         CHECK_FALSE(is_free());
         a.want({});
         CHECK(a.shows([&](const BfdSnapshot&) { return is_free(); }));
+    });
+}
+
+TEST_CASE("bfd loop: a socket whose descriptor a child still has is watched no more") {
+    in_own_network([] {
+        BfdSite a{1};
+        a.start();
+        SessionConfig one = session("127.0.0.2", "127.0.0.3");
+        one.timing.multiplier = 1;  // that is how long AdminDown is said
+        a.want({one});
+        (void)a.look();
+        const int copy = copy_of_receiver("127.0.0.2");
+        REQUIRE(copy >= 0);
+        CHECK(is_watched(copy));
+        a.want({});
+        CHECK(a.shows([&](const BfdSnapshot&) { return !is_watched(copy); }));
+        ::close(copy);
     });
 }
 
