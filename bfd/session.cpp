@@ -109,7 +109,7 @@ void Session::take_values(TimePoint now, const Packet& packet) {
     const auto before = transmit_interval();
     neighbor_ = packet;
     neighbor_discriminator_ = packet.my_discriminator;
-    if (packet.final && polling_ && has_asked_) end_poll();
+    if (packet.final && polling_ && asked_at_) end_poll(now);
     const auto detection = detection_time();
     deadlines_.set(Timer::detect, now + *detection);
     deadlines_.clear(Timer::forget);
@@ -161,9 +161,7 @@ void Session::on(TimePoint now, const Retime& event, Actions& out) {
         counted_rx_ = required_rx_;
         return;
     }
-    // A final names no poll: a second one waits for the end of the first, or the first's answer
-    // would be taken for its own.
-    if (polling_) return;
+    if (polling_ || deadlines_.armed(Timer::next_poll)) return;
     if (begin_poll() && !is_silent()) send_and_rearm(now, out);
 }
 
@@ -208,6 +206,9 @@ void Session::tick(TimePoint now, Actions& out) {
         if (!deadlines_.armed(Timer::transmit) && state_ != State::admin_down) arm_transmit(now);
     }
     if (deadlines_.take_expired(Timer::farewell, now)) deadlines_.clear(Timer::transmit);
+    if (deadlines_.take_expired(Timer::next_poll, now) && begin_poll() && !is_silent()) {
+        send_and_rearm(now, out);
+    }
     if (deadlines_.take_expired(Timer::transmit, now)) send_and_rearm(now, out);
 }
 
@@ -217,13 +218,14 @@ void Session::enter(TimePoint now, State to, Diagnostic diagnostic, Cause cause,
     state_ = to;
     diagnostic_ = diagnostic;
     polling_ = false;
+    asked_at_.reset();
+    deadlines_.clear(Timer::next_poll);
     set_intervals();
     if (to == State::up) {
         // RFC 5880 §6.8.3: faster than slow from here on, which the neighbor is asked to confirm.
         counted_tx_ = desired_tx_;
         counted_rx_ = std::max(counted_rx_, required_rx_);
         polling_ = true;
-        has_asked_ = false;
     } else {
         counted_tx_ = desired_tx_;
         counted_rx_ = required_rx_;
@@ -255,17 +257,17 @@ bool Session::begin_poll() {
     counted_tx_ = std::min(counted_tx_, desired_tx_);
     counted_rx_ = std::max(counted_rx_, required_rx_);
     polling_ = true;
-    has_asked_ = false;
+    asked_at_.reset();
     return true;
 }
 
-/// Begins the next one if the timing has changed meanwhile; RFC 5880 §6.5: with the packet due
-/// next.
-void Session::end_poll() {
+/// A final names no poll, and each of its packets is answered: answers to this one come for as long
+/// again as it took, and would be taken for those to the next, which waits until then.
+void Session::end_poll(TimePoint now) {
     polling_ = false;
     counted_tx_ = desired_tx_;
     counted_rx_ = required_rx_;
-    begin_poll();
+    deadlines_.set(Timer::next_poll, now + (now - *asked_at_));
 }
 
 /// Whether nothing is sent but what is asked for.
@@ -303,12 +305,12 @@ void Session::send(bool is_answer, Actions& out) {
                         .your_discriminator = neighbor_discriminator_,
                         .desired_min_tx_us = on_wire(desired_tx_),
                         .required_min_rx_us = on_wire(required_rx_)};
-    has_asked_ |= packet.poll;
     out.push_back(Send{encode(packet, authentication_ ? &*authentication_ : nullptr, ++sequence_)});
 }
 
 void Session::send_and_rearm(TimePoint now, Actions& out) {
     send(false, out);
+    if (polling_ && !asked_at_) asked_at_ = now;
     last_sent_ = now;
     arm_transmit(now);
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <utility>
 
 #include "tests/bfd/link.hpp"
 
@@ -282,6 +283,41 @@ TEST_CASE("bfd session: the answer to one poll is not taken for that to the next
     }
 }
 
+TEST_CASE("bfd session: on a long path no late answer to one poll ends the next one") {
+    // Whenever the second comes: while the first is asked, or while its last answers are under way.
+    for (const Duration delay : {20ms, 45ms, 100ms, 150ms}) {
+        for (const Duration between : {0ms, 10ms, 30ms, 41ms, 91ms, 201ms, 301ms, 320ms}) {
+            for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+                Link link(fast, fast, {}, {}, seed);
+                link.delay = delay;
+                link.come_up();
+                // Even where the way up is hardly over: that ends with a poll as well.
+                link.run(seed % 4 == 0 ? 0ms : 4s + Duration{seed * 3'000'000});
+                const std::size_t before =
+                    link.a().transitions.size() + link.b().transitions.size();
+                // The first packet of the second is lost.
+                bool is_first = true;
+                link.lost = [&](std::size_t from) {
+                    const Packet& packet = link.ends[from].sent.back().second;
+                    const bool asks = from == 0 && packet.state == State::up &&
+                                      packet.desired_min_tx_us == 1'000'000;
+                    return asks && std::exchange(is_first, false);
+                };
+                link.handle(0, Retime{{60ms, 50ms, 3}});
+                link.run(between);
+                link.handle(0, Retime{{1000ms, 50ms, 3}});
+                link.run(5s);
+                CAPTURE(delay.count());
+                CAPTURE(between.count());
+                CAPTURE(seed);
+                CHECK(link.a().transitions.size() + link.b().transitions.size() == before);
+                CHECK(link.a().session.transmit_interval() == 1000ms);
+                CHECK(link.b().session.detection_time() == 3000ms);
+            }
+        }
+    }
+}
+
 TEST_CASE("bfd session: another multiplier is told without a poll, the same timing not at all") {
     Bench bench;
     bench.reach(State::up);
@@ -346,6 +382,7 @@ TEST_CASE("bfd session: the neighbor's demand mode and its wish for silence are 
     CHECK_FALSE(bench.session.transmit_interval());
     // RFC 5880 §6.6: a poll of ours still goes out.
     bench.handle(Retime{{100ms, 100ms, 3}});
+    bench.session.tick(bench.now, bench.actions);
     REQUIRE(bench.sent().size() == 1);
     CHECK(bench.sent()[0].poll);
     bench.receive(bench.said(State::up));

@@ -100,7 +100,7 @@ public:
     [[nodiscard]] std::optional<Duration> detection_time() const;
 
 private:
-    enum class Timer : std::uint8_t { transmit, detect, forget, farewell, count_ };
+    enum class Timer : std::uint8_t { transmit, detect, forget, farewell, next_poll, count_ };
 
     void on(TimePoint now, const PacketReceived& event, Actions& out);
     void on(TimePoint now, const Retime& event, Actions& out);
@@ -115,7 +115,7 @@ private:
     void enter(TimePoint now, State to, Diagnostic diagnostic, Cause cause, Actions& out);
     void set_intervals();
     bool begin_poll();
-    void end_poll();
+    void end_poll(TimePoint now);
     void send(bool is_answer, Actions& out);
     void send_and_rearm(TimePoint now, Actions& out);
     void arm_transmit(TimePoint from);
@@ -140,7 +140,7 @@ private:
     Duration required_rx_{};
     Duration counted_rx_{};
     bool polling_ = false;
-    bool has_asked_ = false;  ///< the poll was sent: a final before it answers the one before
+    std::optional<TimePoint> asked_at_;  ///< the poll was first sent: no final before is its own
     TimePoint last_sent_{};
     EventRate urgent_;  ///< finals and changes of state, which do not wait for the interval
     std::uint32_t sequence_;
