@@ -37,7 +37,6 @@ struct Table::Parts {
         Session session;
         TimePoint since;
         Stay stay = Stay::wanted;
-        bool has_said_farewell = false;
         bool is_neighbor_off = false;  ///< as it was told last
         Cause cause = Cause::came_up;
         SessionCounters counters{};
@@ -45,8 +44,6 @@ struct Table::Parts {
 
         [[nodiscard]] Report report(std::optional<Duration> patience) const;
         [[nodiscard]] SessionView view() const;
-        /// Whether the neighbor has been told, or wants no packets (RFC 5880 §6.8.7).
-        [[nodiscard]] bool is_told() const;
         [[nodiscard]] bool is_over() const;
     };
     using Entries = std::unordered_map<std::uint32_t, Entry>;
@@ -162,7 +159,7 @@ void Table::hold_down(TimePoint now, TableOutput& out) {
 
 bool Table::has_said_farewell() const {
     return std::ranges::all_of(parts_->entries, [](const auto& each) {
-        return each.second.stay == Parts::Stay::wanted || each.second.is_told();
+        return each.second.stay == Parts::Stay::wanted || each.second.session.has_said_farewell();
     });
 }
 
@@ -207,7 +204,6 @@ void Table::Parts::keep(TimePoint now, std::uint32_t id, SessionConfig config, T
     const bool was_going = entry->second.stay != Stay::wanted;
     entry->second.config = std::move(config);
     entry->second.stay = Stay::wanted;
-    entry->second.has_said_farewell = false;
     if (is_retimed) handle(now, entry, Retime{entry->second.config.timing}, out);
     if (was_going) {
         // Its way back to Down is a change that its owner hears of.
@@ -250,7 +246,6 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, std::optional<
     for (Action& action : actions) {
         std::visit(Overloaded{[&](Send& send) {
                                   ++entry.counters.sent;
-                                  if (!is_wanted) entry.has_said_farewell = true;
                                   out.transmissions.push_back({id, std::move(send.octets)});
                               },
                               [&](const StateChanged& changed) {
@@ -330,13 +325,9 @@ SessionView Table::Parts::Entry::view() const {
     return out;
 }
 
-bool Table::Parts::Entry::is_told() const {
-    return has_said_farewell || !session.transmit_interval();
-}
-
 bool Table::Parts::Entry::is_over() const {
     if (stay == Stay::wanted) return false;
-    return (stay == Stay::until_said && is_told()) || !session.next_deadline();
+    return (stay == Stay::until_said && session.has_said_farewell()) || !session.next_deadline();
 }
 
 }  // namespace swerve::bfd

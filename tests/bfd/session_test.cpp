@@ -409,13 +409,53 @@ TEST_CASE("bfd session: the neighbor's AdminDown ends it with its own cause") {
     link.a().sent.clear();
     link.run(60s);
     // RFC 5880 §6.8.16: told for a detection time at least, then silent.
-    CHECK(link.a().sent.size() >= 2);
+    CHECK(link.a().sent.size() >= 3);
     CHECK(link.a().sent.size() <= 5);
     CHECK(link.a().sent.back().second.state == State::admin_down);
     CHECK(link.a().sent.back().second.diagnostic == Diagnostic::administratively_down);
     CHECK_FALSE(link.a().session.next_deadline());
     link.handle(0, Administer{true});
     link.come_up();
+}
+
+TEST_CASE("bfd session: AdminDown does not hang on one datagram or two") {
+    for (const int lost : {0, 1, 2}) {
+        Link link(fast, fast);
+        link.come_up();
+        link.run(1s);
+        int left = lost;
+        link.lost = [&](std::size_t from) { return from == 0 && left-- > 0; };
+        const TimePoint begin = link.now;
+        link.a().sent.clear();
+        link.handle(0, Administer{false});
+        CHECK_FALSE(link.a().session.has_said_farewell());
+        link.run(40ms);
+        CHECK(link.a().session.has_said_farewell());
+        CHECK(link.a().sent.size() == 3);
+        link.run(10ms);
+        CHECK(link.b().transitions.back().what.cause == Cause::neighbor_admin_down);
+        CHECK(link.b().transitions.back().at == begin + lost * 20ms + link.delay);
+        // Slowly from then on.
+        link.run(700ms);
+        CHECK(link.a().sent.size() == 3);
+        link.handle(0, Administer{true});
+        CHECK_FALSE(link.a().session.has_said_farewell());
+        link.come_up();
+    }
+}
+
+TEST_CASE("bfd session: what we do on our own is said at once, whatever was forged before") {
+    for (const bool is_hang : {false, true}) {
+        Bench bench;
+        bench.reach(State::up);
+        Packet poll = bench.said(State::up);
+        poll.poll = true;
+        for (int i = 0; i < 10; ++i) bench.receive(poll);
+        CHECK(bench.actions.empty());
+        bench.handle(is_hang ? Event{HoldDown{}} : Event{Administer{false}});
+        REQUIRE(bench.sent().size() == 1);
+        CHECK(bench.sent()[0].state == (is_hang ? State::down : State::admin_down));
+    }
 }
 
 TEST_CASE("bfd session: held down it says Path Down and stays down until it is let go") {

@@ -94,6 +94,9 @@ public:
     [[nodiscard]] const std::optional<Packet>& neighbor() const { return neighbor_; }
     /// Whether the last that counted said AdminDown; silence is no other word.
     [[nodiscard]] bool is_neighbor_off() const { return neighbor_off_; }
+    /// Of one that is switched off: whether AdminDown was said often enough to count as heard, or
+    /// the neighbor wants no packets.
+    [[nodiscard]] bool has_said_farewell() const;
     /// Without jitter; nothing while the neighbor wants no packets.
     [[nodiscard]] std::optional<Duration> transmit_interval() const;
     /// After which silence the session goes down; nothing before the first packet.
@@ -141,6 +144,7 @@ private:
     Duration counted_rx_{};
     bool polling_ = false;
     std::optional<TimePoint> asked_at_;  ///< the poll was first sent: no final before is its own
+    int farewells_ = 0;                  ///< AdminDown was said
     TimePoint last_sent_{};
     EventRate urgent_;  ///< finals and changes of state, which do not wait for the interval
     std::uint32_t sequence_;

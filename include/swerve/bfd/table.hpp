@@ -122,7 +122,7 @@ public:
     /// other timing is negotiated (RFC 5880 §6.8.3), another owner gets a report. One that goes
     /// says AdminDown for a detection time first, and lives on if it is wanted again meanwhile;
     /// another authentication or another number of hops make a session anew, beside the old one as
-    /// long as that has not said AdminDown once.
+    /// long as that has not said AdminDown three times.
     void configure(TimePoint now, std::vector<SessionConfig> wanted, TableOutput& out);
     /// In the order in which they arrived; to be called with all that has arrived before tick().
     void receive(TimePoint now, const Datagram& datagram, TableOutput& out);
@@ -130,7 +130,7 @@ public:
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
     /// All sessions go down with Path Down, and none comes up: the daemon hangs.
     void hold_down(TimePoint now, TableOutput& out);
-    /// Whether every session that goes has said so at least once.
+    /// Whether every session that goes has said so often enough to count as heard.
     [[nodiscard]] bool has_said_farewell() const;
 
     [[nodiscard]] std::optional<SessionView> view(std::uint32_t session) const;
