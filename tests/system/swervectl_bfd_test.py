@@ -56,9 +56,9 @@ class Bfd(Case):
                          "upstream-a  Up       3d04h  50.0ms      1.50s   3/5  -\n"
                          "b           Down       41s   1.00s          -   3/-  nothing arrives\n"
                          "\n"
-                         "  packets of no session  none\n"
-                         "  lateness of the loop   -\n"
-                         "  real-time priority     no\n", text)
+                         "  packets of no session                 none\n"
+                         "  lateness of the loop                  -\n"
+                         "  real-time priority and locked memory  no\n", text)
         none = [{"neighbor": "c", "hint": "an operator keeps that neighbor down"}]
         text = self.show(["show", "bfd"], "/v1/bfd", document("bfd", bfd=[], no_session=none, **BFD_LOOP))
         self.assertRegex(text, r"\nc +none +- +- +- +- +an operator keeps that neighbor down\n\n")
@@ -67,11 +67,11 @@ class Bfd(Case):
         text = self.show(["show", "bfd"], "/v1/bfd", document("bfd", bfd=[{**BFD, "diagnostic": "Path Down"}], **late))
         for line in [r"upstream-a .* Path Down", "  packets of no session +ttl_too_low 4, too_short 2",
                      "  lateness of the loop +99% within 100us, all within 2.5ms, of 4711",
-                     "  real-time priority +no, though `bfd: {realtime: true}` asks for it"]:
+                     "  real-time priority and locked memory +no, though `bfd: {realtime: true}` asks for it"]:
             self.assertRegex(text, rf"(?m)^{line}$")
         late["lateness"]["within_s"] = None
         text = self.show(["show", "bfd"], "/v1/bfd", document("bfd", bfd=[BFD], **{**late, "realtime": True}))
-        self.assertRegex(text, "99% within 100us, some more than 1s, of 4711\n  real-time priority +yes\n$")
+        self.assertRegex(text, "99% within 100us, some more than 1s, of 4711\n  real-time priority and locked memory +yes\n$")
 
     def test_one_bfd_session_at_length(self):
         one = {**BFD, "multihop": True, "hops": 4, "auth": {"type": "meticulous_keyed_sha1", "key_id": 3}, "downs": 2,

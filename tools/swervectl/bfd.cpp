@@ -173,7 +173,7 @@ std::string bfd_table(const json::object& answer, const Palette& palette) {
     Details out;
     out.add("packets of no session", {discards(answer)});
     out.add("lateness of the loop", {lateness(answer)});
-    out.add("real-time priority", realtime(answer));
+    out.add("real-time priority and locked memory", realtime(answer));
     return table.to_string(palette) + "\n" + out.to_string(palette);
 }
 
