@@ -162,6 +162,7 @@ void Session::on(TimePoint now, const Retime& event, Actions& out) {
         set_intervals();
         counted_tx_ = desired_tx_;
         counted_rx_ = required_rx_;
+        if (state_ != State::admin_down) hasten_transmit();
         return;
     }
     if (polling_ || deadlines_.armed(Timer::next_poll)) return;
@@ -343,6 +344,15 @@ void Session::arm_transmit(TimePoint from) {
         least = 84;
     }
     deadlines_.set(Timer::transmit, from + random_.shortened(whole, least));
+}
+
+/// To where the interval is now, if that is sooner; what is due before may be news.
+void Session::hasten_transmit() {
+    const auto due = deadlines_.get(Timer::transmit);
+    arm_transmit(last_sent_);
+    if (due && deadlines_.armed(Timer::transmit)) {
+        deadlines_.set(Timer::transmit, std::min(*due, *deadlines_.get(Timer::transmit)));
+    }
 }
 
 std::string_view to_string(Cause cause) {

@@ -318,6 +318,26 @@ TEST_CASE("bfd session: on a long path no late answer to one poll ends the next 
     }
 }
 
+TEST_CASE("bfd session: a shorter interval counts at once, also while it is Down") {
+    Link link({60s, 60s, 3}, fast);
+    link.lost = [](std::size_t) { return true; };
+    link.run(5s);
+    CHECK(link.a().sent.size() == 1);
+    link.handle(0, Retime{fast});
+    link.run(1s);
+    CHECK(link.a().sent.size() >= 2);
+    CHECK(link.a().sent.size() <= 3);
+    // A longer one puts nothing off.
+    const auto due = link.a().session.next_deadline();
+    link.handle(0, Retime{{60s, 60s, 3}});
+    CHECK(link.a().session.next_deadline() == due);
+    // Nor does either wake one that is off.
+    link.handle(0, Administer{false});
+    link.run(5min);
+    link.handle(0, Retime{fast});
+    CHECK_FALSE(link.a().session.next_deadline());
+}
+
 TEST_CASE("bfd session: another multiplier is told without a poll, the same timing not at all") {
     Bench bench;
     bench.reach(State::up);

@@ -122,6 +122,7 @@ private:
     void send(bool is_answer, Actions& out);
     void send_and_rearm(TimePoint now, Actions& out);
     void arm_transmit(TimePoint from);
+    void hasten_transmit();
     [[nodiscard]] bool is_silent() const;
     [[nodiscard]] Duration silence_allowed(const Packet& packet) const;
 
