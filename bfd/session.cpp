@@ -115,7 +115,6 @@ void Session::take_values(TimePoint now, const Packet& packet) {
     if (packet.final && polling_ && asked_at_) end_poll(now);
     const auto detection = detection_time();
     deadlines_.set(Timer::detect, now + *detection);
-    deadlines_.clear(Timer::forget);
     // Other values take effect from the last packet on; the same ones leave the timer alone, or a
     // talkative neighbor would silence us.
     if (transmit_interval() != before) arm_transmit(last_sent_);
@@ -193,21 +192,16 @@ void Session::on(TimePoint now, const HoldDown& event, Actions& out) {
 
 void Session::tick(TimePoint now, Actions& out) {
     if (deadlines_.take_expired(Timer::detect, now)) {
-        const auto detection = detection_time();
+        // First, so that the neighbor is told by name.
         if (state_ == State::init || state_ == State::up) {
-            // Afterwards it is remembered for one more, so that the neighbor is told by name.
-            deadlines_.set(Timer::forget, now + *detection);
             enter(now, State::down, Diagnostic::detection_time_expired,
                   Cause::detection_time_expired, out);
-        } else {
-            deadlines_.set(Timer::forget, now);
         }
-    }
-    if (deadlines_.take_expired(Timer::forget, now)) {
         // RFC 5880 §6.8.1: bfd.RemoteDiscr is 0 again after a detection time of silence.
         neighbor_.reset();
         neighbor_discriminator_ = 0;
-        if (!deadlines_.armed(Timer::transmit) && state_ != State::admin_down) arm_transmit(now);
+        // The interval that it wanted counts no more either.
+        hasten_transmit();
     }
     if (deadlines_.take_expired(Timer::farewell, now)) deadlines_.clear(Timer::transmit);
     if (deadlines_.take_expired(Timer::next_poll, now) && begin_poll() && !is_silent()) {

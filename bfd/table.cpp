@@ -32,6 +32,12 @@ struct Table::Parts {
     /// Whether it is wanted, and if not, how long it stays.
     enum class Stay : std::uint8_t { wanted, until_heard, until_said };
 
+    /// What a report tells of the neighbor's packets: silence has it forgotten.
+    struct Heard {
+        std::optional<Duration> patience{};  ///< the detection time
+        Diagnostic diagnostic = Diagnostic::none;
+    };
+
     struct Entry {
         SessionConfig config;
         Session session;
@@ -42,7 +48,8 @@ struct Table::Parts {
         SessionCounters counters{};
         std::optional<TimePoint> scheduled{};  ///< as it stands in the deadlines
 
-        [[nodiscard]] Report report(std::optional<Duration> patience) const;
+        [[nodiscard]] Heard heard() const;
+        [[nodiscard]] Report report(const Heard& heard) const;
         [[nodiscard]] SessionView view() const;
         [[nodiscard]] bool is_over() const;
     };
@@ -54,8 +61,7 @@ struct Table::Parts {
     void keep(TimePoint now, std::uint32_t id, SessionConfig config, TableOutput& out);
     void send_away(TimePoint now, std::uint32_t id, Stay stay, TableOutput& out);
     void handle(TimePoint now, Entries::iterator entry, const Event& event, TableOutput& out);
-    void settle(TimePoint now, Entries::iterator entry, std::optional<Duration> patience,
-                TableOutput& out);
+    void settle(TimePoint now, Entries::iterator entry, const Heard& before, TableOutput& out);
     void schedule(std::uint32_t id, Entry& entry);
     [[nodiscard]] std::uint32_t draw_discriminator();
 
@@ -123,24 +129,24 @@ void Table::receive(TimePoint now, const Datagram& datagram, TableOutput& out) {
         return;
     }
     Session& session = entry->second.session;
-    const auto patience = session.detection_time();
+    const Parts::Heard before = entry->second.heard();
     auto& actions = parts_->actions;
     actions.clear();
     session.handle(now, PacketReceived{*received}, actions);
     const bool is_dropped = std::ranges::any_of(
         actions, [](const Action& each) { return std::holds_alternative<Discarded>(each); });
     if (!is_dropped) ++entry->second.counters.received;
-    parts_->settle(now, entry, patience, out);
+    parts_->settle(now, entry, before, out);
 }
 
 void Table::tick(TimePoint now, TableOutput& out) {
     auto& deadlines = parts_->deadlines;
     while (!deadlines.empty() && deadlines.begin()->first <= now) {
         const auto entry = parts_->entries.find(deadlines.begin()->second);
-        const auto patience = entry->second.session.detection_time();
+        const Parts::Heard before = entry->second.heard();
         parts_->actions.clear();
         entry->second.session.tick(now, parts_->actions);
-        parts_->settle(now, entry, patience, out);
+        parts_->settle(now, entry, before, out);
     }
 }
 
@@ -189,7 +195,7 @@ void Table::Parts::open(TimePoint now, SessionConfig config, TableOutput& out) {
     const auto entry = entries.emplace(id, Entry{std::move(config), std::move(session), now}).first;
     out.opened.push_back(id);
     // Its owner may remember another session between these ends.
-    out.reports.push_back(entry->second.report(std::nullopt));
+    out.reports.push_back(entry->second.report({}));
     if (held_down) {
         handle(now, entry, HoldDown{true}, out);
     } else {
@@ -209,7 +215,7 @@ void Table::Parts::keep(TimePoint now, std::uint32_t id, SessionConfig config, T
         // Its way back to Down is a change that its owner hears of.
         handle(now, entry, Administer{true}, out);
     } else if (is_other_owner) {
-        out.reports.push_back(entry->second.report(entry->second.session.detection_time()));
+        out.reports.push_back(entry->second.report(entry->second.heard()));
     }
 }
 
@@ -219,7 +225,7 @@ void Table::Parts::send_away(TimePoint now, std::uint32_t id, Stay stay, TableOu
     entry->second.stay = stay;
     if (was_going) {
         actions.clear();
-        settle(now, entry, std::nullopt, out);
+        settle(now, entry, {}, out);
     } else {
         handle(now, entry, Administer{false}, out);
     }
@@ -227,15 +233,15 @@ void Table::Parts::send_away(TimePoint now, std::uint32_t id, Stay stay, TableOu
 
 void Table::Parts::handle(TimePoint now, Entries::iterator entry, const Event& event,
                           TableOutput& out) {
-    const auto patience = entry->second.session.detection_time();
+    const Heard before = entry->second.heard();
     actions.clear();
     entry->second.session.handle(now, event, actions);
-    settle(now, entry, patience, out);
+    settle(now, entry, before, out);
 }
 
-/// What the session did, and whether it is over. `patience` is the detection time that counted
-/// until then: what has expired if that is what happened.
-void Table::Parts::settle(TimePoint now, Entries::iterator where, std::optional<Duration> patience,
+/// What the session did, and whether it is over. `before` counted until then: it has expired if
+/// that is what happened.
+void Table::Parts::settle(TimePoint now, Entries::iterator where, const Heard& before,
                           TableOutput& out) {
     const std::uint32_t id = where->first;
     Entry& entry = where->second;
@@ -261,8 +267,7 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, std::optional<
                    action);
     }
     if (has_news && is_wanted) {
-        out.reports.push_back(
-            entry.report(has_expired ? patience : entry.session.detection_time()));
+        out.reports.push_back(entry.report(has_expired ? before : entry.heard()));
     }
     if (!entry.is_over()) return schedule(id, entry);
     if (entry.scheduled) deadlines.erase({*entry.scheduled, id});
@@ -295,15 +300,19 @@ std::uint32_t Table::Parts::draw_discriminator() {
     }
 }
 
-Report Table::Parts::Entry::report(std::optional<Duration> patience) const {
+Table::Parts::Heard Table::Parts::Entry::heard() const {
     const auto& neighbor = session.neighbor();
+    return {session.detection_time(), neighbor ? neighbor->diagnostic : Diagnostic::none};
+}
+
+Report Table::Parts::Entry::report(const Heard& heard) const {
     return {.owner = config.owner,
             .state = session.state(),
             .cause = cause,
             .diagnostic = session.diagnostic(),
-            .neighbor_diagnostic = neighbor ? neighbor->diagnostic : Diagnostic::none,
+            .neighbor_diagnostic = heard.diagnostic,
             .neighbor_admin_down = session.is_neighbor_off(),
-            .detection_time = patience.value_or(Duration{})};
+            .detection_time = heard.patience.value_or(Duration{})};
 }
 
 SessionView Table::Parts::Entry::view() const {

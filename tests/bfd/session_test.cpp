@@ -204,12 +204,32 @@ TEST_CASE("bfd session: after a detection time of silence the neighbor is forgot
     link.lost = [](std::size_t) { return true; };
     link.run(160ms);
     CHECK(link.a().state() == State::down);
+    // The one that says Down still names it.
+    CHECK(link.a().sent.back().second.state == State::down);
     CHECK(link.a().sent.back().second.your_discriminator == 0x0b0b0b0b);
-    link.run(3s);
-    CHECK(link.a().sent.back().second.your_discriminator == 0);
     CHECK_FALSE(link.a().session.neighbor());
+    link.a().sent.clear();
+    link.run(1s);
+    REQUIRE_FALSE(link.a().sent.empty());
+    CHECK(link.a().sent.front().second.your_discriminator == 0);
     link.lost = [](std::size_t) { return false; };
     link.come_up();
+}
+
+TEST_CASE("bfd session: what a neighbor that fell silent wanted does not keep us silent") {
+    for (const std::uint32_t wanted : {0U, 3'600'000'000U}) {
+        Bench bench;
+        bench.reach(State::up);
+        Packet slow = bench.said(State::up);
+        slow.required_min_rx_us = wanted;
+        bench.receive(slow);
+        bench.now += 2s;
+        bench.actions.clear();
+        bench.session.tick(bench.now, bench.actions);
+        CHECK(bench.session.state() == State::down);
+        CHECK(bench.session.next_deadline() > bench.now);
+        CHECK(bench.session.next_deadline() <= bench.now + 1s);
+    }
 }
 
 TEST_CASE("bfd session: one side that begins anew is heard, and both come up again") {

@@ -219,6 +219,22 @@ TEST_CASE("bfd table: the report of an expiry tells the silence that it was, not
     CHECK(sites.a().reports[0].detection_time == 1200ms);
 }
 
+TEST_CASE("bfd table: the report of an expiry tells what the neighbor last said") {
+    Sites sites;
+    sites.configure(0, {over_ipv4});
+    sites.run(10ms);
+    sites.receive(0, datagram(over_ipv4.key, encode({.diagnostic = Diagnostic::path_down,
+                                                     .my_discriminator = 7,
+                                                     .desired_min_tx_us = 1,
+                                                     .required_min_rx_us = 1})));
+    sites.a().forget();
+    sites.run(10s);
+    REQUIRE(sites.a().reports.size() == 1);
+    CHECK(sites.a().reports[0].cause == Cause::detection_time_expired);
+    CHECK(sites.a().reports[0].neighbor_diagnostic == Diagnostic::path_down);
+    CHECK_FALSE(sites.a().find(over_ipv4.key)->neighbor);
+}
+
 TEST_CASE("bfd table: a way up that fails is told, and is no way down from Up") {
     Sites sites;
     sites.configure(0, {over_ipv4});

@@ -103,7 +103,7 @@ public:
     [[nodiscard]] std::optional<Duration> detection_time() const;
 
 private:
-    enum class Timer : std::uint8_t { transmit, detect, forget, farewell, next_poll, count_ };
+    enum class Timer : std::uint8_t { transmit, detect, farewell, next_poll, count_ };
 
     void on(TimePoint now, const PacketReceived& event, Actions& out);
     void on(TimePoint now, const Retime& event, Actions& out);
