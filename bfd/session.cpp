@@ -184,9 +184,9 @@ void Session::on(TimePoint now, const Administer& event, Actions& out) {
                    now + std::max(std::min(said, longest_farewell), timing_.multiplier * slow));
 }
 
-void Session::on(TimePoint now, const HoldDown& event, Actions& out) {
-    held_down_ = event.hold;
-    if (!held_down_ || state_ == State::admin_down || state_ == State::down) return;
+void Session::on(TimePoint now, const HoldDown& /*event*/, Actions& out) {
+    held_down_ = true;
+    if (state_ == State::admin_down || state_ == State::down) return;
     enter(now, State::down, Diagnostic::path_down, Cause::path_down, out);
 }
 

@@ -159,7 +159,7 @@ void Table::hold_down(TimePoint now, TableOutput& out) {
     parts_->held_down = true;
     for (auto entry = parts_->entries.begin(); entry != parts_->entries.end();) {
         const auto here = entry++;
-        parts_->handle(now, here, HoldDown{true}, out);
+        parts_->handle(now, here, HoldDown{}, out);
     }
 }
 
@@ -197,7 +197,7 @@ void Table::Parts::open(TimePoint now, SessionConfig config, TableOutput& out) {
     // Its owner may remember another session between these ends.
     out.reports.push_back(entry->second.report({}));
     if (held_down) {
-        handle(now, entry, HoldDown{true}, out);
+        handle(now, entry, HoldDown{}, out);
     } else {
         schedule(id, entry->second);
     }

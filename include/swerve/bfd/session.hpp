@@ -50,10 +50,8 @@ struct Retime {
 struct Administer {
     bool up = true;
 };
-/// Down with Path Down, and no way up until it is taken back: for a daemon that hangs.
-struct HoldDown {
-    bool hold = true;
-};
+/// Down with Path Down, and no way up any more: for a daemon that hangs.
+struct HoldDown {};
 using Event = std::variant<PacketReceived, Retime, Administer, HoldDown>;
 
 // What a session wants.
