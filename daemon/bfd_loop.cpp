@@ -337,6 +337,10 @@ void BfdLoop::Parts::perform() {
         connect(links_.emplace(session, Link{.key = view->config.key}).first->second);
     }
     for (const auto& transmission : out.transmissions) send(transmission);
+    // One by one and each of them, for a Down that an Init hides would end no BGP session. Where
+    // main does not take them they wait there: not without bound, for a session reports no more
+    // than some 50 changes a second, and after seconds the watchdog ends a process whose main
+    // hangs.
     for (const bfd::Report& report : out.reports) hooks_.report(report);
     for (const std::uint32_t session : out.closed) links_.erase(session);
     if (!out.opened.empty()) retry_.arm(BootClock::now() + retry_period);

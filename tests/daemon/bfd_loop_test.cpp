@@ -359,6 +359,79 @@ TEST_CASE("bfd loop: whoever hangs tells its neighbors to leave, with Path Down"
     });
 }
 
+TEST_CASE("bfd loop: Path Down is on its way before the watchdog goes on to end the process") {
+    in_own_network([] {
+        const PlainSocket neighbor{"127.0.0.3", bfd::single_hop_port};
+        BfdSite a{1};
+        a.start();
+        a.want({session("127.0.0.2", "127.0.0.3")});
+        const auto first = neighbor.receive();
+        REQUIRE(first.has_value());
+        const std::uint32_t mine = bfd::decode(first->octets)->packet.my_discriminator;
+        for (const State state : {State::down, State::up}) {
+            CHECK(neighbor.send(bfd::encode({.state = state,
+                                             .my_discriminator = 7,
+                                             .your_discriminator = mine,
+                                             .desired_min_tx_us = 1'000'000,
+                                             .required_min_rx_us = 1'000'000}),
+                                "127.0.0.2", bfd::single_hop_port));
+            a.hears(state == State::down ? State::init : State::up);
+        }
+        // Whoever asked for more answers than it gives at once does not delay this one, nor that it
+        // is in the middle of something.
+        for (int i = 0; i < 10; ++i) {
+            CHECK(neighbor.send(bfd::encode({.state = State::up,
+                                             .poll = true,
+                                             .my_discriminator = 7,
+                                             .your_discriminator = mine,
+                                             .desired_min_tx_us = 1'000'000,
+                                             .required_min_rx_us = 1'000'000}),
+                                "127.0.0.2", bfd::single_hop_port));
+        }
+        CHECK(a.shows([](const BfdSnapshot& now) {
+            return now.sessions.at(0).session.counters.received >= 12;
+        }));
+        boost::asio::post(a.io, [] { std::this_thread::sleep_for(5ms); });
+        a.loop.hold_down();
+        std::optional<bfd::Packet> last;
+        while (const auto packet = neighbor.receive_at_once()) {
+            last = bfd::decode(packet->octets)->packet;
+        }
+        REQUIRE(last.has_value());
+        CHECK(last->state == State::down);
+        CHECK(last->diagnostic == bfd::Diagnostic::path_down);
+    });
+}
+
+TEST_CASE("bfd loop: each report comes, in its order, also of changes in one turn") {
+    in_own_network([] {
+        const PlainSocket neighbor{"127.0.0.3"};
+        BfdSite a{1};
+        a.start();
+        a.want({session("127.0.0.2", "127.0.0.3")});
+        const std::uint32_t mine = a.look().sessions.at(0).session.discriminator;
+        boost::asio::post(a.io, [&] {
+            // Read together: the loop stands here until all are sent.
+            for (const State state : {State::down, State::up, State::down, State::down}) {
+                CHECK(neighbor.send(bfd::encode({.state = state,
+                                                 .my_discriminator = 7,
+                                                 .your_discriminator = mine,
+                                                 .desired_min_tx_us = 1'000'000,
+                                                 .required_min_rx_us = 1'000'000}),
+                                    "127.0.0.2", bfd::single_hop_port));
+            }
+        });
+        std::vector<State> heard;
+        while (heard.size() < 4) {
+            const auto report = a.hears([](const bfd::Report&) { return true; });
+            REQUIRE(report.has_value());
+            heard.push_back(report->state);
+        }
+        CHECK(heard == std::vector{State::down, State::init, State::up, State::down});
+        a.hears(State::init);
+    });
+}
+
 TEST_CASE("bfd loop: nobody waits for a loop that does not run") {
     in_own_network([] {
         BfdSite a{1};
