@@ -45,6 +45,7 @@ struct Table::Parts {
         Stay stay = Stay::wanted;
         bool is_neighbor_off = false;  ///< as it was told last
         Cause cause = Cause::came_up;
+        std::optional<Cause> last_down{};
         SessionCounters counters{};
         std::optional<TimePoint> scheduled{};  ///< as it stands in the deadlines
 
@@ -257,7 +258,10 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, const Heard& b
                               [&](const StateChanged& changed) {
                                   entry.since = now;
                                   entry.cause = changed.cause;
-                                  if (changed.from == State::up) ++entry.counters.downs;
+                                  if (changed.from == State::up) {
+                                      ++entry.counters.downs;
+                                      entry.last_down = changed.cause;
+                                  }
                                   has_expired = changed.cause == Cause::detection_time_expired;
                                   has_news = true;
                               },
@@ -321,6 +325,7 @@ SessionView Table::Parts::Entry::view() const {
                     .state = session.state(),
                     .since = since,
                     .cause = cause,
+                    .last_down = last_down,
                     .diagnostic = session.diagnostic(),
                     .neighbor = session.neighbor(),
                     .transmit_interval = session.transmit_interval(),

@@ -179,7 +179,8 @@ inline constexpr Key bfd_keys[] = {
     {.name = "multihop",
      .type = Type::integer,
      .help = "The neighbor is at most so many hops away (RFC 5883); packets that come from further "
-             "are dropped.",
+             "are dropped. They are counted from a TTL of 255, with which not everybody sends: "
+             "BIRD 2 needs `multihop: 255`, and better `auth` with it.",
      .otherwise = "directly connected",
      .least = 1,
      .most = 255},

@@ -34,11 +34,13 @@ std::optional<bfd::AuthType> read_type(const Section& auth) {
 void read_authentication(const Section& auth, const std::string& directory, Bfd& out) {
     const auto type = read_type(auth);
     const bool is_password = type == bfd::AuthType::simple_password;
+    const std::string_view purpose = !type         ? "BFD"
+                                     : is_password ? "a simple password"
+                                                   : "keyed SHA-1";
     bfd::Authentication authentication;
     authentication.type = type.value_or(authentication.type);
     authentication.key_id = auth.get<std::uint8_t>("key_id").value_or(authentication.key_id);
-    auto secret = read_secret(auth, "key_file", directory, is_password ? 16 : 20,
-                              is_password ? "a simple password" : "keyed SHA-1");
+    auto secret = read_secret(auth, "key_file", directory, is_password ? 16 : 20, purpose);
     if (!secret) return;
     out.key_file = std::move(secret->file);
     authentication.secret = std::move(secret->text);

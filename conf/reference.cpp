@@ -55,10 +55,11 @@ of either side, `router_id`, `address`, `range`, `interface`, `local_address`, `
 effect on sessions that are up, another password and `ttl_security` included: change them at both
 ends within the hold time.
 
-No key of `bfd` ends a BGP session. `interval` and `multiplier` are negotiated anew by a poll
+No key of `bfd` ends a BGP session here. `interval` and `multiplier` are negotiated anew by a poll
 (RFC 5880 §6.8.3) while BFD stays up, and a neighbor that is slower keeps its own; `strict` counts
-from the next BGP session on. With another `auth` or `multihop` BFD begins anew, without a word
-about the path.
+from the next BGP session on. With another `auth` or `multihop` BFD begins anew, and without `bfd`
+it ends: the neighbor is told AdminDown, which is no failure (RFC 5882). BIRD 2 and FRR 8 take it for
+one and end the BGP session once; switch BFD off there first.
 )";
 
 constexpr std::string_view bfd_section = R"(

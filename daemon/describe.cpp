@@ -43,6 +43,7 @@ NeighborView view(const Speaker& speaker, NeighborId id, const Neighbor& neighbo
         .end_of_rib = neighbor.end_of_rib,
         .over_limit = neighbor.over_limit,
         .last_notification = neighbor.last_notification,
+        .ended_by = neighbor.ended_by,
         .bfd = neighbor.bfd,
         .waits_for_bfd =
             neighbor.waits_for_bfd() && neighbor.peer.state() != bgp::State::established,

@@ -248,7 +248,7 @@ int run(const std::shared_ptr<const conf::Config>& config) {
     }
     if (!ended) {
         bound_the_end(1);
-        spdlog::critical("operations did not end within 5 s: what it had to write is cut short");
+        spdlog::critical("a loop did not end within 5 s: what it had to write is cut short");
         std::_Exit(EXIT_SUCCESS);
     }
     return EXIT_SUCCESS;

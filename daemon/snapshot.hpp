@@ -61,6 +61,8 @@ struct NeighborView {
     bgp::FamilySet end_of_rib = {};  ///< received on this session
     bool over_limit = false;         ///< its last session ended for too many prefixes
     std::optional<LastNotification> last_notification = {};
+    /// What ended its last session; absent: no NOTIFICATION did, or it has one.
+    std::optional<LastNotification> ended_by = {};
     std::optional<bfd::Report> bfd = {};  ///< as main knows it; absent: not configured, or new
     bool waits_for_bfd = false;           ///< `bfd.strict` keeps its BGP session down
 };

@@ -162,7 +162,8 @@ using DiscardCounts = std::array<std::uint64_t, bfd::discard_count>;
     out["state"] = json_string(bfd_word(one.state));
     out["since"] = wall_of(snapshot, one.since);
     out["up_s"] = is_up ? json::value(seconds(snapshot.now - one.since)) : nullptr;
-    out["cause"] = text_of(one.cause);
+    out["cause"] =
+        or_null(one.last_down, [](bfd::Cause cause) { return json_string(to_string(cause)); });
     out["diagnostic"] = text_of(one.diagnostic);
     out["hint"] = text_or_null(hint(view));
     out["local_address"] = json_string(one.config.key.local.to_string());
@@ -307,7 +308,7 @@ std::optional<failover::ExplainStep> bfd_step(const Snapshot& snapshot,
             "bfd", Mark::blocked,
             fmt::format("{} waits for BFD to be Up (bfd.strict): {}", neighbor.name, then)};
     }
-    const auto& last = neighbor.last_notification;
+    const auto& last = neighbor.ended_by;
     if (!last || !says_bfd_down(last->notification)) return std::nullopt;
     return failover::ExplainStep{
         "bfd", Mark::info,

@@ -46,11 +46,12 @@ template <class State>
 
 [[nodiscard]] EventView view(const BfdEvent& event) {
     const bool up = event.to == bfd::State::up;
-    // RFC 5882 §3.2: that somebody has switched it off says nothing about the path.
-    const bool switched_off =
-        event.cause == bfd::Cause::neighbor_admin_down || event.cause == bfd::Cause::admin_down;
+    // RFC 5882 §3.2: that somebody has switched it off, or on anew, says nothing about the path.
+    const bool switched = event.cause == bfd::Cause::neighbor_admin_down ||
+                          event.cause == bfd::Cause::admin_down ||
+                          event.cause == bfd::Cause::came_up;
     const json::value cause = up ? json::value{} : json_string(to_string(event.cause));
-    return {up ? "bfd_up" : "bfd_down", up || switched_off ? Severity::info : Severity::warning,
+    return {up ? "bfd_up" : "bfd_down", up || switched ? Severity::info : Severity::warning,
             event.name,
             fmt::format("BFD with {} is {}{}{}", event.name, to_string(event.to),
                         event.reason.empty() ? "" : ": ", event.reason),

@@ -67,6 +67,8 @@ struct Neighbor {
     TimePoint state_since;
     std::string last_error{};
     std::optional<LastNotification> last_notification{};
+    /// What ended its last session; absent: no NOTIFICATION did, or it has one.
+    std::optional<LastNotification> ended_by{};
     bgp::FamilySet end_of_rib{};       ///< received on this session
     bool over_limit = false;           ///< its last session ended for too many prefixes
     std::optional<bfd::Report> bfd{};  ///< the last; absent before the first

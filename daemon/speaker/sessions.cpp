@@ -109,6 +109,7 @@ void Speaker::Parts::session_up(NeighborId id, Neighbor& neighbor, const bgp::Se
     neighbor.remote_as = up.negotiated.remote_as;
     neighbor.local_address = up.local_address;
     neighbor.last_error.clear();
+    neighbor.ended_by.reset();
     neighbor.end_of_rib = {};
     neighbor.over_limit = false;
     rib_in.neighbor_up(
@@ -126,11 +127,14 @@ void Speaker::Parts::session_down(NeighborId id, Neighbor& neighbor, const bgp::
                                   Turn turn) {
     neighbor.local_address.reset();
     neighbor.last_error = down.reason;
+    const std::optional<bgp::Notification>& words = down.sent ? down.sent : down.received;
+    neighbor.ended_by.reset();
+    if (words) neighbor.ended_by = {down.sent.has_value(), *words, turn.at.now};
     std::vector<bgp::BestChanged> changes;
     rib_in.neighbor_down(id, changes);
     recorder.session_lost(turn.at.now, id);
-    turn.tell(SessionEvent{neighbor.name, false, down.reason, down.sent ? down.sent : down.received,
-                           down.sent.has_value()});
+    turn.tell(
+        SessionEvent{neighbor.name, false, down.reason, words, down.sent.has_value()});
     tell_best(changes, turn);
     tell_completed(turn);
 }

@@ -70,12 +70,14 @@ TEST_CASE("bfd view: a session that is Up, with what either side has and what ca
     one.config.authentication = {.type = bfd::AuthType::meticulous_keyed_sha1, .key_id = 3};
     one.config.key.multihop = true;
     one.config.hops = 4;
+    CHECK(session(snapshot, "upstream-a").at("cause").is_null());
+    one.last_down = bfd::Cause::detection_time_expired;
     const json::object up = session(snapshot, "upstream-a");
     CHECK(up.at("neighbor") == "upstream-a");
     CHECK(up.at("state") == "up");
     CHECK(up.at("since") == "2027-01-15T07:59:50.000Z");
     CHECK(up.at("up_s") == 10.0);
-    CHECK(up.at("cause").is_null());
+    CHECK(up.at("cause") == "detection_time_expired");
     CHECK(up.at("hint").is_null());
     CHECK(up.at("local_address") == "192.0.2.1");
     CHECK(up.at("remote_address") == "192.0.2.254");
@@ -253,7 +255,7 @@ TEST_CASE("bfd view: explain names a neighbor that waits for BFD, and where to l
 
 TEST_CASE("bfd view: explain names a neighbor whose session BFD has ended") {
     auto snapshot = sample_with_bfd();
-    snapshot.neighbors[1].last_notification =
+    snapshot.neighbors[1].ended_by =
         daemon::LastNotification{.sent = true,
                                  .notification = {bgp::ErrorCode::cease, bgp::subcode::bfd_down},
                                  .at = sample_now - 5s};
@@ -261,7 +263,7 @@ TEST_CASE("bfd view: explain names a neighbor whose session BFD has ended") {
     CHECK(
         told(snapshot)[0].starts_with("info upstream-b lost its session because our BFD went "
                                       "down, 5s ago; now: nothing arrives: is BFD on"));
-    auto& last = *snapshot.neighbors[1].last_notification;
+    auto& last = *snapshot.neighbors[1].ended_by;
     last.sent = false;
     last.notification = {bgp::ErrorCode::cease, bgp::subcode::hard_reset, {6, 10}};
     snapshot.bfd.sessions[1].session.state = bfd::State::up;

@@ -81,10 +81,17 @@ TEST_CASE("speaker bfd: a failure ends the session with Cease 6/10 in the same t
         CHECK(told[0].reason == (cause == bfd::Cause::detection_time_expired
                                      ? "nothing arrived for 900ms"
                                      : "the neighbor says Down: Control Detection Time Expired"));
+        const auto& by = rig.neighbor("upstream-a").ended_by;
+        REQUIRE(by.has_value());
+        CHECK(by->notification == bgp::cease(bgp::subcode::bfd_down));
         // BGP does not wait for BFD.
         rig.run_for(10s);
         CHECK(rig.up("upstream-a"));
-        CHECK(rig.sessions["upstream-a"] == 2);
+        CHECK_FALSE(rig.neighbor("upstream-a").ended_by);
+        rig.handle(PeerInput{rig.id("upstream-a"), bgp::TcpFailed{bgp::Side::dialled, "gone"}});
+        CHECK_FALSE(rig.neighbor("upstream-a").ended_by);
+        rig.run_for(10s);
+        CHECK(rig.sessions["upstream-a"] == 3);
     }
 }
 

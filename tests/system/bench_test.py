@@ -27,11 +27,12 @@ def setUpModule():
         )
 
 
-def record_of(name: str, *arguments: str) -> dict:
+def record_of(name: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> dict:
+    """A bench whose target this machine may miss may end with 1 as well: it has a record then, and without one this fails."""
     done = subprocess.run(
         [str(ROOT / "tools" / "bench" / name), *arguments, "--json"], capture_output=True, text=True, timeout=300, check=False
     )
-    if done.returncode != 0:
+    if done.returncode not in codes:
         raise AssertionError(done.stderr)
     return json.loads(done.stdout)
 
@@ -122,7 +123,7 @@ class SiteLossBench(unittest.TestCase):
     """The bench itself sees to it that no carrier changes."""
 
     def test_one_run_of_everything(self):
-        record = record_of("site_loss", "--rounds", "1")
+        record = record_of("site_loss", "--rounds", "1", codes=(0, 1))
         self.assertEqual(record["schema"], "swerve.bench.site_loss/1")
         cases = {row["case"]: row for row in record["rows"]}
         self.assertEqual(
@@ -153,8 +154,9 @@ class BfdBench(unittest.TestCase):
 
     def test_a_short_flood(self):
         small = ["--forged", "5000", "--sessions", "4", "--interval", "300ms", "--minutes", "0.05"]
-        record = record_of("bfd", *small)
+        record = record_of("bfd", *small, codes=(0, 1))
         self.assertTrue(record["up_at_the_end"])
+        self.assertFalse(any(record["downs"].values()), record["downs"])
         nobody, flood = record["rows"]
         self.assertIsNone(nobody["sent_s"])
         self.assertEqual(nobody["packets_discarded_s"], 0.0)

@@ -120,7 +120,8 @@ std::string session_detail(const json::object& answer, const json::object& sessi
     out.add("packets", {fmt::format("sent {}, received {}", text_at(session, "packets_sent"),
                                     text_at(session, "packets_received"))});
     out.add("refused", {discards(session)});
-    const bool ever_down = number_at(session, "downs").value_or(0) > 0;
+    const bool ever_down =
+        number_at(session, "downs").value_or(0) > 0 && text_at(session, "neighbor") != "-";
     const std::string told =
         fmt::format(": `swervectl show events {}` has when and why", text_at(session, "neighbor"));
     out.add("times down", {text_at(session, "downs") + (ever_down ? told : "")});

@@ -100,6 +100,7 @@ struct SessionView {
     State state;
     TimePoint since;
     Cause cause;
+    std::optional<Cause> last_down{};  ///< why it last left Up
     Diagnostic diagnostic;
     std::optional<Packet> neighbor;  ///< its last packet that counted
     std::optional<Duration> transmit_interval;
