@@ -21,11 +21,6 @@ bool came_too_far(const Datagram& datagram, unsigned hops) {
     return datagram.ttl <= ttl_sent - static_cast<int>(hops);
 }
 
-/// Whether the session goes on; the neighbor may go down if it does not.
-bool is_same_session(const SessionConfig& a, const SessionConfig& b) {
-    return a.hops == b.hops && a.authentication == b.authentication;
-}
-
 }  // namespace
 
 struct Table::Parts {
@@ -85,7 +80,8 @@ void Table::configure(TimePoint now, std::vector<SessionConfig> wanted, TableOut
         const auto known = parts_->by_key.find(config.key);
         if (known == parts_->by_key.end()) {
             parts_->open(now, std::move(config), out);
-        } else if (is_same_session(parts_->entries.at(known->second).config, config)) {
+        } else if (parts_->entries.at(known->second).config.authentication ==
+                   config.authentication) {
             parts_->keep(now, known->second, std::move(config), out);
         } else {
             const std::uint32_t replaced = known->second;

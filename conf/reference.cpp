@@ -57,8 +57,8 @@ ends within the hold time.
 
 No key of `bfd` ends a BGP session here. `interval` and `multiplier` are negotiated anew by a poll
 (RFC 5880 §6.8.3) while BFD stays up, and a neighbor that is slower keeps its own; `strict` counts
-from the next BGP session on. With another `auth` or `multihop` BFD begins anew, and without `bfd`
-it ends: the neighbor is told AdminDown, which is no failure (RFC 5882). BIRD 2 and FRR 8 take it for
+from the next BGP session on. With another `auth`, or `multihop` where there was none, BFD begins anew, and
+without `bfd` it ends: the neighbor is told AdminDown, which is no failure (RFC 5882). BIRD 2 and FRR 8 take it for
 one and end the BGP session once; switch BFD off there first.
 )";
 

@@ -304,13 +304,30 @@ TEST_CASE("bfd table: wanted again while it goes, it lives on under its number")
     CHECK(sites.a().find(over_ipv4.key)->transmit_interval == 300ms);
 }
 
-TEST_CASE("bfd table: another authentication or number of hops makes a session anew") {
+TEST_CASE("bfd table: another number of hops counts from the next packet on, and ends nothing") {
+    Sites sites;
+    sites.multihop_ttl = 253;
+    sites.configure_both({over_hops});
+    sites.come_up();
+    const auto before = sites.a().find(over_hops.key)->discriminator;
+    sites.a().forget();
+    SessionConfig nearer = over_hops;
+    nearer.hops = 2;
+    sites.configure(0, {nearer});
+    CHECK(sites.a().find(over_hops.key)->discriminator == before);
+    CHECK(sites.a().opened.empty());
+    sites.run(10s);
+    CHECK(sites.a().find(over_hops.key)->state == State::down);
+    sites.configure(0, {over_hops});
+    sites.come_up();
+    CHECK(sites.a().find(over_hops.key)->discriminator == before);
+}
+
+TEST_CASE("bfd table: another authentication makes a session anew") {
     SessionConfig with_key = over_ipv4;
     with_key.authentication = key;
-    SessionConfig farther = over_hops;
-    farther.hops = 9;
-    for (const auto& [from, to] : {std::pair{over_ipv4, with_key}, std::pair{with_key, over_ipv4},
-                                   std::pair{over_hops, farther}}) {
+    for (const auto& [from, to] :
+         {std::pair{over_ipv4, with_key}, std::pair{with_key, over_ipv4}}) {
         Sites sites;
         sites.configure_both({from});
         sites.come_up();

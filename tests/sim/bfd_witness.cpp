@@ -122,6 +122,8 @@ void BfdWitness::sent(const Link& link, std::size_t end, ByteView octets) {
     trace_.detail(now(), "{}: BFD {} {:08x} {:08x} {} {} {}{}{}", own.name, states[words.state],
                   words.my, words.your, words.desired_us, words.required_us, words.multiplier,
                   words.poll ? " poll" : "", words.final ? " final" : "");
+    // One that another has taken the place of still says farewell.
+    if (words.state == 0 && own.said && own.said->my != words.my) return;
     ++own.unheard;
     // Another session, which expects no number of those that came before.
     if (own.said && own.said->my != words.my) own.certain = false;

@@ -122,8 +122,8 @@ public:
     /// From now on these are the sessions, no two of the same key. One that stays is not disturbed:
     /// other timing is negotiated (RFC 5880 §6.8.3), another owner gets a report. One that goes
     /// says AdminDown for a detection time first, and lives on if it is wanted again meanwhile;
-    /// another authentication or another number of hops make a session anew, beside the old one as
-    /// long as that has not said AdminDown three times.
+    /// another authentication makes a session anew, beside the old one as long as that has not
+    /// said AdminDown three times.
     void configure(TimePoint now, std::vector<SessionConfig> wanted, TableOutput& out);
     /// In the order in which they arrived; to be called with all that has arrived before tick().
     void receive(TimePoint now, const Datagram& datagram, TableOutput& out);
