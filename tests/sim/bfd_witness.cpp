@@ -207,17 +207,6 @@ void BfdWitness::reported(const Link& link, std::size_t end, const bfd::Report& 
     trace_.story(now(), "{}: BFD is {}, {}", own.name, to_string(report.state),
                  to_string(report.cause));
     if (is_up) return came_up(link, end);
-    const auto has_heard = [&](unsigned state) {
-        return std::ranges::any_of(own.heard,
-                                   [&](const BfdWords& each) { return each.state == state; });
-    };
-    // What a cause says of the neighbor must have been said: BGP lives or dies by it.
-    if (report.cause == bfd::Cause::neighbor_signaled_down && !has_heard(1)) {
-        violate("S12", "{}: the neighbor is said to signal Down, and has not", own.name);
-    }
-    if (report.cause == bfd::Cause::neighbor_admin_down && !has_heard(0)) {
-        violate("S12", "{}: the neighbor is said to be AdminDown, and has not said so", own.name);
-    }
     ++tally_[fmt::format("BFD down: {}", to_string(report.cause))];
     ++own.watch;
     if (report.cause == bfd::Cause::detection_time_expired) expired(link, end);

@@ -307,6 +307,7 @@ void Oracle::said(const Subject& subject, std::optional<Word> word) {
     } else if (const auto* prefix = std::get_if<Prefix>(&subject)) {
         forget_leaving(*prefix);
         upstreams_.forget(*prefix);
+        given_back_[*prefix] = now();
         // Once nothing of a service is shown, nothing of it leaves any more.
         const auto id =
             word && word->kind == OverrideKind::withdraw ? service_of(*prefix) : std::nullopt;
@@ -325,6 +326,7 @@ void Oracle::cleared(const Subject& subject) {
     if (const auto* prefix = std::get_if<Prefix>(&subject)) {
         forget_leaving(*prefix);
         upstreams_.forget(*prefix);
+        given_back_[*prefix] = now();
     }
     const auto* service = std::get_if<std::string>(&subject);
     if (service == nullptr) return;
@@ -335,6 +337,7 @@ void Oracle::cleared(const Subject& subject) {
         const auto of = prefix != nullptr ? service_of(*prefix) : std::nullopt;
         if (!of || config_->services[*of].name != *service) return false;
         upstreams_.forget(*prefix);
+        given_back_[*prefix] = now();
         return true;
     });
 }

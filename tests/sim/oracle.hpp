@@ -197,6 +197,7 @@ private:
     std::map<std::string, TimePoint> returning_;      ///< by service: degraded until then
     std::map<std::string, health::CheckState> said_;  ///< by check, as the daemon says
     Upstreams upstreams_;
+    std::map<Prefix, TimePoint> given_back_;  ///< when an operator last spoke of it
     std::map<Subject, Word> words_;
     std::set<std::string> disabled_;  ///< neighbors
     struct Bfd {

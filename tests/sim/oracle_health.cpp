@@ -177,7 +177,11 @@ void Oracle::weigh(const daemon::Neighbor& neighbor, Session& session) {
     for (const Change& change : std::exchange(session.changes, {})) {
         const Upstreams::Key key{neighbor.name, change.prefix};
         const auto id = service_of(change.prefix);
-        if (!id || words_.contains(change.prefix) || session.amnesty) {
+        // What an operator's word makes of a route is not judged, nor what its end does.
+        const auto given_back = given_back_.find(change.prefix);
+        const bool is_end =
+            given_back != given_back_.end() && now() - given_back->second < std::chrono::seconds{5};
+        if (!id || words_.contains(change.prefix) || session.amnesty || is_end) {
             upstreams_.forget(key);
             continue;
         }
