@@ -133,8 +133,7 @@ void Speaker::Parts::session_down(NeighborId id, Neighbor& neighbor, const bgp::
     std::vector<bgp::BestChanged> changes;
     rib_in.neighbor_down(id, changes);
     recorder.session_lost(turn.at.now, id);
-    turn.tell(
-        SessionEvent{neighbor.name, false, down.reason, words, down.sent.has_value()});
+    turn.tell(SessionEvent{neighbor.name, false, down.reason, words, down.sent.has_value()});
     tell_best(changes, turn);
     tell_completed(turn);
 }
