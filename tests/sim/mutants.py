@@ -134,10 +134,6 @@ MUTANTS = [
     Mutant("more hops of BFD than are configured", "bfd/table.cpp",
            "return datagram.ttl <= ttl_sent - static_cast<int>(hops);",
            "return datagram.ttl < ttl_sent - static_cast<int>(hops);"),
-    Mutant("each reload makes the BFD sessions anew", "bfd/table.cpp",
-           "return a.hops == b.hops && a.authentication == b.authentication;", "return &a == &b;"),
-    Mutant("another owner of a BFD session is not told how it is", "bfd/table.cpp",
-           "} else if (is_other_owner) {", "} else if (is_other_owner && was_going) {"),
     Mutant("a neighbor that has switched BFD off has failed", "daemon/speaker/bfd.cpp",
            "    return cause == bfd::Cause::detection_time_expired ||\n",
            "    return cause == bfd::Cause::neighbor_admin_down || cause == bfd::Cause::detection_time_expired ||\n"),
@@ -148,12 +144,8 @@ MUTANTS = [
     Mutant("strict does not wait for BFD", "daemon/speaker/bfd.cpp",
            "return !bfd || (bfd->state != bfd::State::up && !bfd->neighbor_admin_down);",
            "return bfd && bfd->state == bfd::State::init;"),
-    Mutant("strict does not wait with a session of BFD that begins again", "daemon/speaker/sessions.cpp",
-           "    hold_for_bfd(id, turn);\n", ""),
     Mutant("a reload leaves BFD as it was", "daemon/speaker/reload.cpp",
-           "    turn.out.bfd_changed = true;\n", ""),
-    Mutant("the session of a disabled neighbor leaves BFD alone", "daemon/speaker/sessions.cpp",
-           "            neighbor.bfd.reset();\n", ""),
+           "    settle_bfd(turn);\n", ""),
 ]
 
 
