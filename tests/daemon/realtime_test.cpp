@@ -33,6 +33,13 @@ bool is_unlimited(int resource) {
            limit.rlim_cur == RLIM_INFINITY;
 }
 
+// The sanitizer's shadow is too large to be locked, so it makes nothing of mlockall(2).
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool locks_memory = false;
+#else
+constexpr bool locks_memory = true;
+#endif
+
 bool has_locked_memory() {
     std::ifstream status{"/proc/self/status"};
     for (std::string line; std::getline(status, line);) {
@@ -52,7 +59,7 @@ TEST_CASE("realtime: of the thread alone, inherited by no thread and no child, a
             return;
         }
         CHECK(policy() == SCHED_RR);
-        CHECK(has_locked_memory());
+        CHECK(has_locked_memory() == locks_memory);
         std::thread{[] { CHECK(policy() == SCHED_OTHER); }}.join();
         const pid_t child = ::fork();
         if (child == 0) ::_exit(policy() == SCHED_OTHER ? 0 : 1);
@@ -76,7 +83,8 @@ TEST_CASE("realtime: what is not permitted is named, with what would permit it")
     std::thread{[] {
         give_up_capabilities();
         const auto done = set_realtime(true);
-        REQUIRE_FALSE(done.has_value());
+        CHECK_FALSE(done.has_value());
+        if (done) return;
         CHECK(done.error() ==
               "`bfd.realtime`: BFD runs without real-time priority (Operation not permitted; it "
               "needs LimitRTPRIO=1 in the systemd unit, or CAP_SYS_NICE) and with memory that may "
