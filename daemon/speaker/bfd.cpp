@@ -80,7 +80,6 @@ void Speaker::Parts::bfd_reported(const bfd::Report& report, Turn turn) {
     Neighbor& neighbor = *found;
     const bool waited = neighbor.waits_for_bfd();
     const bfd::State from = neighbor.bfd ? neighbor.bfd->state : bfd::State::down;
-    if (!neighbor.bfd || from != report.state) neighbor.bfd_since = turn.at.now;
     neighbor.bfd = report;
     const bool lost = from == bfd::State::up && report.state != bfd::State::up;
     const bool came_up = from != bfd::State::up && report.state == bfd::State::up;

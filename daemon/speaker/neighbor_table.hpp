@@ -72,7 +72,6 @@ struct Neighbor {
     bgp::FamilySet end_of_rib{};       ///< received on this session
     bool over_limit = false;           ///< its last session ended for too many prefixes
     std::optional<bfd::Report> bfd{};  ///< the last; absent before the first
-    TimePoint bfd_since{};             ///< when its state was first told
 
     std::optional<TimePoint> pending_since{};  ///< as looked at now and then
     bool out_of_sync = false;

@@ -85,9 +85,7 @@ std::vector<NeighborId> Speaker::Parts::replace_neighbors(const conf::Change& ch
             disabled.push_back(neighbor.name);
         }
         if (auto restart = untold_restart(id)) untold.push_back(*std::move(restart));
-        if (neighbor.bfd) {
-            bfd_states.push_back({bfd_key(neighbor), *neighbor.bfd, neighbor.bfd_since});
-        }
+        if (neighbor.bfd) bfd_states.push_back({bfd_key(neighbor), *neighbor.bfd});
         const bool shut = !removed && becomes->admin_down;
         remove(id,
                removed ? bgp::subcode::peer_deconfigured
@@ -107,10 +105,7 @@ std::vector<NeighborId> Speaker::Parts::replace_neighbors(const conf::Change& ch
         const auto known = std::ranges::find_if(bfd_states, [&](const BfdState& each) {
             return made.wants_bfd() && each.key == bfd_key(made);
         });
-        if (known != bfd_states.end()) {
-            made.bfd = known->report;
-            made.bfd_since = known->since;
-        }
+        if (known != bfd_states.end()) made.bfd = known->report;
         const auto restart = std::ranges::find_if(untold, [&](const UntoldRestart& each) {
             return each.address == neighbor.address && each.interface == neighbor.interface;
         });

@@ -95,7 +95,6 @@ struct Speaker::Parts {
     struct BfdState {
         bfd::SessionKey key;
         bfd::Report report;
-        TimePoint since;
     };
     void keep_neighbor(NeighborId id, const conf::Config& next, const conf::Neighbor& becomes,
                        Turn turn);
