@@ -248,7 +248,6 @@ void Table::Parts::settle(TimePoint now, Entries::iterator where, const Heard& b
     bool has_expired = false;
     for (Action& action : actions) {
         std::visit(Overloaded{[&](Send& send) {
-                                  ++entry.counters.sent;
                                   out.transmissions.push_back({id, std::move(send.octets)});
                               },
                               [&](const StateChanged& changed) {

@@ -61,6 +61,7 @@ struct Link {
     std::uint16_t port = 0;  ///< the one it has had: a session keeps its source port
     std::string trouble{};   ///< why it has no sockets; empty: it has
     int send_error = 0;      ///< of the last packet; 0: it was sent
+    std::uint64_t packets_sent = 0;
 };
 
 std::string seconds_of(Duration time) {
@@ -217,6 +218,7 @@ BfdSnapshot BfdLoop::Parts::describe() const {
         if (found != links_.end()) {
             const Link& link = found->second;
             view.source_port = link.sender ? link.port : 0;
+            view.packets_sent = link.packets_sent;
             view.trouble = link.trouble;
             if (view.trouble.empty() && link.send_error != 0) {
                 view.trouble = std::string{"cannot send: "} +
@@ -413,8 +415,10 @@ void BfdLoop::Parts::look_after_links() {
 void BfdLoop::Parts::send(const bfd::TableOutput::Transmission& transmission) {
     const auto found = links_.find(transmission.session);
     if (found == links_.end()) return;
-    const auto& sender = found->second.sender;
-    if (sender) found->second.send_error = sender->send(transmission.octets);
+    Link& link = found->second;
+    if (!link.sender) return;
+    link.send_error = link.sender->send(transmission.octets);
+    if (link.send_error == 0) ++link.packets_sent;
 }
 
 }  // namespace swerve::daemon

@@ -70,7 +70,8 @@ struct NeighborView {
 /// A BFD session, of the bfd loop.
 struct BfdView {
     bfd::SessionView session;
-    std::uint16_t source_port = 0;  ///< 49152 and above; 0: no socket
+    std::uint64_t packets_sent = 0;  ///< those that the kernel took
+    std::uint16_t source_port = 0;   ///< 49152 and above; 0: no socket
     /// Why it has no sockets, or cannot send: "cannot bind ..."; empty: none.
     std::string trouble = {};
 };

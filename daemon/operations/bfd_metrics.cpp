@@ -59,7 +59,7 @@ void add_bfd(const Snapshot& snapshot, const EventCounters& counters,
         if (view == nullptr) continue;
         const bfd::SessionView& session = view->session;
         if (session.detection_time) detection.add(label, seconds(*session.detection_time));
-        sent.add(label, session.counters.sent);
+        sent.add(label, view->packets_sent);
         received.add(label, session.counters.received);
         add_discards(discards, neighbor.name, session.counters.discarded);
         downs.add(label, session.counters.downs);

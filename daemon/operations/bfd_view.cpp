@@ -184,7 +184,7 @@ using DiscardCounts = std::array<std::uint64_t, bfd::discard_count>;
         return json::value(
             json::object{{"type", json_string(word(auth.type))}, {"key_id", auth.key_id}});
     });
-    out["packets_sent"] = one.counters.sent;
+    out["packets_sent"] = view.packets_sent;
     out["packets_received"] = one.counters.received;
     out["discarded"] = discards(one.counters.discarded);
     out["downs"] = one.counters.downs;

@@ -98,10 +98,15 @@ TEST_CASE("bfd loop: a port that is taken is told once, and the session heals by
             CHECK(each.source_port == 0);
             CHECK(each.trouble.find("does another BFD speaker run here?") != std::string::npos);
         }
+        // Both have had something to say, and nothing to say it with.
+        REQUIRE(
+            a.shows([](const BfdSnapshot& later) { return total(later.lateness.buckets) >= 2; }));
+        CHECK(a.look().sessions.at(0).packets_sent == 0);
         other.reset();
         a.hears(State::up);
         b.hears(State::up);
         CHECK(a.look().sessions.at(0).trouble.empty());
+        CHECK(a.look().sessions.at(0).packets_sent > 0);
         CHECK(a.alarms().size() == 1);
     });
 }
@@ -171,10 +176,9 @@ TEST_CASE("bfd loop: packets that waited while it did not run have not come late
         for (int i = 0; i < 3000; ++i) {
             (void)stranger.send(some_packet(), "127.0.0.2", bfd::single_hop_port);
         }
-        const auto sent = two.b.look().sessions.at(0).session.counters.sent;
-        CHECK(two.b.shows([&](const BfdSnapshot& now) {
-            return now.sessions.at(0).session.counters.sent >= sent + 15;
-        }));
+        const auto sent = two.b.look().sessions.at(0).packets_sent;
+        CHECK(two.b.shows(
+            [&](const BfdSnapshot& now) { return now.sessions.at(0).packets_sent >= sent + 15; }));
         goes_on.set_value();
         CHECK(two.a.shows([](const BfdSnapshot& now) { return total(now.discarded) >= 3000; }));
         CHECK(two.a.look().sessions.at(0).session.state == State::up);

@@ -50,7 +50,8 @@ struct Two {
     BfdSite b{2};
 };
 
-inline std::uint64_t total(const std::array<std::uint64_t, bfd::discard_count>& counters) {
+template <std::size_t size>
+std::uint64_t total(const std::array<std::uint64_t, size>& counters) {
     return std::accumulate(counters.begin(), counters.end(), std::uint64_t{0});
 }
 

@@ -180,7 +180,8 @@ inline void establish(daemon::NeighborView& view, const std::vector<bgp::BlockRe
                         .transmit_interval = 50ms,
                         .detection_time = 1500ms,
                         .neighbor_detection_time = 150ms,
-                        .counters = {.sent = 40, .received = 30}},
+                        .counters = {.received = 30}},
+            .packets_sent = 40,
             .source_port = 49152};
 }
 

@@ -87,7 +87,6 @@ struct TableOutput {
 };
 
 struct SessionCounters {
-    std::uint64_t sent = 0;
     std::uint64_t received = 0;  ///< those that counted
     std::array<std::uint64_t, discard_count> discarded{};
     std::uint64_t downs = 0;  ///< how often it left Up
