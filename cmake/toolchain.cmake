@@ -1,13 +1,15 @@
 # Flags and helpers that every module shares.
 
+# What was compiled in one checkout is not compiled again in another: no object knows where its tree lies.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} ${CCACHE})
 endif()
 
 add_library(swerve_flags INTERFACE)
 target_compile_options(swerve_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wswitch-enum
+  -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=
   # It means designated initializers, too, where a default is intended.
   -Wno-missing-field-initializers
   # g++ 12 takes the inactive members of a std::variant for uninitialized once it optimises.
@@ -20,6 +22,16 @@ if(SWERVE_SANITIZE)
     -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(swerve_flags INTERFACE -fsanitize=address,undefined)
 endif()
+
+# swerve_pure(TARGET…): code without I/O, whose tests live through hours of virtual time. With the sanitizers that takes a fifth of
+# the time at -O1, which here, other than with Asio, compiles as fast as -O0.
+function(swerve_pure)
+  if(SWERVE_SANITIZE)
+    foreach(target IN LISTS ARGN)
+      target_compile_options(${target} PRIVATE -O1)
+    endforeach()
+  endif()
+endfunction()
 
 # swerve_module(NAME DEPENDS TARGET…): a static library of the .cpp files beside the caller's CMakeLists.txt.
 function(swerve_module name)
@@ -39,7 +51,6 @@ function(swerve_test name)
   add_executable(${name}_test ${sources} ${PROJECT_SOURCE_DIR}/tests/support/main.cpp)
   target_link_libraries(${name}_test PRIVATE ${arg_DEPENDS} doctest::doctest swerve_flags)
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR})
-  target_compile_definitions(${name}_test PRIVATE SWERVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name}_test)
   set_tests_properties(${name} PROPERTIES TIMEOUT 300)
 endfunction()

@@ -1,7 +1,9 @@
 """What every world needs: a directory that stays, the binaries, and swerved processes."""
 
+import errno
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -27,10 +29,16 @@ def binary(name: str) -> str:
 
 
 def free_port(address: str) -> int:
+    """One that nobody has, below those that the kernel gives to whoever asks for any: those who run beside us do."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((address, port := random.randrange(10000, 32768)))
+                return port
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
 
 
 class Daemon:
