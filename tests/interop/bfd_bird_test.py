@@ -131,8 +131,8 @@ class Strict(WithBird):
 class Places(WithBird):
     def test_further_away_than_allowed(self):
         self.join_by_router()
-        self.start_router(THEIRS, local=FAR_ROUTER, multihop=2)
-        self.start_site("{multihop: 192}\n    multihop: 2", remote=FAR_ROUTER)  # 193 would do, see above
+        self.start_router(THEIRS, local=FAR_ROUTER["ipv4"], multihop=2)
+        self.start_site("{multihop: 192}\n    multihop: 2", remote=FAR_ROUTER["ipv4"])  # 193 would do, see above
         self.await_that(self.has_route, "the prefix is at the router")
         self.await_that(lambda: self.too_far() >= 2, "packets are dropped for their TTL")
         self.assertEqual(self.ours()["state"], "down")

@@ -81,18 +81,25 @@ class Timers:
         self.await_all("ipv6")
 
     def test_multihop(self):
+        self.meet_behind_a_router("ipv4")
+
+    def test_multihop_ipv6(self):
+        self.meet_behind_a_router("ipv6")
+
+    def meet_behind_a_router(self, family: str):
+        far = FAR_ROUTER[family]
         self.join_by_router()
-        self.start_router(THEIRS, local=FAR_ROUTER, multihop=2)
+        self.start_router(THEIRS, family, local=far, multihop=2)
         bfd = f"{{interval: 100ms, multiplier: 5, multihop: {self.hops}}}"
-        self.start_site(bfd + "\n    multihop: 2", remote=FAR_ROUTER)
-        self.await_all()
+        self.start_site(bfd + "\n    multihop: 2", family, remote=far)
+        self.await_all(family)
         self.assertEqual({packet.port for packet in self.wire.bfd()}, {4784})
-        self.assertEqual({packet.ttl for packet in self.wire.bfd(source=FAR_ROUTER)}, {self.ttl_behind_one})
-        self.assertEqual({packet.ttl for packet in self.wire.bfd(source=SITE["ipv4"])}, {255})
+        self.assertEqual({packet.ttl for packet in self.wire.bfd(source=far)}, {self.ttl_behind_one})
+        self.assertEqual({packet.ttl for packet in self.wire.bfd(source=SITE[family])}, {255})
         self.net.drop("x", "forward", "meta l4proto { tcp, udp }")
-        self.await_no_route()
+        self.await_no_route(family)
         self.net.drop_no_more("x")
-        self.await_all()
+        self.await_all(family)
 
     def meet_link_local(self):
         self.join_by_switches()

@@ -29,7 +29,7 @@ PREFIXES = {"ipv4": "203.0.113.0/24", "ipv6": "2001:db8:53::/48"}
 SITE = {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1"}
 ROUTER = {"ipv4": "192.0.2.2", "ipv6": "2001:db8::2"}
 LINK_LOCAL_SITE, LINK_LOCAL_ROUTER = "fe80::5", "fe80::1"
-FAR_ROUTER = "198.51.100.2"
+FAR_ROUTER = {"ipv4": "198.51.100.2", "ipv6": "2001:db8:1::2"}
 
 YAML = """\
 site: test
@@ -86,11 +86,14 @@ class Case(unittest.TestCase):
         """The neighbor stands behind another router (x)."""
         for name in "sxr":
             self.net.add(name)
-        self.net.link("s", [f"{SITE['ipv4']}/24"], "x", ["192.0.2.254/24"])
-        self.net.link("x", ["198.51.100.1/24"], "r", [f"{FAR_ROUTER}/24"])
+        self.net.link("s", [f"{SITE['ipv4']}/24", f"{SITE['ipv6']}/64"], "x", ["192.0.2.254/24", "2001:db8::254/64"])
+        far = [f"{FAR_ROUTER['ipv4']}/24", f"{FAR_ROUTER['ipv6']}/64"]
+        self.net.link("x", ["198.51.100.1/24", "2001:db8:1::1/64"], "r", far)
         self.net.forward("x")
         self.net.ip("s", "route", "add", "198.51.100.0/24", "via", "192.0.2.254")
+        self.net.ip("s", "route", "add", "2001:db8:1::/64", "via", "2001:db8::254")
         self.net.ip("r", "route", "add", "192.0.2.0/24", "via", "198.51.100.1")
+        self.net.ip("r", "route", "add", "2001:db8::/64", "via", "2001:db8:1::1")
         self.listen("to-x")
 
     def listen(self, interface: str):

@@ -147,7 +147,8 @@ class Frr(Router):
             for one in json.loads(text) if text.startswith("[") else []:
                 if one["peer"] == self.peerings[peering].remote:
                     seen |= one
-        return _bfd_session(seen) if "session-up" in seen else None
+        # It may have come between the two questions.
+        return _bfd_session(seen) if {"status", "session-up"} <= seen.keys() else None
 
     def reset(self, peering: str) -> str:
         self._vtysh(f"clear bgp {self.peerings[peering].remote}")
