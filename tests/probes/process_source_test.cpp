@@ -89,8 +89,10 @@ TEST_CASE("process: the owner of a port is watched; one that stops listening has
         const Listener listener("127.0.0.1", port);
         REQUIRE(app.attempt().result == ProbeResult::pass);
         listener.kill();
-        REQUIRE(app.failed(round));
-        CHECK(app.reports.back().reason == "process " + listener.pid() + " exited");
+        const bool has_failed = app.failed(round);
+        const std::string told = app.reports.empty() ? "nothing" : app.reports.back().reason;
+        REQUIRE_MESSAGE(has_failed, "round ", round, ": ", told);
+        CHECK(told == "process " + listener.pid() + " exited");
     }
     const Listener listener("127.0.0.1", port);
     REQUIRE(app.attempt().result == ProbeResult::pass);
