@@ -98,13 +98,14 @@ public:
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
         answered_.emplace(executor);
         Notice pause(executor);
+        bool follows_end = false;
         // An answer opens it, so that attempts set the pace.
         while (co_await answered_->wait()) {
             const TimePoint next = BootClock::now() + hold_again;
             failed_.emplace(executor);  // of an earlier connection
             is_held_ = true;
             std::optional<Outcome> end;
-            co_await (hold(context, end) || failed_->wait());
+            co_await (hold(context, follows_end, end) || failed_->wait());
             is_held_ = false;
             const auto state = co_await asio::this_coro::cancellation_state;
             if (state.cancelled() != asio::cancellation_type::none) co_return;
@@ -131,11 +132,18 @@ private:
         co_return outcome;
     }
 
-    /// Opens a connection and waits for its end, which it leaves in `told`; nothing if it could not
-    /// be opened, which the attempts will tell.
-    asio::awaitable<void> hold(const ProbeContext& context, std::optional<Outcome>& told) {
+    /// Opens a connection and waits for its end, which it leaves in `told`. That it could not be
+    /// opened the attempts will tell, unless it follows one that ended: a server that dies may
+    /// close its connections before it stops listening, and the attempt that its end asked for
+    /// come in between.
+    asio::awaitable<void> hold(const ProbeContext& context, bool& follows_end,
+                               std::optional<Outcome>& told) {
+        const bool is_asked = std::exchange(follows_end, false);
         auto socket = co_await connect(context, target_);
-        if (!socket) co_return;
+        if (!socket) {
+            if (is_asked) tell(std::move(socket.error()), told);
+            co_return;
+        }
         keep_alive(*socket);
         boost::system::error_code error;
         socket->set_option(asio::socket_base::receive_buffer_size(sink_size), error);
@@ -155,8 +163,13 @@ private:
         } else if (error != asio::error::eof) {
             end = from_error(error, "the held connection to " + target_.to_string(), target_);
         }
-        end.started = end.finished = BootClock::now();
-        told = std::move(end);
+        follows_end = true;
+        tell(std::move(end), told);
+    }
+
+    static void tell(Outcome what, std::optional<Outcome>& told) {
+        what.started = what.finished = BootClock::now();
+        told = std::move(what);
     }
 
     asio::awaitable<Outcome> find_expected(const ProbeContext& context, tcp::socket& socket) {

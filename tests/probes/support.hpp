@@ -72,6 +72,8 @@ public:
     Server(Loop& loop, Serve serve, const std::string& address = "127.0.0.1");
 
     [[nodiscard]] Endpoint endpoint() const;
+    /// Nobody listens any more.
+    void close() { acceptor_.close(); }
 
 private:
     boost::asio::awaitable<void> accept();

@@ -134,6 +134,20 @@ TEST_CASE("tcp: after the end of a held connection an attempt that passes opens 
     CHECK(watching.next() != "nothing");
 }
 
+TEST_CASE(
+    "tcp: a server that dies after an attempt got through once more is an event all the same") {
+    Keeper keeper;
+    Watching watching(keeper.loop, "tcp", keeper.values());
+    REQUIRE(watching.attempt().result == ProbeResult::pass);
+    REQUIRE(keeper.is_held(2));
+    const std::string name = keeper.name();
+    keeper.open.front().close();
+    CHECK(watching.next() == "fail: " + name + " closed the held connection");
+    REQUIRE(watching.attempt().result == ProbeResult::pass);  // as `confirm` makes it
+    keeper.server.close();
+    CHECK(watching.next() == "fail: connection refused by " + name);
+}
+
 TEST_CASE("tcp: a server that closes at once costs one held connection a second") {
     Keeper keeper;
     keeper.closes_at_once = true;
