@@ -6,10 +6,15 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} ${CCACHE})
 endif()
 
+# gcov looks for the sources where the objects say they are.
+if(NOT CMAKE_CXX_FLAGS MATCHES "--coverage")
+  set(prefix_map -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
+endif()
+
 add_library(swerve_flags INTERFACE)
 target_compile_options(swerve_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wswitch-enum
-  -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=
+  ${prefix_map}
   # It means designated initializers, too, where a default is intended.
   -Wno-missing-field-initializers
   # g++ 12 takes the inactive members of a std::variant for uninitialized once it optimises.
@@ -18,8 +23,8 @@ target_compile_options(swerve_flags INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>
   $<$<BOOL:${SWERVE_WERROR}>:-Werror>)
 if(SWERVE_SANITIZE)
-  # Outside of fuzzing without three checks that ask at every pointer and cost a third of the compile time: ASan stops at null as well,
-  # x86 reads what is misaligned, and no class here is cast down.
+  # Outside of fuzzing without three checks that ask at every pointer and cost a third of the compile time, for little: ASan stops at null
+  # and at what is freed as well, x86 reads what is misaligned, and no class here is cast down.
   target_compile_options(swerve_flags INTERFACE
     -fsanitize=address,undefined $<$<NOT:$<BOOL:${SWERVE_FUZZ}>>:-fno-sanitize=null,alignment,vptr>
     -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -48,8 +48,9 @@ constexpr Field fields[] = {
      .kind = FieldKind::boolean,
      .fallback = "false",
      .help =
-         "Keep one connection open between attempts, so that its end by FIN or RST is an event. "
-         "An attempt still makes a connection of its own. Of a server that closes idle "
+         "Keep one connection open between attempts, so that its end by FIN or RST is an event, "
+         "and that the next one is refused. An attempt still makes a connection of its own. Of a "
+         "server that closes idle "
          "connections, leave on_event at `confirm`: then each such end is one more attempt, at "
          "most one a second, and nothing worse."},
 };
@@ -88,6 +89,7 @@ public:
         // The other end may be gone without a word: of what is held then, no end would ever be
         // told. An attempt that hangs is unknown here until its deadline's report.
         if (outcome.result != ProbeResult::pass && failed_ && is_held_) failed_->raise();
+        if (outcome.result != ProbeResult::pass && !is_held_) follows_end_ = false;
         co_return outcome;
     }
 
@@ -98,14 +100,13 @@ public:
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
         answered_.emplace(executor);
         Notice pause(executor);
-        bool follows_end = false;
         // An answer opens it, so that attempts set the pace.
         while (co_await answered_->wait()) {
             const TimePoint next = BootClock::now() + hold_again;
             failed_.emplace(executor);  // of an earlier connection
             is_held_ = true;
             std::optional<Outcome> end;
-            co_await (hold(context, follows_end, end) || failed_->wait());
+            co_await (hold(context, end) || failed_->wait());
             is_held_ = false;
             const auto state = co_await asio::this_coro::cancellation_state;
             if (state.cancelled() != asio::cancellation_type::none) co_return;
@@ -136,12 +137,13 @@ private:
     /// opened the attempts will tell, unless it follows one that ended: a server that dies may
     /// close its connections before it stops listening, and the attempt that its end asked for
     /// come in between.
-    asio::awaitable<void> hold(const ProbeContext& context, bool& follows_end,
-                               std::optional<Outcome>& told) {
-        const bool is_asked = std::exchange(follows_end, false);
+    asio::awaitable<void> hold(const ProbeContext& context, std::optional<Outcome>& told) {
+        const bool is_asked = std::exchange(follows_end_, false);
         auto socket = co_await connect(context, target_);
         if (!socket) {
-            if (is_asked) tell(std::move(socket.error()), told);
+            const auto state = co_await asio::this_coro::cancellation_state;
+            const bool is_cut_short = state.cancelled() != asio::cancellation_type::none;
+            if (is_asked && !is_cut_short) tell(std::move(socket.error()), told);
             co_return;
         }
         keep_alive(*socket);
@@ -163,7 +165,7 @@ private:
         } else if (error != asio::error::eof) {
             end = from_error(error, "the held connection to " + target_.to_string(), target_);
         }
-        follows_end = true;
+        follows_end_ = true;
         tell(std::move(end), told);
     }
 
@@ -212,6 +214,7 @@ private:
     std::string expect_;
     bool hold_;
     bool is_held_ = false;
+    bool follows_end_ = false;        ///< the one before ended, and no attempt has failed since
     std::optional<Notice> answered_;  ///< tells the watcher of an attempt that passed
     std::optional<Notice> failed_;    ///< and of one that did not, while one is held
 };

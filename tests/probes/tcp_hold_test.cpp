@@ -148,6 +148,32 @@ TEST_CASE(
     CHECK(watching.next() == "fail: connection refused by " + name);
 }
 
+TEST_CASE("tcp: a next connection that an attempt that hangs cuts short is no event") {
+    Keeper keeper;
+    Watching watching(keeper.loop, "tcp", keeper.values());
+    REQUIRE(watching.attempt().result == ProbeResult::pass);
+    REQUIRE(keeper.is_held(2));
+    const std::uint16_t port = keeper.server.endpoint().port;
+    keeper.open.front().close();
+    CHECK(watching.next() != "nothing");
+    REQUIRE(watching.attempt().result == ProbeResult::pass);
+    keeper.server.close();
+    // Whoever connects now waits, for nobody takes those who did.
+    tcp::acceptor full(keeper.loop.io, tcp::v4());
+    full.set_option(asio::socket_base::reuse_address(true));
+    full.bind({asio::ip::address_v4::loopback(), port});
+    full.listen(0);
+    std::list<tcp::socket> queue;
+    for (int i = 0; i < 3; ++i) {
+        queue.emplace_back(keeper.loop.io)
+            .async_connect(full.local_endpoint(), [](const boost::system::error_code&) {});
+    }
+    keeper.run_for(1100ms);
+    CHECK(keeper.loop.attempt(watching.probe(), 50ms).result == ProbeResult::fail);
+    keeper.run_for(50ms);
+    CHECK(watching.reports.size() == 1);
+}
+
 TEST_CASE("tcp: a server that closes at once costs one held connection a second") {
     Keeper keeper;
     keeper.closes_at_once = true;
