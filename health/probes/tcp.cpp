@@ -50,9 +50,8 @@ constexpr Field fields[] = {
      .help =
          "Keep one connection open between attempts, so that its end by FIN or RST is an event, "
          "and that the next one is refused. An attempt still makes a connection of its own. Of a "
-         "server that closes idle "
-         "connections, leave on_event at `confirm`: then each such end is one more attempt, at "
-         "most one a second, and nothing worse."},
+         "server that closes idle connections, leave on_event at `confirm`: then each such end is "
+         "one more attempt, at most one a second, and nothing worse."},
 };
 
 /// How soon after one held connection the next is opened: a server that closes them at once costs
